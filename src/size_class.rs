@@ -1,0 +1,152 @@
+//! Size classes: which block size serves which layout.
+//!
+//! Eight classes to each doubling, and steps of 8 bytes up to 128. One formula gives both, since below 64 the steps of the first
+//! doubling simply go on downwards, as denormal numbers do.
+//!
+//! A class for a layout is found by rounding the size up to the alignment. Every class is a multiple of its step and the
+//! steps are powers of two, so a class at or above a multiple of `align` is itself a multiple of `align`; and slabs start at multiples of
+//! 64 KiB. Blocks are therefore aligned without any search.
+
+#![forbid(unsafe_code)]
+
+use crate::align;
+use core::alloc::Layout;
+
+/// Number of size classes.
+pub(crate) const COUNT: usize = 80;
+
+/// Largest block of a slab. Larger requests are spans or mappings.
+pub(crate) const MAX_SIZE: usize = 32 * 1024;
+
+/// Bytes between neighbouring entries of the look-up table, and the smallest class.
+const GRAIN: usize = 8;
+
+/// A size class: an index below [`COUNT`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SizeClass(u8);
+
+/// Class of each size, in units of `GRAIN`, rounded up. 4 KiB, of which a program touches the lines of the sizes it uses.
+static CLASS_OF_GRAINS: [u8; MAX_SIZE / GRAIN + 1] = {
+    let mut table = [0; MAX_SIZE / GRAIN + 1];
+    let mut grains = 1;
+    while grains < table.len() {
+        table[grains] = index_of(grains * GRAIN) as u8;
+        grains += 1;
+    }
+    table
+};
+
+/// Block size of each class, in bytes.
+static SIZES: [u32; COUNT] = {
+    let mut sizes = [0; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        sizes[index] = size_of(index) as u32;
+        index += 1;
+    }
+    sizes
+};
+
+/// Index of the smallest class that holds `size`, from 1 to [`MAX_SIZE`].
+const fn index_of(size: usize) -> usize {
+    let last = size - 1;
+    let top_bit = (last | 64).ilog2() as usize;
+    (last >> (top_bit - 3)) + 8 * (top_bit - 6)
+}
+
+/// Block size of the class with this index: the inverse of [`index_of`].
+const fn size_of(index: usize) -> usize {
+    if index < 16 { (index + 1) * 8 } else { (index % 8 + 9) << (index / 8 + 2) }
+}
+
+impl SizeClass {
+    /// The class that serves `layout`, or `None` where the layout is larger than any slab's block.
+    ///
+    /// One addition, one mask, one comparison and one load; a constant where `layout` is one.
+    #[inline(always)]
+    pub(crate) fn of(layout: Layout) -> Option<Self> {
+        // No overflow: a layout's size, rounded up to its alignment, is at most `isize::MAX`.
+        let size = align::up(layout.size(), layout.align());
+        Self::of_size(size)
+    }
+
+    /// The class that serves `size` bytes at an alignment that divides `size`.
+    #[inline(always)]
+    pub(crate) fn of_size(size: usize) -> Option<Self> {
+        if size > MAX_SIZE {
+            return None;
+        }
+        Some(Self(CLASS_OF_GRAINS[(size + (GRAIN - 1)) / GRAIN]))
+    }
+
+    /// The class with this index, which is below [`COUNT`].
+    #[inline(always)]
+    pub(crate) const fn from_index(index: usize) -> Self {
+        debug_assert!(index < COUNT);
+        Self(index as u8)
+    }
+
+    /// This class's index, below [`COUNT`].
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Size of this class's blocks, in bytes.
+    #[inline(always)]
+    pub(crate) fn size(self) -> usize {
+        SIZES[self.0 as usize] as usize
+    }
+
+    /// Every class, smallest first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..COUNT as u8).map(Self)
+    }
+}
+
+const _: () = assert!(index_of(MAX_SIZE) == COUNT - 1);
+const _: () = assert!(size_of(COUNT - 1) == MAX_SIZE);
+const _: () = assert!(COUNT <= u8::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_and_the_formulas_agree_on_every_size() {
+        for size in 1..=MAX_SIZE {
+            let class = SizeClass::of_size(size).unwrap();
+            assert_eq!(class.index(), index_of(size));
+            assert!(class.size() >= size);
+            assert!(class.index() == 0 || size_of(class.index() - 1) < size, "{size} fits a smaller class");
+        }
+        assert_eq!(SizeClass::of_size(MAX_SIZE + 1), None);
+    }
+
+    #[test]
+    fn rounding_wastes_less_than_a_step_of_eight_and_above_64_at_most_an_eighth() {
+        for size in 1..=MAX_SIZE {
+            let waste = SizeClass::of_size(size).unwrap().size() - size;
+            if size <= 128 {
+                assert!(waste < 8, "{size} wastes {waste}");
+            }
+            if size > 64 {
+                assert!(waste * 8 <= size, "{size} wastes {waste}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_class_is_a_multiple_of_every_alignment_it_is_asked_to_serve() {
+        for size in 1..=MAX_SIZE {
+            let mut align = 1;
+            while align <= MAX_SIZE {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                if let Some(class) = SizeClass::of(layout) {
+                    assert!(class.size() >= size && align::is_aligned(class.size(), align), "{layout:?}");
+                }
+                align *= 2;
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Atomics, cells and the macro that declares their constructors: from `core`, or from loom when a model is checked.
+//!
+//! No other file names either source, so the protocols that loom explores are the ones that ship.
+
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+
+pub(crate) use core::cell::{Cell, UnsafeCell};
+
+/// Declares a constructor that is `const`, except under loom, whose atomics cannot be made in a constant.
+macro_rules! constructor {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ty $body:block) => {
+        #[cfg(not(loom))]
+        $(#[$meta])*
+        $vis const fn $name($($arg: $type),*) -> $result $body
+        #[cfg(loom)]
+        $(#[$meta])*
+        $vis fn $name($($arg: $type),*) -> $result $body
+    };
+}
+pub(crate) use constructor;
