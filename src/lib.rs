@@ -5,9 +5,31 @@
 #[cfg(any(feature = "std", test, loom))]
 extern crate std;
 
+// From the bottom up: a module imports only from those above it in this list. `tests/layering.rs` checks it.
 mod sync;
 
 mod align;
 mod size_class;
 
 mod arena;
+
+mod os;
+
+mod lock;
+
+mod slab;
+
+mod segment;
+
+mod magazine;
+
+mod heap;
+
+mod registry;
+
+mod stats;
+
+mod global;
+
+pub use global::Tenure;
+pub use stats::{ClassStats, SIZE_CLASSES, StaticStats, Stats};

@@ -55,7 +55,7 @@ const fn index_of(size: usize) -> usize {
 }
 
 /// Block size of the class with this index: the inverse of [`index_of`].
-const fn size_of(index: usize) -> usize {
+pub(crate) const fn size_of(index: usize) -> usize {
     if index < 16 { (index + 1) * 8 } else { (index % 8 + 9) << (index / 8 + 2) }
 }
 

@@ -1,0 +1,263 @@
+//! The slow paths: everything that a magazine alone cannot answer.
+
+use super::thread::{Busy, Source, own, source};
+use super::{BACKEND, REGISTRY, Tenure};
+use crate::heap::{self, Borrower};
+use crate::os::report::fatal;
+use crate::segment::{self, Owner};
+use crate::size_class::SizeClass;
+use crate::slab::SlotKind;
+use crate::sync::{AtomicU64, Ordering};
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::NonNull;
+
+/// How long unused memory is kept before it goes back to the system, in milliseconds.
+///
+/// A page that comes back costs a microsecond or two, so it should have been idle for far longer than that.
+const PURGE_DELAY: u64 = 1000;
+
+/// Slow paths between looks at the clock.
+const PATIENCE: u16 = 64;
+
+/// When unused memory is looked for next, in milliseconds of the platform's clock.
+static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
+
+/// A block of `class`, whose magazine is empty.
+#[cold]
+#[inline(never)]
+pub(super) fn alloc(class: SizeClass) -> Option<NonNull<u8>> {
+    match source() {
+        Source::Own(heap, thread) => {
+            let _busy = Busy::new(thread);
+            count_down(thread);
+            // SAFETY: the calling thread's own heap and tops.
+            unsafe { heap.refill(&thread.tops, class) }
+        }
+        Source::Shared(heap) => heap.take_one(class).map(|(block, _)| block),
+        Source::Nothing => None,
+    }
+}
+
+/// A block of `class`, whose magazine is empty, and whether it reads as zero.
+#[cold]
+#[inline(never)]
+pub(super) fn alloc_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+    match source() {
+        Source::Own(heap, thread) => {
+            let _busy = Busy::new(thread);
+            count_down(thread);
+            // SAFETY: the calling thread's own heap and tops.
+            unsafe { heap.refill_zeroed(&thread.tops, class) }
+        }
+        Source::Shared(heap) => heap.take_one(class),
+        Source::Nothing => None,
+    }
+}
+
+/// Frees a block of `class` that does not go straight into a magazine: the magazine is full, or the block is not this thread's.
+#[cold]
+#[inline(never)]
+pub(super) fn free(block: NonNull<u8>, class: SizeClass) {
+    let owner = BACKEND.owners.look_up(block.addr().get());
+    if !owner.is_heap() {
+        refuse(block, class.size(), owner);
+    }
+    if block.addr().get() % segment::SEGMENT_SIZE < crate::slab::SLOT_SIZE {
+        fatal(format_args!("invalid free of {block:p}: it lies in the allocator's own data"));
+    }
+    match own() {
+        Some((heap, thread)) => {
+            let _busy = Busy::new(thread);
+            count_down(thread);
+            if heap.owner() == owner {
+                // SAFETY: the calling thread's own heap and tops, and a block of this heap.
+                unsafe { heap.flush(&thread.tops, class, block) };
+            } else {
+                check_class(block, class);
+                // SAFETY: the calling thread's own heap, and a block of another one.
+                unsafe { heap.outbox().put(class, block) };
+            }
+        }
+        None => {
+            check_class(block, class);
+            // SAFETY: a block of some heap.
+            unsafe { heap::return_remotely(class, block) };
+        }
+    }
+}
+
+/// Ends the process unless `block`, in a segment, lies in a slab of `class`.
+fn check_class(block: NonNull<u8>, class: SizeClass) {
+    // SAFETY: in a segment, past its first slot.
+    let kind = unsafe { segment::slab_of(block.addr().get()) }.kind();
+    if kind != SlotKind::Slab(class) {
+        fatal(format_args!(
+            "invalid free of {block:p} as a block of {} bytes: no block of that size is in use there",
+            class.size()
+        ));
+    }
+}
+
+/// Ends the process on a free of what no heap owns.
+#[cold]
+#[inline(never)]
+fn refuse(block: NonNull<u8>, size: usize, owner: Owner) -> ! {
+    let reason = match owner {
+        Owner::MAPPING => "it is part of a large block; was it allocated with another layout?",
+        Owner::POOLED | Owner::RELEASED | Owner::UNMATCHED => "everything there has been freed already",
+        _ => "it is no memory of this allocator, or was freed already",
+    };
+    fatal(format_args!("invalid free of {block:p} ({size} bytes): {reason}"))
+}
+
+/// A block that is too large for a slab.
+#[cold]
+#[inline(never)]
+pub(super) fn alloc_large(layout: Layout) -> Option<NonNull<u8>> {
+    take_large(layout).map(|(block, _)| block)
+}
+
+/// A block that is too large for a slab, and reads as zero.
+#[cold]
+#[inline(never)]
+pub(super) fn alloc_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
+    let (block, is_zero) = take_large(layout)?;
+    if !is_zero {
+        // SAFETY: the block is at least as large as the layout, and nobody else's.
+        unsafe { block.as_ptr().write_bytes(0, layout.size()) };
+    }
+    Some(block)
+}
+
+fn take_large(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    match source() {
+        Source::Own(heap, thread) => {
+            let _busy = Busy::new(thread);
+            count_down(thread);
+            if heap::is_span(layout) { heap.take_span(layout) } else { BACKEND.map_block(layout) }
+        }
+        Source::Shared(heap) if heap::is_span(layout) => heap.take_span(layout),
+        Source::Shared(_) => BACKEND.map_block(layout),
+        Source::Nothing => None,
+    }
+}
+
+/// Frees a block that is too large for a slab.
+#[cold]
+#[inline(never)]
+pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
+    let owner = BACKEND.owners.look_up(block.addr().get());
+    let is_freed = match (owner, own()) {
+        (Owner::MAPPING, Some((_, thread))) => {
+            let _busy = Busy::new(thread);
+            count_down(thread);
+            BACKEND.unmap_block(block)
+        }
+        (Owner::MAPPING, None) => BACKEND.unmap_block(block),
+        (owner, Some((heap, thread))) if owner == heap.owner() => {
+            let _busy = Busy::new(thread);
+            count_down(thread);
+            // SAFETY: the block is this heap's.
+            unsafe { heap.put_span(block) }
+        }
+        // SAFETY: the block is some heap's.
+        (owner, _) if owner.is_heap() => unsafe { heap::return_span_remotely(block) },
+        _ => false,
+    };
+    if !is_freed {
+        refuse(block, layout.size(), owner);
+    }
+}
+
+/// Makes a block another size: in place where that is possible.
+///
+/// # Safety
+/// - `block` was allocated by Tenure with `old`, and is the caller's.
+/// - The layouts have the same alignment.
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn realloc(block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+    let both_are_large = SizeClass::of(old).is_none() && SizeClass::of(new).is_none();
+    if both_are_large {
+        // SAFETY: the caller's block.
+        if let Some(resized) = unsafe { resize_large(block, new) } {
+            return Some(resized);
+        }
+    }
+    // SAFETY: a layout of a size that is not zero.
+    let moved = NonNull::new(unsafe { Tenure::new().alloc(new) })?;
+    let kept = old.size().min(new.size());
+    // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
+    unsafe { moved.copy_from_nonoverlapping(block, kept) };
+    // SAFETY: the caller's block.
+    unsafe { Tenure::new().dealloc(block.as_ptr(), old) };
+    Some(moved)
+}
+
+/// Resizes a span or a mapping without copying, where that is possible.
+///
+/// # Safety
+/// - `block` is the caller's, and was allocated by Tenure with the alignment of `new`.
+unsafe fn resize_large(block: NonNull<u8>, new: Layout) -> Option<NonNull<u8>> {
+    let owner = BACKEND.owners.look_up(block.addr().get());
+    match own() {
+        _ if owner == Owner::MAPPING => {
+            if heap::is_span(new) {
+                return None;
+            }
+            // SAFETY: the caller's block.
+            unsafe { BACKEND.remap_block(block, new) }
+        }
+        Some((heap, thread)) if owner == heap.owner() => {
+            let _busy = Busy::new(thread);
+            // SAFETY: the caller's block, and this heap's.
+            unsafe { heap.resize_span(block, new) }.then_some(block)
+        }
+        _ => None,
+    }
+}
+
+/// Looks at the clock now and then, and purges what has been unused for long.
+#[inline]
+fn count_down(thread: &Borrower) {
+    match thread.patience.get().checked_sub(1) {
+        Some(patience) => thread.patience.set(patience),
+        None => {
+            thread.patience.set(PATIENCE);
+            purge_when_due();
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn purge_when_due() {
+    let now = BACKEND.os.now_ms();
+    let due = NEXT_PURGE.load(Ordering::Relaxed);
+    if now < due
+        || NEXT_PURGE.compare_exchange(due, now + PURGE_DELAY / 2, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        || due == 0
+    {
+        return;
+    }
+    purge_unused_since(now.saturating_sub(PURGE_DELAY), false);
+}
+
+fn purge_unused_since(before: u64, is_patient: bool) {
+    for heap in REGISTRY.heaps() {
+        heap.purge(before, is_patient);
+    }
+    BACKEND.purge_unused(before);
+}
+
+/// Purges everything that is unused, now.
+pub(super) fn purge() {
+    if let Some((heap, thread)) = own() {
+        let _busy = Busy::new(thread);
+        // SAFETY: the calling thread's own heap and tops.
+        unsafe { heap.empty_magazines(&thread.tops) };
+        purge_unused_since(u64::MAX, true);
+    } else {
+        purge_unused_since(u64::MAX, true);
+    }
+}

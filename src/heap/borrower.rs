@@ -1,0 +1,51 @@
+//! Borrower: what a thread knows of the heap it has borrowed. The fast paths touch this and a magazine, and nothing else.
+
+use super::Heap;
+use crate::magazine::Tops;
+use crate::segment::Owner;
+use crate::sync::Cell;
+
+/// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
+///
+/// A thread has a heap exactly when `owner` is that heap's id; otherwise its tops stand nowhere, and every allocation
+/// and free takes the slow path.
+pub(crate) struct Borrower {
+    pub(crate) tops: Tops,
+    /// Id of the heap, to compare with the owner map.
+    pub(crate) owner: Cell<Owner>,
+    /// True until the thread has asked for a heap for the first time.
+    pub(crate) is_fresh: Cell<bool>,
+    /// True while the thread is inside a slow path, which a signal handler may have interrupted.
+    pub(crate) is_busy: Cell<bool>,
+    /// Slow paths left until the clock is looked at.
+    pub(crate) patience: Cell<u16>,
+    pub(crate) heap: Cell<Option<&'static Heap>>,
+}
+
+impl Borrower {
+    /// A thread that has not asked for a heap yet.
+    pub(crate) const FRESH: Borrower = Borrower {
+        tops: Tops::NOWHERE,
+        owner: Cell::new(Owner::UNMATCHED),
+        is_fresh: Cell::new(true),
+        is_busy: Cell::new(false),
+        patience: Cell::new(0),
+        heap: Cell::new(None),
+    };
+
+    /// Takes the loan of `heap`.
+    pub(crate) fn take(&self, heap: &'static Heap) {
+        self.is_fresh.set(false);
+        self.heap.set(Some(heap));
+        self.owner.set(heap.owner());
+        heap.seat().take(&self.tops);
+    }
+
+    /// Ends the loan: the thread has no heap. Its magazines are given up as they are.
+    pub(crate) fn leave(&self) {
+        self.is_fresh.set(false);
+        self.owner.set(Owner::UNMATCHED);
+        self.heap.set(None);
+        self.tops.reset();
+    }
+}

@@ -1,0 +1,273 @@
+//! Core: the slabs and segments of a heap, and how blocks come from them and go back. Everything behind the heap's lock.
+//!
+//! Every slab that has a free block is in its class's ring, and every segment that has a free slot is in the ring of segments: what is full is
+//! in no list at all, and found again when something of it is freed.
+
+use super::list::{Linked, Ring};
+use crate::magazine::Place;
+use crate::os::report::fatal;
+use crate::segment::{self, Backend, Owner, Segment};
+use crate::size_class::{self, SizeClass};
+use crate::slab::{Blocks, Freed, Misuse, Pending, Slab, SlotKind};
+use crate::sync::Cell;
+
+impl Linked for Slab {
+    fn links(&self) -> (&Cell<*const Slab>, &Cell<*const Slab>) {
+        (&self.next, &self.previous)
+    }
+}
+
+impl Linked for Segment {
+    fn links(&self) -> (&Cell<*const Segment>, &Cell<*const Segment>) {
+        Segment::links(self)
+    }
+}
+
+/// Who a core belongs to, and where it gets memory.
+#[derive(Clone, Copy)]
+pub(super) struct Home<'a> {
+    pub(super) backend: &'a Backend,
+    pub(super) owner: Owner,
+    pub(super) pending: &'a Pending,
+}
+
+/// The slabs and segments of a heap.
+pub(super) struct Core {
+    /// For each class, the slabs that have free blocks.
+    usable: [Ring<Slab>; size_class::COUNT],
+    /// The segments that have free slots.
+    roomy: Ring<Segment>,
+}
+
+// SAFETY: what the rings lead to is owner-only, and the heap's lock makes its holder the owner.
+unsafe impl Send for Core {}
+
+impl Core {
+    pub(super) const fn new() -> Self {
+        Self { usable: [const { Ring::new() }; size_class::COUNT], roomy: Ring::new() }
+    }
+
+    /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
+    /// Takes a new slab only where it would have to return nothing otherwise.
+    pub(super) fn take_blocks(&mut self, home: Home<'_>, class: SizeClass, places: &mut [Place]) -> usize {
+        let blocks = Blocks::of(class);
+        let mut left = places.len();
+        while left > 0 {
+            let Some(slab) = self.usable[class.index()].first() else {
+                if left < places.len() || !self.add_slab(home, class) {
+                    break;
+                }
+                continue;
+            };
+            left -= slab.take(blocks, &mut places[..left]);
+            if slab.free() == 0 {
+                self.usable[class.index()].remove(slab);
+            }
+        }
+        places.len() - left
+    }
+
+    /// One free block of `class`, and whether it reads as zero.
+    pub(super) fn take_block(&mut self, home: Home<'_>, class: SizeClass) -> Option<(Place, bool)> {
+        if self.usable[class.index()].first().is_none() && !self.add_slab(home, class) {
+            return None;
+        }
+        let is_zero = self.usable[class.index()].first()?.next_is_zero();
+        let mut place = [::core::ptr::null_mut()];
+        (self.take_blocks(home, class, &mut place) == 1).then_some((place[0], is_zero))
+    }
+
+    fn add_slab(&mut self, home: Home<'_>, class: SizeClass) -> bool {
+        let counters = &home.backend.counters;
+        let slab = match self.roomy.first() {
+            Some(segment) => self.use_slots(segment, |segment| segment.carve_slab(class, counters)),
+            None => {
+                let Some(segment) = self.add_segment(home) else { return false };
+                self.use_slots(segment, |segment| segment.carve_slab(class, counters))
+            }
+        };
+        let Some(slab) = slab else { return false };
+        self.usable[class.index()].push_back(slab);
+        true
+    }
+
+    /// Runs `carve` on a segment of the ring, which leaves the ring when it is full afterwards.
+    pub(super) fn use_slots<'s, R>(
+        &mut self,
+        segment: &'s Segment,
+        carve: impl FnOnce(&'s Segment) -> Option<R>,
+    ) -> Option<R> {
+        let carved = carve(segment)?;
+        if segment.is_full() {
+            self.roomy.remove(segment);
+        }
+        Some(carved)
+    }
+
+    /// A segment from the backend, put into the ring.
+    pub(super) fn add_segment<'s>(&mut self, home: Home<'_>) -> Option<&'s Segment> {
+        let segment = home.backend.take_segment(home.owner)?;
+        // SAFETY: the segment is this heap's now, and its first slot is never unmapped.
+        let segment = unsafe { segment.as_ref() };
+        segment.set_pending(home.pending);
+        self.roomy.push_front(segment);
+        Some(segment)
+    }
+
+    /// The segments that have free slots.
+    pub(super) fn roomy<'s>(&self) -> impl Iterator<Item = &'s Segment> + use<'s> {
+        self.roomy.iter()
+    }
+
+    /// Takes back blocks of `class` that are this heap's.
+    pub(super) fn put_back(&mut self, backend: &Backend, class: SizeClass, returned: &[Place]) {
+        let blocks = Blocks::of(class);
+        let mut rest = returned.iter();
+        let Some(mut block) = rest.next().copied() else { return };
+        loop {
+            // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
+            let slab = unsafe { segment::slab_of(block.addr()) };
+            let (word, mut bits) = locate(slab, blocks, block);
+            // Neighbours come back together more often than not: one update of the word serves them all.
+            let mut next = None;
+            for &another in rest.by_ref() {
+                // SAFETY: as above.
+                if !slab.is(unsafe { segment::slab_of(another.addr()) }) {
+                    next = Some(another);
+                    break;
+                }
+                let (other_word, bit) = locate(slab, blocks, another);
+                if other_word != word {
+                    next = Some(another);
+                    break;
+                }
+                if bits & bit != 0 {
+                    refuse(Misuse::DoubleFree, another, blocks);
+                }
+                bits |= bit;
+            }
+            match slab.put_back(word, bits) {
+                Ok(Freed::Kept) => {}
+                Ok(Freed::Reusable) => self.usable[class.index()].push_back(slab),
+                Ok(Freed::Empty) => self.retire_slab(backend, class, slab),
+                Err(misuse) => refuse(misuse, block, blocks),
+            }
+            match next {
+                Some(another) => block = another,
+                None => return,
+            }
+        }
+    }
+
+    fn retire_slab(&mut self, backend: &Backend, class: SizeClass, slab: &Slab) {
+        if Ring::is_linked(slab) {
+            self.usable[class.index()].remove(slab);
+        }
+        self.retire(backend, slab);
+    }
+
+    /// Ends the use of a slab that is in no ring, or of a span.
+    pub(super) fn retire(&mut self, backend: &Backend, slab: &Slab) {
+        // SAFETY: a slab's head lies in its segment.
+        let segment = unsafe { &*segment::segment_of(::core::ptr::from_ref(slab).addr()) };
+        segment.retire(slab, backend.os.now_ms());
+        self.regained(backend, segment);
+    }
+
+    /// A segment has more free slots than before.
+    pub(super) fn regained(&mut self, backend: &Backend, segment: &Segment) {
+        if !Ring::is_linked(segment) {
+            self.roomy.push_back(segment);
+        }
+        // One unused segment stays, so that a block that comes and goes does not take a segment along each time.
+        if segment.is_unused() && self.roomy.iter().any(|other| !::core::ptr::eq(other, segment)) {
+            self.roomy.remove(segment);
+            backend.give_segment(segment);
+        }
+    }
+
+    /// A span of `segment` has grown or shrunk.
+    pub(super) fn resized(&mut self, backend: &Backend, segment: &Segment, was_full: bool) {
+        match (was_full, segment.is_full()) {
+            (false, true) => self.roomy.remove(segment),
+            (true, false) => self.regained(backend, segment),
+            _ => {}
+        }
+    }
+
+    /// Takes in what other threads have returned.
+    pub(super) fn collect(&mut self, backend: &Backend, pending: &Pending) {
+        if pending.is_empty() {
+            return;
+        }
+        let mut next = pending.take();
+        while !next.is_null() {
+            // SAFETY: what is pushed on the stack are slabs' heads, which are never unmapped.
+            let slab = unsafe { &*next };
+            next = Pending::below(&slab.remote);
+            // SAFETY: a slab's head lies in its segment.
+            let segment = unsafe { &*segment::segment_of(::core::ptr::from_ref(slab).addr()) };
+            match slab.kind() {
+                SlotKind::Slab(class) => self.collect_slab(backend, class, segment, slab),
+                SlotKind::Span => {
+                    segment.collect_remote(slab, |_, _| {});
+                    self.retire(backend, slab);
+                }
+                SlotKind::Free | SlotKind::SpanTail => fatal(format_args!(
+                    "corrupted metadata: blocks were returned to a slab at {:p} that is not in use",
+                    ::core::ptr::from_ref(slab)
+                )),
+            }
+        }
+    }
+
+    fn collect_slab(&mut self, backend: &Backend, class: SizeClass, segment: &Segment, slab: &Slab) {
+        let mut is_empty = false;
+        segment.collect_remote(slab, |word, bits| match slab.put_back(word, bits) {
+            Ok(freed) => is_empty = freed == Freed::Empty,
+            Err(_) => fatal(format_args!(
+                "double free: a {}-byte block of the slab at {:p} was freed here and on another thread",
+                class.size(),
+                slab.start()
+            )),
+        });
+        if is_empty {
+            self.retire_slab(backend, class, slab);
+        } else if slab.free() > 0 && !Ring::is_linked(slab) {
+            self.usable[class.index()].push_back(slab);
+        }
+    }
+
+    /// Gives the memory of slots that are unused since `before` back to the system.
+    pub(super) fn purge(&mut self, backend: &Backend, before: u64) {
+        for segment in self.roomy.iter() {
+            if segment.idle_since() <= before {
+                segment.purge(backend);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn locate(slab: &Slab, blocks: Blocks, block: Place) -> (usize, u64) {
+    match slab.locate(blocks, block) {
+        Ok(place) => place,
+        Err(misuse) => refuse(misuse, block, blocks),
+    }
+}
+
+/// Ends the process on a block that cannot be freed.
+#[cold]
+#[inline(never)]
+pub(super) fn refuse(misuse: Misuse, block: Place, blocks: Blocks) -> ! {
+    match misuse {
+        Misuse::DoubleFree => fatal(format_args!(
+            "double free of {block:p}, a {}-byte block that is free already: find the second owner",
+            blocks.size()
+        )),
+        Misuse::NotABlock => fatal(format_args!(
+            "invalid free of {block:p}: no {}-byte block in use starts there; was it freed with another layout, or freed before?",
+            blocks.size()
+        )),
+    }
+}

@@ -1,0 +1,131 @@
+//! The exchange between magazines and slabs: refill and flush.
+//!
+//! A magazine that runs empty gets half of what it holds, and one that overflows gives half away, so that neither happens again at once.
+//! When the same need comes twice in a row, the traffic is one-way, and the whole magazine is filled or emptied.
+
+use super::Heap;
+use super::core::Home;
+use crate::magazine::{self, Place, Tops};
+use crate::size_class::SizeClass;
+use core::ptr::{self, NonNull};
+use core::slice;
+
+/// What a magazine needed last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Need {
+    /// Nothing yet. Zero, as in memory that was never touched.
+    None = 0,
+    Refill = 1,
+    Flush = 2,
+}
+
+/// From this block size on, clearing a block costs more than a visit to the slab.
+const WORTH_ASKING_FOR_ZEROS: usize = 1024;
+
+impl Heap {
+    pub(super) fn home(&self) -> Home<'_> {
+        Home { backend: self.backend, owner: self.owner, pending: &self.pending }
+    }
+
+    /// How many blocks of `class` to move for `need`.
+    fn batch(&self, class: SizeClass, need: Need) -> usize {
+        let is_repeated = self.last_needs[class.index()].replace(need) == need;
+        let capacity = magazine::capacity(class);
+        if is_repeated { capacity } else { capacity.div_ceil(2) }
+    }
+
+    fn low(&self, class: SizeClass) -> *mut Place {
+        self.magazines[class.index()].low(class)
+    }
+
+    /// A block of `class`, whose magazine is empty, and more of them into the magazine; `None` where the system has no memory.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops.
+    pub(crate) unsafe fn refill(&self, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
+        let low = self.low(class);
+        let wanted = self.batch(class, Need::Refill);
+        // SAFETY: a magazine has room for its capacity above `low`, and the borrower alone has access.
+        let places = unsafe { slice::from_raw_parts_mut(low, wanted) };
+        let taken = {
+            let mut core = self.core.lock();
+            core.collect(self.backend, &self.pending);
+            core.take_blocks(self.home(), class, places)
+        };
+        if taken < wanted {
+            places.copy_within(wanted - taken.., 0);
+        }
+        let block = NonNull::new(*places[..taken].last()?);
+        tops.set(class, low.wrapping_add(taken - 1));
+        block
+    }
+
+    /// As [`Heap::refill`], for a block that is to read as zero; says whether it does already.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops.
+    pub(crate) unsafe fn refill_zeroed(&self, tops: &Tops, class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+        if class.size() < WORTH_ASKING_FOR_ZEROS {
+            // SAFETY: passed on.
+            return unsafe { self.refill(tops, class) }.map(|block| (block, false));
+        }
+        // One block alone: of those that wait in a magazine nobody knows any more whether they are zero.
+        self.take_one(class)
+    }
+
+    /// One block of `class` past the magazines, on behalf of any thread; says whether it reads as zero.
+    pub(crate) fn take_one(&self, class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+        let mut core = self.core.lock();
+        core.collect(self.backend, &self.pending);
+        let (block, is_zero) = core.take_block(self.home(), class)?;
+        Some((NonNull::new(block)?, is_zero))
+    }
+
+    /// Takes back a block of `class`, whose magazine is full or not there yet.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops.
+    /// - `block` lies in one of this heap's segments.
+    pub(crate) unsafe fn flush(&self, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
+        let low = self.low(class);
+        let held = self.waiting_in(class, tops);
+        let given = if held == 0 { 0 } else { self.batch(class, Need::Flush) };
+        if given > 0 {
+            // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
+            let places = unsafe { slice::from_raw_parts_mut(low, held) };
+            self.core.lock().put_back(self.backend, class, &places[..given]);
+            places.copy_within(given.., 0);
+        }
+        // SAFETY: a flush has made room, or the magazine is empty.
+        unsafe { low.add(held - given).write(block.as_ptr()) };
+        tops.set(class, low.wrapping_add(held - given + 1));
+    }
+
+    /// Takes back a block of `class` past the magazines, from a thread that holds this heap's blocks but has not borrowed it.
+    ///
+    /// # Safety
+    /// - `block` lies in one of this heap's segments.
+    pub(crate) unsafe fn put_one(&self, class: SizeClass, block: NonNull<u8>) {
+        self.core.lock().put_back(self.backend, class, &[block.as_ptr()]);
+    }
+
+    /// Empties every magazine and the outbox, and gives the tops up.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops.
+    pub(crate) unsafe fn empty_magazines(&self, tops: &Tops) {
+        self.outbox.drain();
+        let mut core = self.core.lock();
+        core.collect(self.backend, &self.pending);
+        for class in SizeClass::all() {
+            let held = self.waiting_in(class, tops);
+            if held > 0 {
+                // SAFETY: the magazine holds `held` blocks from its low end on, and the borrower alone has access.
+                let places = unsafe { slice::from_raw_parts(ptr::from_ref(&*self.low(class)), held) };
+                core.put_back(self.backend, class, places);
+            }
+        }
+        tops.reset();
+    }
+}

@@ -1,0 +1,143 @@
+//! Heap: magazines over slabs over segments, and the spans of large blocks.
+//!
+//! A heap outlives every thread that borrows it, and is never given back. Its borrower alone touches the magazines and the outbox; all else is in [`Core`],
+//! behind a lock that the borrower takes when a magazine is empty or full, and that anybody else may take to collect and to purge.
+//! What no thread ever waits for is a block that another thread returns: that goes through the slabs' remote words.
+
+mod borrower;
+mod core;
+mod exchange;
+mod list;
+mod outbox;
+mod seat;
+mod span;
+
+pub(crate) use borrower::Borrower;
+pub(crate) use outbox::return_remotely;
+pub(crate) use span::{is_span, return_span_remotely};
+
+use crate::align;
+use crate::lock::Lock;
+use crate::magazine::{Magazine, Tops};
+use crate::segment::{Backend, Owner};
+use crate::size_class::{self, SizeClass};
+use crate::slab::Pending;
+use crate::sync::{AtomicBool, Cell, Ordering};
+use ::core::ptr::NonNull;
+use self::core::Core;
+use outbox::Outbox;
+use seat::Seat;
+
+/// A heap.
+#[repr(C)]
+pub(crate) struct Heap {
+    magazines: [Magazine; size_class::COUNT],
+    pending: Pending,
+    core: Lock<Core>,
+    /// True in a forked child for a heap that was locked at the moment of the fork, and may be half changed.
+    is_lost: AtomicBool,
+    seat: Seat,
+    /// Blocks of other heaps that the borrower has freed. Borrower-only, but for statistics.
+    outbox: Outbox,
+    /// What the magazine of each class needed last. Borrower-only.
+    last_needs: [Cell<exchange::Need>; size_class::COUNT],
+    /// Who this heap is in the owner map.
+    owner: Owner,
+    backend: &'static Backend,
+}
+
+// SAFETY: what is not atomic or locked is borrower-only, and the registry lends a heap to one thread at a time.
+unsafe impl Sync for Heap {}
+
+impl Heap {
+    /// Bytes that a heap takes, in whole pages.
+    fn footprint(backend: &Backend) -> usize {
+        align::up(size_of::<Heap>(), backend.os.page_size())
+    }
+
+    /// A new heap, whose id is `owner`; `None` where the system has no memory.
+    pub(crate) fn create(backend: &'static Backend, owner: Owner) -> Option<NonNull<Heap>> {
+        let len = Self::footprint(backend);
+        let heap = backend.os.map(0, len)?.cast::<Heap>();
+        let place = heap.as_ptr();
+        // Magazines, outbox and needs are valid as zeros, and stay untouched until they are used.
+        // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
+        unsafe {
+            (&raw mut (*place).pending).write(Pending::new());
+            (&raw mut (*place).core).write(Lock::new(Core::new()));
+            (&raw mut (*place).seat).write(Seat::new());
+            (&raw mut (*place).owner).write(owner);
+            (&raw mut (*place).backend).write(backend);
+        }
+        backend.counters.commit_metadata(len);
+        Some(heap)
+    }
+
+    /// Gives back a heap that was never used.
+    ///
+    /// # Safety
+    /// - `heap` was created and not shown to anybody.
+    pub(crate) unsafe fn destroy(heap: NonNull<Heap>) {
+        // SAFETY: a heap was created there.
+        let backend = unsafe { heap.as_ref() }.backend;
+        let len = Self::footprint(backend);
+        // SAFETY: nobody knows of it.
+        if unsafe { backend.os.unmap(heap.cast(), len) } {
+            backend.counters.decommit_metadata(len);
+        }
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Number of blocks of `class` in a magazine whose top is `top`.
+    pub(crate) fn waiting_in(&self, class: SizeClass, tops: &Tops) -> usize {
+        if tops.is_nowhere(class) {
+            return 0;
+        }
+        let low = self.magazines[class.index()].low(class).addr();
+        (tops.get(class).addr() - low) / size_of::<*mut u8>()
+    }
+
+    /// Collects what others have returned, and gives the memory of slots unused since `before` back to the system, on behalf of any thread.
+    /// With `is_patient`, waits for the heap's lock; otherwise leaves a heap alone that is at work.
+    pub(crate) fn purge(&self, before: u64, is_patient: bool) {
+        let mut core = match self.core.try_lock() {
+            Some(core) => core,
+            None if is_patient && !self.is_lost() => self.core.lock(),
+            None => return,
+        };
+        core.collect(self.backend, &self.pending);
+        core.purge(self.backend, before);
+    }
+
+    /// In a forked child, where the borrower does not exist: forgets what it had at hand. Its blocks in magazines and outbox stay in
+    /// use for ever, since nobody can tell how far the borrower had got with them.
+    pub(crate) fn forget_borrower(&self) {
+        self.seat.clear();
+        self.outbox.clear();
+    }
+
+    /// In a forked child: takes the heap out of use. Its blocks stay valid, and may be freed.
+    pub(crate) fn lose(&self) {
+        self.is_lost.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
+
+    /// True where some thread holds the heap's lock.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.core.is_locked()
+    }
+}

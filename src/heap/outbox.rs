@@ -1,0 +1,120 @@
+//! Outbox: blocks of other heaps that wait to be sent home together.
+//!
+//! Blocks that lie side by side are often freed one after the other, and then one atomic operation returns them all.
+
+use super::core::refuse;
+use crate::segment;
+use crate::size_class::SizeClass;
+use crate::slab::{Blocks, Misuse, Slab, SlotKind};
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
+use core::ptr::{self, NonNull};
+
+/// Most blocks that wait.
+const PLACES: usize = 64;
+
+/// Blocks above this size are sent at once, so that an idle thread does not keep much from its owner.
+const MAX_SIZE: usize = 4096;
+
+/// Blocks of other heaps. Written by the borrower alone, read by others for statistics.
+pub(crate) struct Outbox {
+    len: AtomicUsize,
+    blocks: [AtomicPtr<u8>; PLACES],
+}
+
+impl Outbox {
+    /// Keeps a block of `class`, or sends it, or sends all.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed the heap whose outbox this is.
+    /// - `block` lies in a slab of another heap.
+    pub(crate) unsafe fn put(&self, class: SizeClass, block: NonNull<u8>) {
+        if class.size() > MAX_SIZE {
+            // SAFETY: passed on.
+            return unsafe { return_remotely(class, block) };
+        }
+        let len = self.len.load(Ordering::Relaxed);
+        self.blocks[len].store(block.as_ptr(), Ordering::Relaxed);
+        self.len.store(len + 1, Ordering::Relaxed);
+        if len + 1 == PLACES {
+            self.drain();
+        }
+    }
+
+    /// Sends every block home. Borrower-only.
+    pub(super) fn drain(&self) {
+        let len = self.len.load(Ordering::Relaxed);
+        let mut run = Run::EMPTY;
+        for place in &self.blocks[..len] {
+            let block = place.load(Ordering::Relaxed);
+            // SAFETY: `put` is given blocks that lie in slabs.
+            let slab = unsafe { segment::slab_of(block.addr()) };
+            let class = match slab.kind() {
+                SlotKind::Slab(class) => class,
+                _ => refuse(Misuse::DoubleFree, block, Blocks::of(SizeClass::from_index(0))),
+            };
+            run.add(slab, class, block);
+        }
+        run.send();
+        self.len.store(0, Ordering::Relaxed);
+    }
+
+    /// Forgets the blocks that wait.
+    pub(super) fn clear(&self) {
+        self.len.store(0, Ordering::Relaxed);
+    }
+
+    /// The blocks that wait; a snapshot, in which a block may appear that has just been sent.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = *mut u8> {
+        let len = self.len.load(Ordering::Relaxed);
+        self.blocks[..len].iter().map(|place| place.load(Ordering::Relaxed))
+    }
+}
+
+/// Blocks of one word of one slab's bitmap, on their way home.
+struct Run<'a> {
+    slab: Option<&'a Slab>,
+    class: SizeClass,
+    word: usize,
+    bits: u64,
+}
+
+impl<'a> Run<'a> {
+    const EMPTY: Run<'static> = Run { slab: None, class: SizeClass::from_index(0), word: 0, bits: 0 };
+
+    fn add(&mut self, slab: &'a Slab, class: SizeClass, block: *mut u8) {
+        let blocks = Blocks::of(class);
+        let (word, bit) = match slab.locate(blocks, block) {
+            Ok(place) => place,
+            Err(misuse) => refuse(misuse, block, blocks),
+        };
+        if self.word == word && self.slab.is_some_and(|mine| mine.is(slab)) {
+            if self.bits & bit != 0 {
+                refuse(Misuse::DoubleFree, block, blocks);
+            }
+            self.bits |= bit;
+        } else {
+            self.send();
+            *self = Run { slab: Some(slab), class, word, bits: bit };
+        }
+    }
+
+    fn send(&self) {
+        let Some(slab) = self.slab else { return };
+        // SAFETY: a slab's head lies in its segment.
+        let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
+        if segment.put_remote(slab, self.word, self.bits) != 0 {
+            refuse(Misuse::DoubleFree, slab.start().as_ptr(), Blocks::of(self.class));
+        }
+    }
+}
+
+/// Returns one block of `class` to the heap that owns it, from any thread.
+///
+/// # Safety
+/// - `block` lies in a slab of some heap.
+pub(crate) unsafe fn return_remotely(class: SizeClass, block: NonNull<u8>) {
+    let mut run = Run::EMPTY;
+    // SAFETY: the caller says that it lies in a slab.
+    run.add(unsafe { segment::slab_of(block.addr().get()) }, class, block.as_ptr());
+    run.send();
+}

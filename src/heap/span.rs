@@ -1,0 +1,111 @@
+//! Spans: blocks of one to sixteen slots, for what is larger than a slab's blocks and smaller than a mapping.
+
+use super::Heap;
+use super::core::{Core, Home};
+use crate::segment::{self, MAX_SPAN_SLOTS, Segment};
+use crate::slab::{SLOT_SIZE, Slab, SlotKind};
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+
+/// Number of slots that a block of `layout` takes, and the multiple of slots at which it starts, if it is to be a span.
+fn extent(layout: Layout) -> Option<(usize, usize)> {
+    let slots = layout.size().div_ceil(SLOT_SIZE).max(1);
+    let align = (layout.align() / SLOT_SIZE).max(1);
+    (slots <= MAX_SPAN_SLOTS && align <= MAX_SPAN_SLOTS).then_some((slots, align))
+}
+
+/// True where a block of `layout`, too large for a slab, is a span and not a mapping.
+pub(crate) fn is_span(layout: Layout) -> bool {
+    extent(layout).is_some()
+}
+
+/// How many segments are looked through before a new one is taken.
+const PATIENCE: usize = 32;
+
+impl Core {
+    fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
+        let counters = &home.backend.counters;
+        let carve = |segment: &Segment| segment.carve_span(slots, align, counters);
+        for segment in self.roomy().take(PATIENCE) {
+            if let Some(span) = self.use_slots(segment, carve) {
+                return Some(span);
+            }
+        }
+        let segment = self.add_segment(home)?;
+        self.use_slots(segment, carve)
+    }
+}
+
+impl Heap {
+    /// A span for `layout`, and whether it reads as zero; `None` where the system has no memory. On behalf of any thread.
+    pub(crate) fn take_span(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
+        let (slots, align) = extent(layout)?;
+        let mut core = self.core.lock();
+        core.collect(self.backend, &self.pending);
+        core.take_span(self.home(), slots, align)
+    }
+
+    /// Frees a span of this heap; false where none starts at `block`. On behalf of any thread.
+    ///
+    /// # Safety
+    /// - `block` lies in one of this heap's segments.
+    #[must_use]
+    pub(crate) unsafe fn put_span(&self, block: NonNull<u8>) -> bool {
+        let mut core = self.core.lock();
+        // SAFETY: passed on.
+        let Some(slab) = (unsafe { span_at(block) }) else { return false };
+        core.retire(self.backend, slab);
+        true
+    }
+
+    /// Makes a span of this heap `layout` large where it stands; false where that cannot be. On behalf of any thread.
+    ///
+    /// # Safety
+    /// - `block` lies in one of this heap's segments.
+    pub(crate) unsafe fn resize_span(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        let Some((slots, _)) = extent(layout) else { return false };
+        let mut core = self.core.lock();
+        // SAFETY: passed on.
+        let Some(slab) = (unsafe { span_at(block) }) else { return false };
+        let old = slab.extent();
+        if slots == old {
+            return true;
+        }
+        // SAFETY: a slab's head lies in its segment.
+        let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
+        let was_full = segment.is_full();
+        if !segment.resize_span(slab, slots, self.backend.os.now_ms(), &self.backend.counters) {
+            return false;
+        }
+        core.resized(self.backend, segment, was_full);
+        true
+    }
+}
+
+/// The span that starts at `block`.
+///
+/// # Safety
+/// - `block` lies in a segment.
+unsafe fn span_at<'a>(block: NonNull<u8>) -> Option<&'a Slab> {
+    let address = block.addr().get();
+    if address % SLOT_SIZE != 0 || address % segment::SEGMENT_SIZE == 0 {
+        return None;
+    }
+    // SAFETY: in a slot that is not the first.
+    let slab = unsafe { segment::slab_of(address) };
+    (slab.kind() == SlotKind::Span).then_some(slab)
+}
+
+/// Returns a span to the heap that owns it, from any thread; false where none starts at `block`, or it was returned already.
+///
+/// # Safety
+/// - `block` lies in a segment of some heap.
+#[must_use]
+pub(crate) unsafe fn return_span_remotely(block: NonNull<u8>) -> bool {
+    // SAFETY: passed on.
+    let Some(slab) = (unsafe { span_at(block) }) else { return false };
+    // SAFETY: a slab's head lies in its segment.
+    let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
+    // A span is one block: bit 0 of word 0.
+    segment.put_remote(slab, 0, 1) == 0
+}

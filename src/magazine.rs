@@ -1,0 +1,130 @@
+//! Magazine: a size class's free list, as an array of block addresses.
+//!
+//! A full magazine's top stands at a multiple of 512, and below an empty magazine's top lies a null. There is one more magazine, static, in which
+//! both hold at once: a thread whose tops all stand there fails every test and so reaches the slow paths, without
+//! a check of its own on the fast one.
+//!
+//! ```text
+//!        low                          top                                   end, a multiple of 512
+//!         v                            v                                     v
+//!   null | block | block | ... | block | stale | stale | ...         | stale |
+//!                 <- handed out from the right           taken back to the right ->
+//! ```
+
+use crate::size_class::{self, SizeClass};
+use crate::sync::{AtomicPtr, Ordering, UnsafeCell};
+use core::ptr::{self, NonNull};
+
+/// A place for the address of a block.
+pub(crate) type Place = *mut u8;
+
+/// Places of a magazine, the null at its low end included.
+const PLACES: usize = 64;
+
+/// Bytes of a magazine, and what it is aligned to.
+const ALIGN: usize = PLACES * size_of::<Place>();
+
+/// Bytes of blocks that a magazine may hold at most; classes of large blocks have short magazines.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// The places for one size class.
+#[repr(C, align(512))]
+pub(crate) struct Magazine(UnsafeCell<[Place; PLACES]>);
+
+const _: () = assert!(align_of::<Magazine>() == ALIGN && size_of::<Magazine>() == ALIGN);
+
+/// The magazine that is full and empty at once. Nobody can write to it.
+#[repr(align(512))]
+struct NoMagazine {
+    _places: [usize; PLACES],
+}
+
+static NO_MAGAZINE: NoMagazine = NoMagazine { _places: [0; PLACES] };
+
+/// Most blocks that a magazine of `class` holds.
+pub(crate) const fn capacity(class: SizeClass) -> usize {
+    let fitting = MAX_BYTES / size_class::size_of(class.index());
+    if fitting < PLACES { fitting } else { PLACES - 1 }
+}
+
+const _: () = assert!(capacity(SizeClass::from_index(size_class::COUNT - 1)) >= 2);
+
+impl Magazine {
+    /// The top of this magazine when it is empty and serves `class`. The place below is null, as all places are before the first use.
+    pub(crate) fn low(&self, class: SizeClass) -> *mut Place {
+        self.0.get().cast::<Place>().wrapping_add(PLACES - capacity(class))
+    }
+}
+
+/// The tops of a thread's magazines, one for each class.
+///
+/// Written by their own thread alone; read by others for statistics.
+#[repr(transparent)]
+pub(crate) struct Tops([AtomicPtr<Place>; size_class::COUNT]);
+
+/// What a top says while the thread has no magazine for the class.
+const NOWHERE: *mut Place = ptr::from_ref(&NO_MAGAZINE).cast::<Place>().cast_mut().wrapping_add(PLACES);
+
+impl Tops {
+    /// No magazine for any class.
+    pub(crate) const NOWHERE: Tops = Tops([const { AtomicPtr::new(NOWHERE) }; size_class::COUNT]);
+
+    #[inline(always)]
+    fn top(&self, class: SizeClass) -> &AtomicPtr<Place> {
+        // SAFETY: a class's index is below `COUNT`.
+        unsafe { self.0.get_unchecked(class.index()) }
+    }
+
+    /// A block of `class`, or `None` where the magazine is empty.
+    ///
+    /// # Safety
+    /// - These are the calling thread's tops.
+    #[inline(always)]
+    pub(crate) unsafe fn pop(&self, class: SizeClass) -> Option<NonNull<u8>> {
+        let place = self.top(class).load(Ordering::Relaxed).wrapping_sub(1);
+        // SAFETY: below a top there is a block, or the null at the low end.
+        let block = NonNull::new(unsafe { *place })?;
+        self.top(class).store(place, Ordering::Relaxed);
+        Some(block)
+    }
+
+    /// Keeps a free block of `class`; false where the magazine is full.
+    ///
+    /// # Safety
+    /// - These are the calling thread's tops.
+    #[inline(always)]
+    pub(crate) unsafe fn push(&self, class: SizeClass, block: *mut u8) -> bool {
+        let top = self.top(class).load(Ordering::Relaxed);
+        if top.addr() % ALIGN == 0 {
+            return false;
+        }
+        // SAFETY: below the end of a magazine of the calling thread's own.
+        unsafe { *top = block };
+        // Loaded anew, which makes the step one instruction in memory.
+        let step = self.top(class).load(Ordering::Relaxed).wrapping_add(1);
+        self.top(class).store(step, Ordering::Relaxed);
+        true
+    }
+
+    /// Where the magazine of `class` has its top.
+    pub(crate) fn get(&self, class: SizeClass) -> *mut Place {
+        self.top(class).load(Ordering::Relaxed)
+    }
+
+    /// Says where the magazine of `class` has its top. Own thread only.
+    pub(crate) fn set(&self, class: SizeClass, top: *mut Place) {
+        self.top(class).store(top, Ordering::Relaxed);
+    }
+
+    /// True where the thread has no magazine for `class`.
+    pub(crate) fn is_nowhere(&self, class: SizeClass) -> bool {
+        self.get(class) == NOWHERE
+    }
+
+    /// Gives every magazine up. Own thread only.
+    pub(crate) fn reset(&self) {
+        for class in SizeClass::all() {
+            self.set(class, NOWHERE);
+        }
+    }
+}

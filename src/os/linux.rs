@@ -1,0 +1,176 @@
+//! Linux: `mmap`, `mremap`, `madvise`, POSIX threads' keys and fork handlers.
+//!
+//! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever replaced.
+
+use super::Platform;
+use crate::sync::{AtomicUsize, Ordering};
+use core::ffi::{c_int, c_void};
+use core::ptr::{self, NonNull};
+
+/// The running system.
+pub(crate) struct Native;
+
+/// Puts `errno` back when dropped, so that a failing system call inside the allocator stays the allocator's own business.
+struct KeepErrno(c_int);
+
+impl KeepErrno {
+    fn new() -> Self {
+        // SAFETY: the C library gives every thread an `errno`, valid for the thread's life.
+        Self(unsafe { *libc::__errno_location() })
+    }
+}
+
+impl Drop for KeepErrno {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`; this is the same thread, since the guard is never sent anywhere.
+        unsafe { *libc::__errno_location() = self.0 }
+    }
+}
+
+fn mmap(address: usize, len: usize, protection: c_int, more_flags: c_int) -> Option<NonNull<u8>> {
+    let _errno = KeepErrno::new();
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | more_flags;
+    // SAFETY: an anonymous mapping that replaces nothing: `MAP_FIXED` is not among the flags that callers pass.
+    let start = unsafe { libc::mmap(ptr::without_provenance_mut(address), len, protection, flags, -1, 0) };
+    if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
+}
+
+const WRITABLE: c_int = libc::PROT_READ | libc::PROT_WRITE;
+
+impl Platform for Native {
+    fn page_size(&self) -> usize {
+        static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
+        match PAGE_SIZE.load(Ordering::Relaxed) {
+            0 => {
+                // SAFETY: `sysconf` with a name that every Linux knows.
+                let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+                PAGE_SIZE.store(size, Ordering::Relaxed);
+                size
+            }
+            size => size,
+        }
+    }
+
+    fn map(&self, hint: usize, len: usize) -> Option<NonNull<u8>> {
+        mmap(hint, len, WRITABLE, 0)
+    }
+
+    fn map_exactly(&self, address: usize, len: usize) -> Option<NonNull<u8>> {
+        let start = mmap(address, len, WRITABLE, libc::MAP_FIXED_NOREPLACE)?;
+        if start.addr().get() == address {
+            return Some(start);
+        }
+        // A kernel older than `MAP_FIXED_NOREPLACE` took the address for a hint.
+        // SAFETY: mapped just above, and nobody has seen it.
+        unsafe { self.unmap(start, len) };
+        None
+    }
+
+    fn reserve(&self, len: usize) -> Option<NonNull<u8>> {
+        mmap(0, len, libc::PROT_READ, libc::MAP_NORESERVE)
+    }
+
+    unsafe fn commit(&self, start: NonNull<u8>, len: usize) -> bool {
+        let _errno = KeepErrno::new();
+        // SAFETY: the caller's reservation, which holds only zeros until now.
+        unsafe { libc::mprotect(start.as_ptr().cast(), len, WRITABLE) == 0 }
+    }
+
+    unsafe fn unmap(&self, start: NonNull<u8>, len: usize) -> bool {
+        let _errno = KeepErrno::new();
+        // SAFETY: the caller vouches that nobody uses the range.
+        unsafe { libc::munmap(start.as_ptr().cast(), len) == 0 }
+    }
+
+    unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool {
+        let _errno = KeepErrno::new();
+        // SAFETY: the caller needs nothing that the range holds. A private anonymous range reads as zero afterwards.
+        unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) == 0 }
+    }
+
+    unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool {
+        let _errno = KeepErrno::new();
+        // SAFETY: the caller's own mapping; without `MREMAP_MAYMOVE` it stays where it is or is left alone.
+        unsafe { libc::mremap(start.as_ptr().cast(), old_len, new_len, 0) != libc::MAP_FAILED }
+    }
+
+    unsafe fn relocate(&self, start: NonNull<u8>, old_len: usize, target: NonNull<u8>, new_len: usize) -> bool {
+        let _errno = KeepErrno::new();
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        let target: *mut c_void = target.as_ptr().cast();
+        // SAFETY: both ranges are the caller's, who gives `target` up to be replaced.
+        unsafe { libc::mremap(start.as_ptr().cast(), old_len, new_len, flags, target) != libc::MAP_FAILED }
+    }
+
+    fn now_ms(&self) -> u64 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: a valid place for the answer. This clock is read without a system call and cannot fail.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
+        time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+    }
+}
+
+/// Lets another thread run.
+pub(crate) fn yield_now() {
+    // SAFETY: no preconditions; cannot fail on Linux.
+    unsafe { libc::sched_yield() };
+}
+
+/// Writes to standard error, as far as it can be written. Keeps `errno`.
+pub(crate) fn write_stderr(mut bytes: &[u8]) {
+    let _errno = KeepErrno::new();
+    while !bytes.is_empty() {
+        // SAFETY: the buffer is valid for its length.
+        let written = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
+        match usize::try_from(written) {
+            Ok(count) if count > 0 => bytes = &bytes[count..],
+            _ => return,
+        }
+    }
+}
+
+/// Stops the process without unwinding.
+pub(crate) fn abort() -> ! {
+    // SAFETY: no preconditions.
+    unsafe { libc::abort() }
+}
+
+/// The key whose destructor tells of a thread's end, plus one; 0 while there is none.
+static EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
+
+/// Asks for `hook` to be called with `argument`, which is not null, when the calling thread ends; true where that will happen.
+///
+/// False where the program has taken every key: then this thread's end goes unnoticed. Every call in a process passes
+/// the same hook. May allocate.
+pub(crate) fn on_thread_exit(hook: unsafe extern "C" fn(*mut c_void), argument: *const c_void) -> bool {
+    let Some(key) = exit_key(hook) else { return false };
+    // SAFETY: `key` was created by this process and is never deleted.
+    unsafe { libc::pthread_setspecific(key, argument) == 0 }
+}
+
+fn exit_key(hook: unsafe extern "C" fn(*mut c_void)) -> Option<libc::pthread_key_t> {
+    let known = EXIT_KEY.load(Ordering::Relaxed);
+    if known != 0 {
+        return Some((known - 1) as libc::pthread_key_t);
+    }
+    let mut key = 0;
+    // SAFETY: a valid place for the key, and a destructor that takes the value set by `on_thread_exit`.
+    if unsafe { libc::pthread_key_create(&mut key, Some(hook)) } != 0 {
+        return None;
+    }
+    match EXIT_KEY.compare_exchange(0, key as usize + 1, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => Some(key),
+        Err(first) => {
+            // Another thread was first: its key is everybody's.
+            // SAFETY: created above, and no value was ever set under it.
+            unsafe { libc::pthread_key_delete(key) };
+            Some((first - 1) as libc::pthread_key_t)
+        }
+    }
+}
+
+/// Asks for `hook` to be called in the child after every `fork`. Nothing is asked of the parent. May allocate.
+pub(crate) fn on_fork_in_child(hook: unsafe extern "C" fn()) -> bool {
+    // SAFETY: the hook has no preconditions but to run in the child.
+    unsafe { libc::pthread_atfork(None, None, Some(hook)) == 0 }
+}

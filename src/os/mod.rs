@@ -1,0 +1,74 @@
+//! The platform contract: what Tenure asks of an operating system.
+//!
+//! Memory calls and the clock go through the [`Platform`] trait, so that a test can make the n-th call fail or move time. A dynamic
+//! call costs nothing beside a system call. Everything else is a free function that the one platform file provides.
+//! To port Tenure, write that file; `docs/porting.md` has the list.
+
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod native;
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("this operating system has no platform file yet: docs/porting.md says what one must provide");
+
+#[cfg(test)]
+pub(crate) mod mock;
+
+pub(crate) mod report;
+
+pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
+
+use core::ptr::NonNull;
+
+/// The memory calls and the clock.
+///
+/// Every call keeps `errno`. Lengths and addresses are multiples of [`Platform::page_size`], except for lengths passed to `map`
+/// and `reserve`, which the system rounds up itself.
+pub(crate) trait Platform: Sync {
+    /// Bytes per page, a power of two, read from the running system.
+    fn page_size(&self) -> usize;
+
+    /// Maps `len` bytes, readable, writable and zero, at address `hint` where that is free, else anywhere.
+    fn map(&self, hint: usize, len: usize) -> Option<NonNull<u8>>;
+
+    /// Maps `len` bytes, readable, writable and zero, at `address` or not at all. Never replaces what is there.
+    fn map_exactly(&self, address: usize, len: usize) -> Option<NonNull<u8>>;
+
+    /// Reserves `len` bytes that read as zero and cannot be written until they are committed.
+    fn reserve(&self, len: usize) -> Option<NonNull<u8>>;
+
+    /// Makes part of a reservation writable; true on success. May be repeated.
+    ///
+    /// # Safety
+    /// - `start..start + len` lies in one reservation of this platform.
+    unsafe fn commit(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// Gives memory and addresses back; true on success. On failure nothing has changed.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform and nobody uses it any more.
+    unsafe fn unmap(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// Gives the memory back and keeps the addresses. True: the bytes now read as zero. False: they are as they were.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform and holds nothing that is needed.
+    unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed.
+    ///
+    /// # Safety
+    /// - `start..start + old_len` is one mapping of this platform's, and nobody uses what lies beyond `new_len`.
+    unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool;
+
+    /// Moves a mapping's pages, without copying them, to `target`, and makes it `new_len` long; true on success.
+    /// On failure nothing has changed at `start`, but `target` may be unmapped.
+    ///
+    /// # Safety
+    /// - `start..start + old_len` is one mapping of this platform's.
+    /// - `target..target + new_len` is mapped by the caller, who gives it up.
+    unsafe fn relocate(&self, start: NonNull<u8>, old_len: usize, target: NonNull<u8>, new_len: usize) -> bool;
+
+    /// Milliseconds since some fixed moment; never goes back. Cheap and coarse.
+    fn now_ms(&self) -> u64;
+}

@@ -1,0 +1,192 @@
+//! Registry: lends heaps to threads and takes them back.
+//!
+//! Heaps are named by small numbers and never given back, so who is parked is a set of bits: lending is clearing one. There is no list,
+//! and so neither ABA nor a lock for a fork to find held.
+
+use crate::heap::Heap;
+use crate::segment::{Backend, Owner};
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, constructor};
+use core::ptr;
+
+/// Most heaps of a process, and so most threads that have one to themselves. Further threads share one.
+pub(crate) const MAX_HEAPS: usize = 4096;
+
+const WORDS: usize = MAX_HEAPS / 64;
+
+/// The set of parked heaps, by index.
+pub(crate) struct Parked<const N: usize> {
+    words: [AtomicU64; N],
+}
+
+impl<const N: usize> Parked<N> {
+    constructor! {
+        /// The empty set.
+        pub(crate) fn new() -> Self {
+            #[cfg(not(loom))]
+            return Self { words: [const { AtomicU64::new(0) }; N] };
+            #[cfg(loom)]
+            return Self { words: core::array::from_fn(|_| AtomicU64::new(0)) };
+        }
+    }
+
+    /// Adds `index`.
+    pub(crate) fn park(&self, index: usize) {
+        // Release: the heap is left in order. Pairs with the Acquire in `lend`.
+        self.words[index / 64].fetch_or(1 << (index % 64), Ordering::Release);
+    }
+
+    /// Takes the lowest index out of the set.
+    pub(crate) fn lend(&self) -> Option<usize> {
+        self.words.iter().enumerate().find_map(|(nth, word)| {
+            let mut bits = word.load(Ordering::Relaxed);
+            while bits != 0 {
+                let lowest = bits & bits.wrapping_neg();
+                // Acquire: pairs with the Release in `park`.
+                let before = word.fetch_and(!lowest, Ordering::Acquire);
+                if before & lowest != 0 {
+                    return Some(nth * 64 + lowest.trailing_zeros() as usize);
+                }
+                bits = before & !lowest;
+            }
+            None
+        })
+    }
+
+    /// Takes `index` out of the set, if it is there.
+    pub(crate) fn withdraw(&self, index: usize) {
+        self.words[index / 64].fetch_and(!(1 << (index % 64)), Ordering::Relaxed);
+    }
+
+    /// True where `index` is in the set; a snapshot.
+    pub(crate) fn contains(&self, index: usize) -> bool {
+        self.words[index / 64].load(Ordering::Relaxed) & 1 << (index % 64) != 0
+    }
+}
+
+/// The heaps of a process, and one more that threads without a heap share.
+pub(crate) struct Registry {
+    /// Heap n has id n + 1. Never changes back to null.
+    heaps: [AtomicPtr<Heap>; MAX_HEAPS],
+    /// Ids that were given out.
+    created: AtomicUsize,
+    parked: Parked<WORDS>,
+    /// The heap of threads without a heap; null until there is one.
+    shared: AtomicPtr<Heap>,
+}
+
+impl Registry {
+    pub(crate) const fn new() -> Self {
+        Self {
+            heaps: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_HEAPS],
+            created: AtomicUsize::new(0),
+            parked: Parked::new(),
+            shared: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// A heap for the calling thread alone: a parked one, or a new one. `None` where ids or memory are used up.
+    pub(crate) fn borrow(&self, backend: &'static Backend) -> Option<&'static Heap> {
+        match self.parked.lend() {
+            Some(index) => self.heap(index),
+            // The last id is kept for the shared heap.
+            None => self.create(backend, MAX_HEAPS - 1),
+        }
+    }
+
+    /// Takes back a heap whose magazines are empty.
+    pub(crate) fn park(&self, heap: &Heap) {
+        self.parked.park(index_of(heap));
+    }
+
+    /// The heap that threads without one share.
+    pub(crate) fn shared(&self, backend: &'static Backend) -> Option<&'static Heap> {
+        // Acquire: pairs with the Release below, for the heap's contents.
+        let known = self.shared.load(Ordering::Acquire);
+        // SAFETY: heaps are never given back.
+        if let Some(heap) = unsafe { known.as_ref() } {
+            return Some(heap);
+        }
+        let heap = self.create(backend, MAX_HEAPS)?;
+        let mine = ptr::from_ref(heap).cast_mut();
+        // Release: publishes the heap. Pairs with the Acquire above.
+        match self.shared.compare_exchange(ptr::null_mut(), mine, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => Some(heap),
+            Err(first) => {
+                self.park(heap);
+                // SAFETY: as above.
+                unsafe { first.as_ref() }
+            }
+        }
+    }
+
+    /// True for the heap that threads without one share.
+    pub(crate) fn is_shared(&self, heap: &Heap) -> bool {
+        ptr::eq(self.shared.load(Ordering::Relaxed), heap)
+    }
+
+    /// The heap with this id.
+    pub(crate) fn by_owner(&self, owner: Owner) -> Option<&'static Heap> {
+        if owner.is_heap() { self.heap(owner.0 as usize - 1) } else { None }
+    }
+
+    fn heap(&self, index: usize) -> Option<&'static Heap> {
+        // Acquire: pairs with the Release in `create`, for the heap's contents.
+        let heap = self.heaps.get(index)?.load(Ordering::Acquire);
+        // SAFETY: heaps are never given back.
+        unsafe { heap.as_ref() }
+    }
+
+    /// A new heap, as long as there are fewer than `limit`.
+    fn create(&self, backend: &'static Backend, limit: usize) -> Option<&'static Heap> {
+        let index = self
+            .created
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then_some(count + 1))
+            .ok()?;
+        let Some(heap) = Heap::create(backend, Owner(index as u16 + 1)) else {
+            // The id is not lost when it was the last.
+            let _ = self.created.compare_exchange(index + 1, index, Ordering::Relaxed, Ordering::Relaxed);
+            return None;
+        };
+        // Release: publishes the heap. Pairs with the Acquire in `heap`.
+        self.heaps[index].store(heap.as_ptr(), Ordering::Release);
+        // SAFETY: heaps are never given back.
+        Some(unsafe { heap.as_ref() })
+    }
+
+    /// Every heap there is.
+    pub(crate) fn heaps(&self) -> impl Iterator<Item = &'static Heap> {
+        (0..self.created.load(Ordering::Relaxed)).filter_map(|index| self.heap(index))
+    }
+
+    /// True where no thread has the heap.
+    pub(crate) fn is_parked(&self, heap: &Heap) -> bool {
+        self.parked.contains(index_of(heap))
+    }
+
+    /// In a forked child: parks the heaps of threads that do not exist here, which are all but `mine`. A heap that was locked at the moment of the
+    /// fork may be half changed, and is taken out of use.
+    pub(crate) fn repair_after_fork(&self, mine: Option<&Heap>) {
+        for heap in self.heaps() {
+            if mine.is_some_and(|mine| ptr::eq(mine, heap)) || heap.is_lost() {
+                continue;
+            }
+            heap.forget_borrower();
+            if heap.is_locked() {
+                heap.lose();
+                self.parked.withdraw(index_of(heap));
+                if self.is_shared(heap) {
+                    self.shared.store(ptr::null_mut(), Ordering::Relaxed);
+                }
+            } else if !self.is_shared(heap) {
+                self.park(heap);
+            }
+        }
+    }
+}
+
+fn index_of(heap: &Heap) -> usize {
+    heap.owner().0 as usize - 1
+}
+
+// Heaps' ids and the owner map's other values are apart.
+const _: () = assert!(MAX_HEAPS < Owner::UNMATCHED.0 as usize);

@@ -1,0 +1,314 @@
+//! Backend: where heaps get segments and mappings from, and where these go back to.
+//!
+//! The owner map is the pool: an unused segment is an entry that says so, and taking one is a compare-and-swap of that entry. There
+//! is no list to corrupt, no lock to hold across a fork, and the lowest address is always taken first.
+
+use super::cache::MappingCache;
+use super::owner::{Owner, OwnerMap};
+use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
+use crate::align;
+use crate::os::Platform;
+use crate::slab::SLOT_SIZE;
+use crate::sync::{AtomicUsize, Ordering};
+use core::ptr::{self, NonNull};
+
+/// What is counted as it happens, at the pace of system calls and never on a fast path. Bytes, unless said otherwise.
+pub(crate) struct Counters {
+    /// Memory that may be resident.
+    committed: AtomicUsize,
+    /// The most that `committed` has been.
+    peak: AtomicUsize,
+    /// Address space of segments and mappings.
+    pub(super) reserved: AtomicUsize,
+    /// Given back to the system since the start, by purging and unmapping.
+    pub(super) returned: AtomicUsize,
+    /// Descriptions: first slots, owner map, heaps, mappings' heads.
+    pub(super) metadata: AtomicUsize,
+    /// Number of blocks with a mapping of their own.
+    pub(super) mappings: AtomicUsize,
+    /// Bytes of these blocks.
+    pub(super) mapped: AtomicUsize,
+    /// Segments in the pool; a hint.
+    pooled: AtomicUsize,
+    /// Segments that were released but for their first slot; a hint.
+    released: AtomicUsize,
+}
+
+impl Counters {
+    const fn new() -> Self {
+        Self {
+            committed: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            reserved: AtomicUsize::new(0),
+            returned: AtomicUsize::new(0),
+            metadata: AtomicUsize::new(0),
+            mappings: AtomicUsize::new(0),
+            mapped: AtomicUsize::new(0),
+            pooled: AtomicUsize::new(0),
+            released: AtomicUsize::new(0),
+        }
+    }
+
+    /// Counts `bytes` more as possibly resident.
+    pub(crate) fn commit(&self, bytes: usize) {
+        if bytes > 0 {
+            let now = self.committed.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            if now > self.peak.load(Ordering::Relaxed) {
+                self.peak.fetch_max(now, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Counts `bytes` as given back.
+    pub(super) fn decommit(&self, bytes: usize) {
+        self.committed.fetch_sub(bytes, Ordering::Relaxed);
+        self.returned.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` of metadata as possibly resident.
+    pub(crate) fn commit_metadata(&self, bytes: usize) {
+        self.metadata.fetch_add(bytes, Ordering::Relaxed);
+        self.commit(bytes);
+    }
+
+    pub(crate) fn decommit_metadata(&self, bytes: usize) {
+        self.metadata.fetch_sub(bytes, Ordering::Relaxed);
+        self.decommit(bytes);
+    }
+
+    pub(crate) fn committed(&self) -> usize {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserved.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn returned(&self) -> usize {
+        self.returned.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn metadata(&self) -> usize {
+        self.metadata.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn mappings(&self) -> usize {
+        self.mappings.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn mapped(&self) -> usize {
+        self.mapped.load(Ordering::Relaxed)
+    }
+}
+
+/// The source of segments and mappings: one to a process, and one to a test that wants its own.
+pub(crate) struct Backend {
+    pub(crate) os: &'static dyn Platform,
+    pub(crate) owners: OwnerMap,
+    pub(crate) counters: Counters,
+    pub(super) cache: MappingCache,
+    /// Start of the mapping that was made last: the next one is asked for just below it.
+    last: AtomicUsize,
+}
+
+impl Backend {
+    pub(crate) const fn new(os: &'static dyn Platform) -> Self {
+        Self {
+            os,
+            owners: OwnerMap::new(),
+            counters: Counters::new(),
+            cache: MappingCache::new(),
+            last: AtomicUsize::new(0),
+        }
+    }
+
+    /// Bytes of freed mappings that are kept for reuse.
+    pub(crate) fn cached_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    /// A segment without slabs or spans, now owned by `owner`; `None` where the system has no memory.
+    pub(crate) fn take_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
+        self.take_pooled(owner)
+            .or_else(|| self.map_segment(owner))
+            .or_else(|| self.remap_released(owner))
+            .or_else(|| if self.relieve() { self.map_segment(owner).or_else(|| self.remap_released(owner)) } else { None })
+    }
+
+    /// Takes back a segment without slabs or spans.
+    pub(crate) fn give_segment(&self, segment: &Segment) {
+        debug_assert!(segment.is_unused());
+        segment.set_pending(ptr::null());
+        self.counters.pooled.fetch_add(1, Ordering::Relaxed);
+        self.owners.give_up(segment.address(), Owner::POOLED);
+    }
+
+    fn take_pooled(&self, owner: Owner) -> Option<NonNull<Segment>> {
+        self.claim_one(&self.counters.pooled, Owner::POOLED, owner).map(|address| {
+            // SAFETY: a pooled entry names a segment, and claiming it has made it this thread's.
+            unsafe { NonNull::new_unchecked(super::segment_of(address).cast_mut()) }
+        })
+    }
+
+    /// Claims one granule of those that `from` owns, of which `count` tells how many there may be.
+    fn claim_one(&self, count: &AtomicUsize, from: Owner, to: Owner) -> Option<usize> {
+        if count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let (address, _) =
+            self.owners.walk(|owner| owner == from).find(|&(address, _)| self.owners.claim(address, from, to))?;
+        count.fetch_sub(1, Ordering::Relaxed);
+        Some(address)
+    }
+
+    fn map_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
+        let start = self.map_placed(SEGMENT_SIZE, SEGMENT_SIZE, 0)?;
+        self.counters.reserved.fetch_add(SEGMENT_SIZE, Ordering::Relaxed);
+        self.counters.commit_metadata(METADATA);
+        // SAFETY: mapped just now, at a multiple of its size.
+        let segment = unsafe { Segment::found(start) };
+        self.owners.set(start.addr().get(), owner);
+        Some(segment)
+    }
+
+    /// Maps `len` bytes of zeros such that `start + offset` is a multiple of `align`, which is at least a granule.
+    /// The owner map reaches there, and the entry of the granule at `start + offset` may be set.
+    pub(super) fn map_placed(&self, len: usize, align: usize, offset: usize) -> Option<NonNull<u8>> {
+        let mut metadata = 0;
+        if !self.owners.prepare(self.os, &mut metadata) {
+            return None;
+        }
+        self.counters.commit_metadata(metadata);
+        let start = self.map_by_hint(len, align, offset).or_else(|| self.map_and_trim(len, align, offset))?;
+        let mut metadata = 0;
+        if !self.owners.admit(self.os, start.addr().get() + offset, &mut metadata) {
+            // SAFETY: mapped just now, and nobody has seen it.
+            unsafe { self.os.unmap(start, len) };
+            return None;
+        }
+        self.counters.commit_metadata(metadata);
+        self.last.store(start.addr().get(), Ordering::Relaxed);
+        Some(start)
+    }
+
+    /// Asks for the place just below the last mapping. Costs one system call when it is free.
+    fn map_by_hint(&self, len: usize, align: usize, offset: usize) -> Option<NonNull<u8>> {
+        let last = self.last.load(Ordering::Relaxed);
+        let hint = align::down(last.checked_sub(len)?.checked_add(offset)?, align).checked_sub(offset)?;
+        if hint == 0 {
+            return None;
+        }
+        let start = self.os.map(hint, len)?;
+        if align::is_aligned(start.addr().get() + offset, align) {
+            return Some(start);
+        }
+        // SAFETY: mapped just now, and nobody has seen it.
+        unsafe { self.os.unmap(start, len) };
+        None
+    }
+
+    /// Takes note that a mapping is gone: if it was the last, the next may take its place.
+    pub(super) fn forget_start(&self, start: usize, len: usize) {
+        let _ = self.last.compare_exchange(start, start + len, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Maps more than is needed, and gives back what lies before and behind the aligned part.
+    fn map_and_trim(&self, len: usize, align: usize, offset: usize) -> Option<NonNull<u8>> {
+        let page = self.os.page_size();
+        let len = align::checked_up(len, page)?;
+        let whole = self.os.map(0, len.checked_add(align)?)?;
+        let start = align::up(whole.addr().get() + offset, align) - offset;
+        let before = start - whole.addr().get();
+        let after = align - before;
+        // A cut that fails leaves untouched memory behind, which costs addresses alone.
+        if before > 0 {
+            // SAFETY: the part before `start`, of which nobody knows.
+            unsafe { self.os.unmap(whole, before) };
+        }
+        let start = whole.as_ptr().wrapping_add(before);
+        if after > 0
+            && let Some(end) = NonNull::new(start.wrapping_add(len))
+        {
+            // SAFETY: the part behind what is kept, of which nobody knows.
+            unsafe { self.os.unmap(end, after) };
+        }
+        NonNull::new(start)
+    }
+
+    /// Gives memory back and keeps the addresses; true where the range now reads as zero.
+    pub(super) fn purge(&self, start: *mut u8, len: usize) -> bool {
+        let Some(start) = NonNull::new(start) else { return false };
+        // SAFETY: callers own the range, and have nothing in it.
+        let purged = unsafe { self.os.purge(start, len) };
+        if purged {
+            self.counters.decommit(len);
+        }
+        purged
+    }
+
+    /// Purges pooled segments and unmaps cached mappings that have been unused since `before`, in milliseconds of the
+    /// platform's clock.
+    pub(crate) fn purge_unused(&self, before: u64) {
+        self.cache.drop_unused(self, before);
+        if self.counters.pooled.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        for (address, _) in self.owners.walk(|owner| owner == Owner::POOLED) {
+            // SAFETY: the entry names a segment, whose head can always be read.
+            let segment = unsafe { &*super::segment_of(address) };
+            if segment.touched_slots() == 0 || segment.idle_since() > before {
+                continue;
+            }
+            // While it is purged it is nobody's to take, which `UNMATCHED` says.
+            if self.owners.claim(address, Owner::POOLED, Owner::UNMATCHED) {
+                segment.purge(self);
+                self.owners.give_up(address, Owner::POOLED);
+            }
+        }
+    }
+
+    /// Gives back everything that can be, addresses included: called when the system refuses a mapping. True where that was anything.
+    pub(crate) fn relieve(&self) -> bool {
+        let mut relieved = self.cache.drop_unused(self, u64::MAX);
+        while let Some(address) = self.claim_one(&self.counters.pooled, Owner::POOLED, Owner::UNMATCHED) {
+            // SAFETY: a pooled entry names a segment, and claiming it has made it this thread's.
+            let segment = unsafe { &*super::segment_of(address) };
+            let touched = segment.touched_slots().count_ones() as usize * SLOT_SIZE;
+            let Some(second) = NonNull::new(segment.slot_start(1)) else { break };
+            // SAFETY: an unused segment's slots hold nothing that is needed; the first one stays.
+            if !unsafe { self.os.unmap(second, SEGMENT_SIZE - SLOT_SIZE) } {
+                self.counters.pooled.fetch_add(1, Ordering::Relaxed);
+                self.owners.give_up(address, Owner::POOLED);
+                break;
+            }
+            segment.head.touched.store(0, Ordering::Relaxed);
+            self.counters.decommit(touched);
+            self.counters.reserved.fetch_sub(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
+            self.counters.released.fetch_add(1, Ordering::Relaxed);
+            self.owners.give_up(address, Owner::RELEASED);
+            relieved = true;
+        }
+        relieved
+    }
+
+    /// Maps a released segment's slots again, where nobody has taken their place meanwhile.
+    fn remap_released(&self, owner: Owner) -> Option<NonNull<Segment>> {
+        let address = self.claim_one(&self.counters.released, Owner::RELEASED, Owner::UNMATCHED)?;
+        if self.os.map_exactly(address + SLOT_SIZE, SEGMENT_SIZE - SLOT_SIZE).is_none() {
+            self.counters.released.fetch_add(1, Ordering::Relaxed);
+            self.owners.give_up(address, Owner::RELEASED);
+            return None;
+        }
+        self.counters.reserved.fetch_add(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
+        // SAFETY: the entry named a segment's first slot, and the others are mapped again.
+        let segment = unsafe { NonNull::new_unchecked(super::segment_of(address).cast_mut()) };
+        // SAFETY: claimed above.
+        debug_assert_eq!(unsafe { segment.as_ref() }.free_slots(), USABLE);
+        self.owners.set(address, owner);
+        Some(segment)
+    }
+}

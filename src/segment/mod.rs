@@ -1,0 +1,311 @@
+//! Segment: 2 MiB of address space at a multiple of 2 MiB, in 32 slots of 64 KiB.
+//!
+//! Slot 0 holds what is known about the others: a head, a [`Slab`] for each slot, and the bitmaps. A segment's first slot is never unmapped, so
+//! whoever holds an address that once was a segment's may read its head: statistics and purges need no lock for that.
+//!
+//! ```text
+//! slots 1 to 31 == free (bit in `free`) + slabs + spans
+//! touched: slots that may hold something other than zeros, and so may be resident
+//! ```
+
+mod backend;
+mod cache;
+mod mapping;
+mod owner;
+
+pub(crate) use backend::{Backend, Counters};
+pub(crate) use owner::{GRANULE, Owner};
+
+use crate::align;
+use crate::size_class::SizeClass;
+use crate::slab::{self, Pending, SLOT_SIZE, Slab, SlotKind};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Cell, Ordering};
+use core::ptr::{self, NonNull};
+
+/// Bytes of a segment.
+pub(crate) const SEGMENT_SIZE: usize = GRANULE;
+
+/// Slots of a segment, the first included.
+pub(crate) const SLOTS: usize = SEGMENT_SIZE / SLOT_SIZE;
+
+/// Most slots of a span: half a segment, so that two fit. Larger blocks get mappings of their own.
+pub(crate) const MAX_SPAN_SLOTS: usize = 16;
+
+/// Every slot but the first.
+const USABLE: u32 = !1;
+
+/// One line of a slab's bitmap.
+type Line = [Cell<u64>; slab::LINE_WORDS];
+type RemoteLine = [AtomicU64; slab::LINE_WORDS];
+
+/// The head of a segment, in the place that slot 0's slab would have.
+#[repr(C, align(128))]
+struct Head {
+    /// The stack on which the owning heap expects slabs with returned blocks. Null in a pooled segment.
+    pending: AtomicPtr<Pending>,
+    /// Bit n is set while slot n is used for nothing.
+    free: AtomicU32,
+    /// Bit n is set while slot n may hold something other than zeros.
+    touched: AtomicU32,
+    /// When a slot was last freed, in milliseconds of the platform's clock.
+    idle_since: AtomicU64,
+    /// Neighbours in the heap's list.
+    next: Cell<*const Segment>,
+    previous: Cell<*const Segment>,
+}
+
+/// A segment's first slot, as far as it is used.
+///
+/// Memory fresh from the system is a valid value: no slab, no bit set. Cells are **owner-only**, as in [`Slab`].
+#[repr(C)]
+pub(crate) struct Segment {
+    head: Head,
+    slabs: [Slab; SLOTS - 1],
+    bits: [[Line; SLOTS]; slab::LINES],
+    remote_bits: [[RemoteLine; SLOTS]; slab::LINES],
+}
+
+/// Bytes of a segment that describe the rest.
+pub(crate) const METADATA: usize = size_of::<Segment>();
+
+const _: () = assert!(METADATA <= SLOT_SIZE);
+const _: () = assert!(size_of::<[Line; SLOTS]>() == slab::LINE_STRIDE);
+const _: () = assert!(size_of::<Head>() == size_of::<Slab>());
+const _: () = assert!(SLOTS == u32::BITS as usize);
+
+/// The segment that holds `address`, if a segment does.
+#[inline(always)]
+pub(crate) fn segment_of(address: usize) -> *const Segment {
+    // The provenance of a block covers the block alone; that of its segment was exposed when the segment was mapped.
+    ptr::with_exposed_provenance(align::down(address, SEGMENT_SIZE))
+}
+
+/// The slab or span slot that holds `address`.
+///
+/// # Safety
+/// - `address` lies in a segment, in a slot other than the first.
+#[inline(always)]
+pub(crate) unsafe fn slab_of<'a>(address: usize) -> &'a Slab {
+    let slot = address % SEGMENT_SIZE / SLOT_SIZE;
+    debug_assert!(slot != 0);
+    // SAFETY: slot n's slab stands n sizes after the segment's start, since the head has a slab's size.
+    unsafe { &*segment_of(address).cast::<Slab>().add(slot) }
+}
+
+impl Segment {
+    /// Makes memory fresh from the system a segment without an owner.
+    ///
+    /// # Safety
+    /// - `start` is a segment's size of zeros at a multiple of it, which nobody else uses.
+    unsafe fn found(start: NonNull<u8>) -> NonNull<Segment> {
+        let segment = start.cast::<Segment>();
+        let _ = start.as_ptr().expose_provenance();
+        // SAFETY: zeros are a valid segment, and nobody else knows of it.
+        unsafe { segment.as_ref() }.head.free.store(USABLE, Ordering::Relaxed);
+        segment
+    }
+
+    fn address(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    fn slot_start(&self, slot: usize) -> *mut u8 {
+        ptr::with_exposed_provenance_mut(self.address() + slot * SLOT_SIZE)
+    }
+
+    /// What slot `slot`, from 1 to 31, is used for.
+    pub(crate) fn slab(&self, slot: usize) -> &Slab {
+        &self.slabs[slot - 1]
+    }
+
+    /// The slabs and spans of the segment; a snapshot when another thread owns it.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slab> {
+        self.slabs.iter()
+    }
+
+    fn slot_index(&self, slab: &Slab) -> usize {
+        (ptr::from_ref(slab).addr() - self.address()) / size_of::<Slab>()
+    }
+
+    /// Says on which stack the owning heap looks for slabs with returned blocks.
+    pub(crate) fn set_pending(&self, pending: *const Pending) {
+        self.head.pending.store(pending.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Slots that are used for nothing.
+    pub(crate) fn free_slots(&self) -> u32 {
+        self.head.free.load(Ordering::Relaxed)
+    }
+
+    /// Slots that may be resident.
+    pub(crate) fn touched_slots(&self) -> u32 {
+        self.head.touched.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of slots that are used for nothing and yet may be resident.
+    pub(crate) fn retained_bytes(&self) -> usize {
+        (self.free_slots() & self.touched_slots()).count_ones() as usize * SLOT_SIZE
+    }
+
+    /// True where no slot is in use.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.free_slots() == USABLE
+    }
+
+    /// True where no slot is free.
+    pub(crate) fn is_full(&self) -> bool {
+        self.free_slots() == 0
+    }
+
+    pub(crate) fn idle_since(&self) -> u64 {
+        self.head.idle_since.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn links(&self) -> (&Cell<*const Segment>, &Cell<*const Segment>) {
+        (&self.head.next, &self.head.previous)
+    }
+
+    /// Takes `count` neighbouring free slots, the first at a multiple of `align` slots; the lowest that were touched before, else the lowest.
+    /// Returns the first slot and whether all of them read as zero. Owner-only.
+    fn take_slots(&self, count: usize, align: usize, counters: &Counters) -> Option<(usize, bool)> {
+        let free = self.free_slots();
+        let touched = self.touched_slots();
+        let warm = run_of(free & touched, count, align);
+        let first = warm.or_else(|| run_of(free, count, align))?;
+        let mask = run_mask(first, count);
+        let fresh = mask & !touched;
+        counters.commit(fresh.count_ones() as usize * SLOT_SIZE);
+        self.head.free.store(free & !mask, Ordering::Relaxed);
+        self.head.touched.store(touched | mask, Ordering::Relaxed);
+        Some((first, fresh == mask))
+    }
+
+    /// Makes a free slot a slab of `class`. Owner-only.
+    pub(crate) fn carve_slab(&self, class: SizeClass, counters: &Counters) -> Option<&Slab> {
+        let (slot, is_zero) = self.take_slots(1, 1, counters)?;
+        let slab = self.slab(slot);
+        slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.bits[0][slot]).cast(), is_zero);
+        Some(slab)
+    }
+
+    /// Makes `count` free slots a span, at a multiple of `align` slots. Returns its start and whether it reads as zero. Owner-only.
+    pub(crate) fn carve_span(&self, count: usize, align: usize, counters: &Counters) -> Option<(NonNull<u8>, bool)> {
+        let (slot, is_zero) = self.take_slots(count, align, counters)?;
+        self.mark_span(slot, count);
+        Some((NonNull::new(self.slot_start(slot))?, is_zero))
+    }
+
+    fn mark_span(&self, slot: usize, count: usize) {
+        self.slab(slot).make_span(SlotKind::Span, count);
+        for tail in slot + 1..slot + count {
+            self.slab(tail).make_span(SlotKind::SpanTail, 0);
+        }
+    }
+
+    /// Ends the use of a slab or a span. Owner-only.
+    pub(crate) fn retire(&self, slab: &Slab, now: u64) {
+        let slot = self.slot_index(slab);
+        let count = if slab.kind() == SlotKind::Span { slab.extent() } else { 1 };
+        self.free_run(slot, count, now);
+    }
+
+    fn free_run(&self, slot: usize, count: usize, now: u64) {
+        for each in slot..slot + count {
+            self.slab(each).clear();
+        }
+        self.head.free.store(self.free_slots() | run_mask(slot, count), Ordering::Relaxed);
+        self.head.idle_since.store(now, Ordering::Relaxed);
+    }
+
+    /// Makes the span at `slab` `count` slots long, where it stands; false where a slot in the way is in use. Owner-only.
+    pub(crate) fn resize_span(&self, slab: &Slab, count: usize, now: u64, counters: &Counters) -> bool {
+        let (slot, old) = (self.slot_index(slab), slab.extent());
+        if slot + count > SLOTS {
+            return false;
+        }
+        if count < old {
+            self.free_run(slot + count, old - count, now);
+        } else {
+            let mask = run_mask(slot, count) & !run_mask(slot, old);
+            if self.free_slots() & mask != mask {
+                return false;
+            }
+            counters.commit((mask & !self.touched_slots()).count_ones() as usize * SLOT_SIZE);
+            self.head.free.store(self.free_slots() & !mask, Ordering::Relaxed);
+            self.head.touched.store(self.touched_slots() | mask, Ordering::Relaxed);
+        }
+        self.mark_span(slot, count);
+        true
+    }
+
+    /// Gives the memory of free slots back to the system; returns how many bytes. Owner-only.
+    pub(crate) fn purge(&self, backend: &Backend) -> usize {
+        let mut left = self.free_slots() & self.touched_slots();
+        let mut purged = 0;
+        while left != 0 {
+            let slot = left.trailing_zeros() as usize;
+            let count = (left >> slot).trailing_ones() as usize;
+            let mask = run_mask(slot, count);
+            left &= !mask;
+            if backend.purge(self.slot_start(slot), count * SLOT_SIZE) {
+                self.head.touched.store(self.touched_slots() & !mask, Ordering::Relaxed);
+                purged += count * SLOT_SIZE;
+            }
+        }
+        purged
+    }
+
+    /// Word `index` of the remote bitmap of the slab in slot `slot`.
+    fn remote_word(&self, slot: usize, index: usize) -> &AtomicU64 {
+        &self.remote_bits[index / slab::LINE_WORDS][slot][index % slab::LINE_WORDS]
+    }
+
+    /// Returns blocks to a slab or a span of this segment from a thread that does not own it: those of word `index` of the slab's bitmap
+    /// whose bits are set. Returns the bits that were set already: blocks that are free.
+    pub(crate) fn put_remote(&self, slab: &Slab, index: usize, bits: u64) -> u64 {
+        // SAFETY: a segment with blocks in use belongs to a heap, and heaps are never given back.
+        let pending = unsafe { &*self.head.pending.load(Ordering::Relaxed) };
+        let word = self.remote_word(self.slot_index(slab), index);
+        slab.remote.put(word, index, bits, ptr::from_ref(slab).cast_mut(), pending)
+    }
+
+    /// Takes the blocks that other threads have returned to `slab`, which was found on the pending stack. Owner-only.
+    pub(crate) fn collect_remote(&self, slab: &Slab, each: impl FnMut(usize, u64)) {
+        let slot = self.slot_index(slab);
+        slab.remote.collect(|index| self.remote_word(slot, index), each);
+    }
+
+    /// Number of blocks of `slab` that were returned and not collected; a snapshot.
+    pub(crate) fn waiting_remote(&self, slab: &Slab) -> usize {
+        let slot = self.slot_index(slab);
+        slab.remote.waiting(|index| self.remote_word(slot, index))
+    }
+}
+
+/// The bits of `count` slots from `first` on.
+const fn run_mask(first: usize, count: usize) -> u32 {
+    ((1u64 << count) - 1 << first) as u32
+}
+
+/// The lowest run of `count` set bits in `mask` whose first is a multiple of `align`, a power of two.
+fn run_of(mask: u32, count: usize, align: usize) -> Option<usize> {
+    let mut starts = mask;
+    let mut length = 1;
+    // Bit n of `starts`: a run of `length` bits starts at n. Lengths add up as the runs overlap.
+    while length < count && starts != 0 {
+        let step = length.min(count - length);
+        starts &= starts >> step;
+        length += step;
+    }
+    starts &= match align {
+        1 => u32::MAX,
+        2 => 0x5555_5555,
+        4 => 0x1111_1111,
+        8 => 0x0101_0101,
+        _ => 0x0001_0001,
+    };
+    (starts != 0).then(|| starts.trailing_zeros() as usize)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,228 @@
+//! The owner map: for every 2 MiB of address space, who owns it.
+//!
+//! Two bytes answer the first question of every free, for any address at all: 64 MiB of heap are one cache line of the map. The map is
+//! reserved whole and reads as zero, *nobody's*, so a pointer that is not Tenure's is noticed at no cost.
+
+use crate::align;
+use crate::os::Platform;
+use crate::sync::{AtomicPtr, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use core::ptr::{self, NonNull};
+
+/// Bytes of address space to an entry: the size and alignment of a segment.
+pub(crate) const GRANULE: usize = 2 * 1024 * 1024;
+
+/// Bits of a user-space address that the full map covers.
+const ADDRESS_BITS: u32 = 47;
+
+/// Entries of the full map: 128 MiB of addresses.
+const FULL_ENTRIES: usize = (1 << ADDRESS_BITS) / GRANULE;
+
+/// Entries of the map where the full one is refused, as under a small `RLIMIT_AS`: 256 GiB around the first mapping, 256 KiB of map.
+const SMALL_ENTRIES: usize = 128 * 1024;
+
+/// Bytes of the map that become writable at a time: enough for 64 GiB of heap, and a multiple of every page size in use.
+const PIECE: usize = 64 * 1024;
+
+const ENTRIES_PER_PIECE: usize = PIECE / size_of::<u16>();
+
+/// An entry of the map.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub(crate) struct Owner(pub(crate) u16);
+
+impl Owner {
+    /// Nobody: not Tenure's memory, or the inside of a mapping.
+    pub(crate) const NONE: Owner = Owner(0);
+    /// A block with a mapping of its own starts here.
+    pub(crate) const MAPPING: Owner = Owner(u16::MAX);
+    /// A segment that no heap uses.
+    pub(crate) const POOLED: Owner = Owner(u16::MAX - 1);
+    /// A segment that was given back to the system but for its first slot.
+    pub(crate) const RELEASED: Owner = Owner(u16::MAX - 2);
+    /// In no map: what a thread without a heap compares with, so that nothing is its own.
+    pub(crate) const UNMATCHED: Owner = Owner(u16::MAX - 3);
+
+    /// True for the id of a heap.
+    pub(crate) fn is_heap(self) -> bool {
+        self != Owner::NONE && self.0 < Owner::UNMATCHED.0
+    }
+}
+
+/// The map. Every entry is written by whoever holds the memory it speaks of.
+pub(crate) struct OwnerMap {
+    /// Where entry 0 is, or would be; null before the first use. Read by every free.
+    base: AtomicPtr<AtomicU16>,
+    /// The first entry that exists: 0 in a full map. Agreed on before there is a map.
+    first: AtomicUsize,
+    /// The entries that were ever set, for walks.
+    lowest: AtomicUsize,
+    highest: AtomicUsize,
+    /// Bit n is set once piece n of the map is writable.
+    writable: [AtomicU64; FULL_ENTRIES / ENTRIES_PER_PIECE / 64],
+}
+
+/// Value of [`OwnerMap::first`] before it is agreed on. No entry has this index or a higher one.
+const UNDECIDED: usize = usize::MAX;
+
+impl OwnerMap {
+    pub(crate) const fn new() -> Self {
+        Self {
+            base: AtomicPtr::new(ptr::null_mut()),
+            first: AtomicUsize::new(UNDECIDED),
+            lowest: AtomicUsize::new(usize::MAX),
+            highest: AtomicUsize::new(0),
+            writable: [const { AtomicU64::new(0) }; FULL_ENTRIES / ENTRIES_PER_PIECE / 64],
+        }
+    }
+
+    /// Who owns `block`: one load of the map's place, one of the entry.
+    ///
+    /// # Safety
+    /// - `block` came from Tenure, so that the map exists and covers it.
+    #[inline(always)]
+    pub(crate) unsafe fn owner_of(&self, block: *mut u8) -> Owner {
+        let base = self.base.load(Ordering::Relaxed);
+        // SAFETY: Tenure hands out only what the map covers.
+        let entry = unsafe { &*base.wrapping_add(block.addr() / GRANULE) };
+        Owner(entry.load(Ordering::Relaxed))
+    }
+
+    /// Who owns `address`, which may be anything.
+    pub(crate) fn look_up(&self, address: usize) -> Owner {
+        match self.entry(address / GRANULE) {
+            Some(entry) => Owner(entry.load(Ordering::Relaxed)),
+            None => Owner::NONE,
+        }
+    }
+
+    /// Makes the map, where there is none yet; false where the system refuses.
+    /// Adds the bytes that have become writable to `metadata`.
+    pub(crate) fn prepare(&self, os: &dyn Platform, metadata: &mut usize) -> bool {
+        // Acquire: pairs with the Release in `publish`, for `first`.
+        if !self.base.load(Ordering::Acquire).is_null() {
+            return true;
+        }
+        // Several threads may be here, and each brings a map; they agree on its extent first, so that any of the maps will do.
+        if let Some(place) = os.reserve(FULL_ENTRIES * size_of::<u16>()) {
+            if self.agree(0) == 0 {
+                self.publish(os, place, 0, FULL_ENTRIES);
+                return true;
+            }
+            // SAFETY: reserved above, and nobody else has seen it.
+            unsafe { os.unmap(place, FULL_ENTRIES * size_of::<u16>()) };
+        }
+        let Some(place) = os.map(0, SMALL_ENTRIES * size_of::<u16>()) else { return false };
+        let middle = align::down(place.addr().get() / GRANULE, ENTRIES_PER_PIECE);
+        let first = self.agree(middle.saturating_sub(SMALL_ENTRIES / 2).max(ENTRIES_PER_PIECE));
+        if first == 0 {
+            // Another thread has reserved a full map in the meantime, or is about to say so.
+            // SAFETY: mapped above, and nobody else has seen it.
+            unsafe { os.unmap(place, SMALL_ENTRIES * size_of::<u16>()) };
+            return !self.base.load(Ordering::Acquire).is_null();
+        }
+        if self.publish(os, place, first, SMALL_ENTRIES) {
+            *metadata += SMALL_ENTRIES * size_of::<u16>();
+        }
+        true
+    }
+
+    /// Proposes the first entry, and returns the one that was agreed on.
+    fn agree(&self, first: usize) -> usize {
+        match self.first.compare_exchange(UNDECIDED, first, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => first,
+            Err(agreed) => agreed,
+        }
+    }
+
+    /// Makes `place` the map, unless there is one by now; true where it became the map.
+    fn publish(&self, os: &dyn Platform, place: NonNull<u8>, first: usize, entries: usize) -> bool {
+        let base = place.as_ptr().cast::<AtomicU16>().wrapping_sub(first);
+        // Release: publishes `first`. Pairs with the Acquire in `prepare`.
+        let won = self.base.compare_exchange(ptr::null_mut(), base, Ordering::Release, Ordering::Relaxed).is_ok();
+        if !won {
+            // SAFETY: mapped by the caller, and nobody else has seen it.
+            unsafe { os.unmap(place, entries * size_of::<u16>()) };
+        }
+        won
+    }
+
+    /// Makes the entry of the granule at `address` writable. False where the map does not reach so far or the system refuses.
+    /// Adds what has become writable to `metadata`.
+    pub(crate) fn admit(&self, os: &dyn Platform, address: usize, metadata: &mut usize) -> bool {
+        let index = address / GRANULE;
+        let first = self.first.load(Ordering::Relaxed);
+        if index < first || index - first >= self.entries() {
+            return false;
+        }
+        self.lowest.fetch_min(index, Ordering::Relaxed);
+        self.highest.fetch_max(index, Ordering::Relaxed);
+        if first > 0 {
+            return true;
+        }
+        let piece = index / ENTRIES_PER_PIECE;
+        let (word, bit) = (&self.writable[piece / 64], 1 << (piece % 64));
+        if word.load(Ordering::Relaxed) & bit != 0 {
+            return true;
+        }
+        let start = self.base.load(Ordering::Relaxed).wrapping_add(piece * ENTRIES_PER_PIECE).cast();
+        let Some(start) = NonNull::new(start) else { return false };
+        // SAFETY: the piece lies in the reservation that `prepare` made.
+        if !unsafe { os.commit(start, PIECE) } {
+            return false;
+        }
+        // Two threads may have committed the piece, which does no harm; it is counted once.
+        if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            *metadata += PIECE;
+        }
+        true
+    }
+
+    /// Sets the entry of the granule at `address`, which was admitted and which the caller holds.
+    ///
+    /// Relaxed: whoever learns of the memory does so by means that order this before.
+    pub(crate) fn set(&self, address: usize, owner: Owner) {
+        if let Some(entry) = self.entry(address / GRANULE) {
+            entry.store(owner.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Changes the entry of the granule at `address` from `from` to `to`, if it is `from`; true where this call did.
+    pub(crate) fn claim(&self, address: usize, from: Owner, to: Owner) -> bool {
+        // Acquire: pairs with the Release in `give_up`, for what the segment's head holds.
+        let Some(entry) = self.entry(address / GRANULE) else { return false };
+        entry.compare_exchange(from.0, to.0, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Sets the entry so that any thread may claim the granule.
+    pub(crate) fn give_up(&self, address: usize, to: Owner) {
+        if let Some(entry) = self.entry(address / GRANULE) {
+            // Release: pairs with the Acquire in `claim`.
+            entry.store(to.0, Ordering::Release);
+        }
+    }
+
+    /// The addresses of all granules, lowest first, whose entry passes `wanted`; a snapshot of a changing map.
+    pub(crate) fn walk(&self, wanted: impl Fn(Owner) -> bool) -> impl Iterator<Item = (usize, Owner)> {
+        let (lowest, highest) = (self.lowest.load(Ordering::Relaxed), self.highest.load(Ordering::Relaxed));
+        let indices = if lowest <= highest { lowest..highest + 1 } else { 0..0 };
+        indices.filter_map(move |index| {
+            // Acquire: pairs with the Release in `give_up`.
+            let owner = Owner(self.entry(index)?.load(Ordering::Acquire));
+            wanted(owner).then_some((index * GRANULE, owner))
+        })
+    }
+
+    fn entries(&self) -> usize {
+        if self.first.load(Ordering::Relaxed) == 0 { FULL_ENTRIES } else { SMALL_ENTRIES }
+    }
+
+    fn entry(&self, index: usize) -> Option<&AtomicU16> {
+        let base = self.base.load(Ordering::Relaxed);
+        let first = self.first.load(Ordering::Relaxed);
+        if base.is_null() || index < first || index - first >= self.entries() {
+            return None;
+        }
+        // SAFETY: the entry exists, and the map is never given back.
+        Some(unsafe { &*base.wrapping_add(index) })
+    }
+}

@@ -1,0 +1,325 @@
+//! Slab: 64 KiB of blocks of one size class, whose free blocks are bits.
+//!
+//! Blocks are neither read nor written here: everything a slab knows lies out of line, in its segment's first slot. A bit that is
+//! already set when a block comes back is a double free, found without touching the block.
+//!
+//! Three states of a block, and the invariant that joins them:
+//!
+//! ```text
+//! capacity == free (bit set) + returned by other heaps (bit set in the remote words) + handed out
+//! ```
+//!
+//! *Handed out* includes blocks that wait in a magazine or an outbox: a slab does not know about those.
+//!
+//! **Owner-only**: cells are touched only by a thread that holds the lock of the heap to which the slab belongs.
+
+mod remote;
+
+pub(crate) use remote::{Pending, Remote};
+
+use crate::size_class::{self, SizeClass};
+use crate::sync::{AtomicU8, AtomicU32, Cell, Ordering};
+use core::ptr::{self, NonNull};
+
+/// Bytes of a slab, and of a segment's slot.
+pub(crate) const SLOT_SIZE: usize = 64 * 1024;
+
+/// Most blocks of a slab: what one summary word of 64 bits over words of 64 bits can name. Only the smallest class has more
+/// blocks in 64 KiB, and leaves the rest of the slot untouched.
+pub(crate) const MAX_BLOCKS: usize = 64 * 64;
+
+/// Words in a line of the bitmap: one cache line.
+pub(crate) const LINE_WORDS: usize = 8;
+
+/// Lines in a slab's bitmap.
+pub(crate) const LINES: usize = MAX_BLOCKS / 64 / LINE_WORDS;
+
+/// Bytes from one line of a slab's bitmap to its next: the bitmaps of a segment's slabs are interleaved by line, so that slabs of
+/// few blocks share few pages.
+pub(crate) const LINE_STRIDE: usize = 32 * 64;
+
+/// What a slot of a segment is used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SlotKind {
+    /// Nothing.
+    Free,
+    /// A slab of this class.
+    Slab(SizeClass),
+    /// The first slot of a span.
+    Span,
+    /// A further slot of a span.
+    SpanTail,
+}
+
+impl SlotKind {
+    const SPAN: u8 = u8::MAX;
+    const SPAN_TAIL: u8 = u8::MAX - 1;
+
+    fn code(self) -> u8 {
+        match self {
+            // Zero, as in memory that was never touched.
+            SlotKind::Free => 0,
+            SlotKind::Slab(class) => class.index() as u8 + 1,
+            SlotKind::Span => Self::SPAN,
+            SlotKind::SpanTail => Self::SPAN_TAIL,
+        }
+    }
+
+    fn from_code(code: u8) -> Self {
+        match code {
+            0 => SlotKind::Free,
+            Self::SPAN => SlotKind::Span,
+            Self::SPAN_TAIL => SlotKind::SpanTail,
+            class => SlotKind::Slab(SizeClass::from_index(class as usize - 1)),
+        }
+    }
+}
+
+const _: () = assert!(size_class::COUNT < SlotKind::SPAN_TAIL as usize);
+
+/// What returning blocks has made of a slab.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Freed {
+    /// It had free blocks before.
+    Kept,
+    /// These are its first free blocks: it can serve again.
+    Reusable,
+    /// Every block is free.
+    Empty,
+}
+
+/// Why a returned block was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Misuse {
+    /// The block is free already.
+    DoubleFree,
+    /// The address is not the start of a block of the class it was returned as.
+    NotABlock,
+}
+
+/// The head of a slab. The first line is the owner's, the second is for those who return blocks from elsewhere.
+#[repr(C, align(128))]
+pub(crate) struct Slab {
+    /// Bit w is set while word w of the bitmap has a bit set.
+    nonempty: Cell<u64>,
+    /// The bitmap's first line.
+    bits: Cell<*const Cell<u64>>,
+    /// The slot's first byte, where block 0 starts.
+    start: Cell<*mut u8>,
+    /// Neighbours in the heap's list of slabs that have free blocks.
+    pub(crate) next: Cell<*const Slab>,
+    pub(crate) previous: Cell<*const Slab>,
+    /// Number of bits set. Written by the owner, read by anybody for statistics.
+    free: AtomicU32,
+    /// Number of blocks in a slab; number of slots in a span.
+    extent: AtomicU32,
+    /// Blocks from this index on were never handed out since the system gave the memory: they read as zero.
+    fresh: Cell<u16>,
+    /// [`SlotKind`], as a code.
+    kind: AtomicU8,
+    /// Blocks returned by other heaps.
+    pub(crate) remote: Remote,
+}
+
+const _: () = assert!(cfg!(loom) || size_of::<Slab>() == 128);
+const _: () = assert!(cfg!(loom) || core::mem::offset_of!(Slab, remote) == 64);
+
+/// For each class, the multiplier that turns an offset into a block index: `offset * MAGIC >> 32`.
+///
+/// With `magic = 2^32 / size + 1`, `magic * size` exceeds `2^32` by at most `size`, so the quotient of an offset below `2^16` is
+/// exact as long as `offset < 2^32 / size`: a test goes through them all.
+static MAGIC: [u32; size_class::COUNT] = {
+    let mut magic = [0; size_class::COUNT];
+    let mut index = 0;
+    while index < magic.len() {
+        magic[index] = ((1 << 32) / size_class::size_of(index) as u64 + 1) as u32;
+        index += 1;
+    }
+    magic
+};
+
+/// Number of blocks of a slab of `class`.
+pub(crate) fn capacity(class: SizeClass) -> usize {
+    (SLOT_SIZE / class.size()).min(MAX_BLOCKS)
+}
+
+/// Arithmetic on the blocks of one class, with its constants at hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Blocks {
+    class: SizeClass,
+    size: u32,
+    magic: u32,
+}
+
+impl Blocks {
+    pub(crate) fn of(class: SizeClass) -> Self {
+        Self { class, size: class.size() as u32, magic: MAGIC[class.index()] }
+    }
+
+    pub(crate) fn size(self) -> usize {
+        self.size as usize
+    }
+
+    /// Index of the block that starts at `offset` in a slab, or `None` where none starts there.
+    #[inline(always)]
+    fn index_at(self, offset: usize) -> Option<usize> {
+        let index = (offset as u64 * u64::from(self.magic)) >> 32;
+        if index as u32 * self.size == offset as u32 { Some(index as usize) } else { None }
+    }
+}
+
+impl Slab {
+    /// What the slot is used for.
+    #[inline(always)]
+    pub(crate) fn kind(&self) -> SlotKind {
+        SlotKind::from_code(self.kind.load(Ordering::Relaxed))
+    }
+
+    /// Number of blocks that are free here.
+    pub(crate) fn free(&self) -> usize {
+        self.free.load(Ordering::Relaxed) as usize
+    }
+
+    /// Number of blocks of a slab, or of slots of a span.
+    pub(crate) fn extent(&self) -> usize {
+        self.extent.load(Ordering::Relaxed) as usize
+    }
+
+    /// Makes the slot a slab of `class` whose blocks are all free. `is_zero` says that the slot reads as zero throughout.
+    ///
+    /// Owner-only. The slot starts at `start`; `bits` is the first line of its bitmap.
+    pub(crate) fn carve(&self, class: SizeClass, start: *mut u8, bits: *const Cell<u64>, is_zero: bool) {
+        let capacity = capacity(class);
+        self.start.set(start);
+        self.bits.set(bits);
+        let words = capacity.div_ceil(64);
+        for index in 0..words {
+            let blocks = (capacity - index * 64).min(64);
+            self.word(index).set(u64::MAX >> (64 - blocks));
+        }
+        self.nonempty.set(u64::MAX >> (64 - words));
+        self.free.store(capacity as u32, Ordering::Relaxed);
+        self.extent.store(capacity as u32, Ordering::Relaxed);
+        self.fresh.set(if is_zero { 0 } else { capacity as u16 });
+        self.set_kind(SlotKind::Slab(class));
+    }
+
+    /// Makes the slot part of a span of `slots` slots. Owner-only.
+    pub(crate) fn make_span(&self, kind: SlotKind, slots: usize) {
+        debug_assert!(matches!(kind, SlotKind::Span | SlotKind::SpanTail));
+        self.extent.store(slots as u32, Ordering::Relaxed);
+        self.set_kind(kind);
+    }
+
+    /// Ends the slot's use. Owner-only.
+    pub(crate) fn clear(&self) {
+        self.set_kind(SlotKind::Free);
+    }
+
+    fn set_kind(&self, kind: SlotKind) {
+        self.kind.store(kind.code(), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn word(&self, index: usize) -> &Cell<u64> {
+        debug_assert!(index < MAX_BLOCKS / 64);
+        let line = index / LINE_WORDS * LINE_STRIDE;
+        // SAFETY: `carve` was given the first of `LINES` lines of the segment's bitmap area, `LINE_STRIDE` apart, and `index` is
+        // below the number of words; the area lives as long as the segment, and segments' first slots are never unmapped.
+        unsafe { &*self.bits.get().byte_add(line).add(index % LINE_WORDS) }
+    }
+
+    /// Takes up to `places.len()` free blocks, lowest addresses first, and writes their addresses from the end of `places`
+    /// towards its start; returns how many. Owner-only.
+    ///
+    /// `Reversed`, because a magazine hands out its last entry first.
+    pub(crate) fn take(&self, blocks: Blocks, places: &mut [*mut u8]) -> usize {
+        let wanted = places.len();
+        let mut left = wanted;
+        while left > 0 && self.nonempty.get() != 0 {
+            let index = self.nonempty.get().trailing_zeros() as usize;
+            let cell = self.word(index);
+            let mut bits = cell.get();
+            let base = self.start.get().wrapping_add(index * 64 * blocks.size as usize);
+            if bits == u64::MAX && left >= 64 {
+                for (nth, place) in places[left - 64..left].iter_mut().rev().enumerate() {
+                    *place = base.wrapping_add(nth * blocks.size as usize);
+                }
+                left -= 64;
+                bits = 0;
+            } else {
+                while bits != 0 && left > 0 {
+                    left -= 1;
+                    places[left] = base.wrapping_add(bits.trailing_zeros() as usize * blocks.size as usize);
+                    bits &= bits - 1;
+                }
+            }
+            cell.set(bits);
+            if bits == 0 {
+                self.nonempty.set(self.nonempty.get() & (self.nonempty.get() - 1));
+            }
+        }
+        let taken = wanted - left;
+        self.free.store((self.free() - taken) as u32, Ordering::Relaxed);
+        if taken > 0 {
+            // The last address taken is the highest.
+            let end = (places[left].addr() - self.start.get().addr()) / blocks.size as usize + 1;
+            if end > self.fresh.get() as usize {
+                self.fresh.set(end as u16);
+            }
+        }
+        taken
+    }
+
+    /// True where the next block that [`Slab::take`] yields reads as zero. Owner-only.
+    pub(crate) fn next_is_zero(&self) -> bool {
+        let index = self.nonempty.get().trailing_zeros() as usize;
+        index < 64 && index * 64 + self.word(index).get().trailing_zeros() as usize >= self.fresh.get() as usize
+    }
+
+    /// Takes back the blocks of word `index` whose bits are set. Owner-only.
+    #[inline(always)]
+    pub(crate) fn put_back(&self, index: usize, bits: u64) -> Result<Freed, Misuse> {
+        let cell = self.word(index);
+        let old = cell.get();
+        if old & bits != 0 {
+            return Err(Misuse::DoubleFree);
+        }
+        cell.set(old | bits);
+        self.nonempty.set(self.nonempty.get() | 1 << index);
+        let before = self.free.load(Ordering::Relaxed);
+        let after = before + bits.count_ones();
+        self.free.store(after, Ordering::Relaxed);
+        Ok(if after == self.extent.load(Ordering::Relaxed) {
+            Freed::Empty
+        } else if before == 0 {
+            Freed::Reusable
+        } else {
+            Freed::Kept
+        })
+    }
+
+    /// The word and the bit of the block at `block`, if a block of this class starts there and the slab is of this class.
+    #[inline(always)]
+    pub(crate) fn locate(&self, blocks: Blocks, block: *mut u8) -> Result<(usize, u64), Misuse> {
+        let is_mine = self.kind.load(Ordering::Relaxed) == SlotKind::Slab(blocks.class).code();
+        match blocks.index_at(block.addr() % SLOT_SIZE) {
+            Some(index) if is_mine => Ok((index / 64, 1 << (index % 64))),
+            _ => Err(Misuse::NotABlock),
+        }
+    }
+
+    /// First byte of the slot. Owner-only.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        // SAFETY: `carve` set it to an address inside a segment.
+        unsafe { NonNull::new_unchecked(self.start.get()) }
+    }
+
+    /// True where both are the same slab.
+    pub(crate) fn is(&self, other: &Slab) -> bool {
+        ptr::eq(self, other)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
