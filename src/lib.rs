@@ -31,5 +31,6 @@ mod stats;
 
 mod global;
 
+pub use arena::{ArenaFull, ArenaStats, StaticArena};
 pub use global::Tenure;
-pub use stats::{ClassStats, SIZE_CLASSES, StaticStats, Stats};
+pub use stats::{ClassStats, SIZE_CLASSES, Stats};

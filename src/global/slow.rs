@@ -240,14 +240,14 @@ fn purge_when_due() {
     {
         return;
     }
-    purge_unused_since(now.saturating_sub(PURGE_DELAY), false);
+    purge_unused_since(now.saturating_sub(PURGE_DELAY), now, false);
 }
 
-fn purge_unused_since(before: u64, is_patient: bool) {
+fn purge_unused_since(before: u64, now: u64, is_patient: bool) {
     for heap in REGISTRY.heaps() {
-        heap.purge(before, is_patient);
+        heap.purge(before, now, is_patient);
     }
-    BACKEND.purge_unused(before);
+    BACKEND.purge_unused(before, now);
 }
 
 /// Purges everything that is unused, now.
@@ -256,8 +256,6 @@ pub(super) fn purge() {
         let _busy = Busy::new(thread);
         // SAFETY: the calling thread's own heap and tops.
         unsafe { heap.empty_magazines(&thread.tops) };
-        purge_unused_since(u64::MAX, true);
-    } else {
-        purge_unused_since(u64::MAX, true);
     }
+    purge_unused_since(u64::MAX, 0, true);
 }

@@ -170,7 +170,7 @@ impl Core {
     pub(super) fn retire(&mut self, backend: &Backend, slab: &Slab) {
         // SAFETY: a slab's head lies in its segment.
         let segment = unsafe { &*segment::segment_of(::core::ptr::from_ref(slab).addr()) };
-        segment.retire(slab, backend.os.now_ms());
+        segment.retire(slab);
         self.regained(backend, segment);
     }
 
@@ -213,7 +213,7 @@ impl Core {
                     segment.collect_remote(slab, |_, _| {});
                     self.retire(backend, slab);
                 }
-                SlotKind::Free | SlotKind::SpanTail => fatal(format_args!(
+                SlotKind::Free => fatal(format_args!(
                     "corrupted metadata: blocks were returned to a slab at {:p} that is not in use",
                     ::core::ptr::from_ref(slab)
                 )),
@@ -239,9 +239,9 @@ impl Core {
     }
 
     /// Gives the memory of slots that are unused since `before` back to the system.
-    pub(super) fn purge(&mut self, backend: &Backend, before: u64) {
+    pub(super) fn purge(&mut self, backend: &Backend, before: u64, now: u64) {
         for segment in self.roomy.iter() {
-            if segment.idle_since() <= before {
+            if segment.is_idle_since(before, now) {
                 segment.purge(backend);
             }
         }

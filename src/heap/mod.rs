@@ -110,14 +110,14 @@ impl Heap {
 
     /// Collects what others have returned, and gives the memory of slots unused since `before` back to the system, on behalf of any thread.
     /// With `is_patient`, waits for the heap's lock; otherwise leaves a heap alone that is at work.
-    pub(crate) fn purge(&self, before: u64, is_patient: bool) {
+    pub(crate) fn purge(&self, before: u64, now: u64, is_patient: bool) {
         let mut core = match self.core.try_lock() {
             Some(core) => core,
             None if is_patient && !self.is_lost() => self.core.lock(),
             None => return,
         };
         core.collect(self.backend, &self.pending);
-        core.purge(self.backend, before);
+        core.purge(self.backend, before, now);
     }
 
     /// In a forked child, where the borrower does not exist: forgets what it had at hand. Its blocks in magazines and outbox stay in

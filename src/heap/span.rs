@@ -74,7 +74,7 @@ impl Heap {
         // SAFETY: a slab's head lies in its segment.
         let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
         let was_full = segment.is_full();
-        if !segment.resize_span(slab, slots, self.backend.os.now_ms(), &self.backend.counters) {
+        if !segment.resize_span(slab, slots, &self.backend.counters) {
             return false;
         }
         core.resized(self.backend, segment, was_full);

@@ -3,7 +3,7 @@
 //! The owner map is the pool: an unused segment is an entry that says so, and taking one is a compare-and-swap of that entry. There
 //! is no list to corrupt, no lock to hold across a fork, and the lowest address is always taken first.
 
-use super::cache::MappingCache;
+use super::cache::{Kept, MappingCache};
 use super::owner::{Owner, OwnerMap};
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
@@ -24,7 +24,7 @@ pub(crate) struct Counters {
     pub(super) returned: AtomicUsize,
     /// Descriptions: first slots, owner map, heaps, mappings' heads.
     pub(super) metadata: AtomicUsize,
-    /// Number of blocks with a mapping of their own.
+    /// Number of mappings of single blocks, freed ones that are kept included.
     pub(super) mappings: AtomicUsize,
     /// Bytes of these blocks.
     pub(super) mapped: AtomicUsize,
@@ -126,9 +126,9 @@ impl Backend {
         }
     }
 
-    /// Bytes of freed mappings that are kept for reuse.
-    pub(crate) fn cached_bytes(&self) -> usize {
-        self.cache.bytes()
+    /// Freed mappings that are kept for reuse.
+    pub(crate) fn cached(&self) -> Kept {
+        self.cache.kept()
     }
 
     /// A segment without slabs or spans, now owned by `owner`; `None` where the system has no memory.
@@ -251,16 +251,16 @@ impl Backend {
     }
 
     /// Purges pooled segments and unmaps cached mappings that have been unused since `before`, in milliseconds of the
-    /// platform's clock.
-    pub(crate) fn purge_unused(&self, before: u64) {
-        self.cache.drop_unused(self, before);
+    /// platform's clock, which is at `now`.
+    pub(crate) fn purge_unused(&self, before: u64, now: u64) {
+        self.cache.drop_unused(self, before, now);
         if self.counters.pooled.load(Ordering::Relaxed) == 0 {
             return;
         }
         for (address, _) in self.owners.walk(|owner| owner == Owner::POOLED) {
             // SAFETY: the entry names a segment, whose head can always be read.
             let segment = unsafe { &*super::segment_of(address) };
-            if segment.touched_slots() == 0 || segment.idle_since() > before {
+            if segment.touched_slots() == 0 || !segment.is_idle_since(before, now) {
                 continue;
             }
             // While it is purged it is nobody's to take, which `UNMATCHED` says.
@@ -273,7 +273,7 @@ impl Backend {
 
     /// Gives back everything that can be, addresses included: called when the system refuses a mapping. True where that was anything.
     pub(crate) fn relieve(&self) -> bool {
-        let mut relieved = self.cache.drop_unused(self, u64::MAX);
+        let mut relieved = self.cache.drop_unused(self, u64::MAX, 0);
         while let Some(address) = self.claim_one(&self.counters.pooled, Owner::POOLED, Owner::UNMATCHED) {
             // SAFETY: a pooled entry names a segment, and claiming it has made it this thread's.
             let segment = unsafe { &*super::segment_of(address) };

@@ -4,6 +4,7 @@
 //! owner map; the granules after it have none, so a pointer into the middle of a block is nobody's and is noticed when freed.
 
 use super::backend::Backend;
+use super::cache;
 use super::owner::{GRANULE, Owner};
 use crate::align;
 use crate::slab::SLOT_SIZE;
@@ -90,10 +91,10 @@ impl Backend {
         if len > isize::MAX as usize {
             return None;
         }
-        if placement.offset == SLOT_SIZE
+        if placement.offset == cache::OFFSET
             && let Some(mapping) = self.cache.take(len)
         {
-            self.hand_out(mapping);
+            self.owners.set(mapping.block().addr(), Owner::MAPPING);
             return Some((NonNull::new(mapping.block())?, false));
         }
         let map = || self.map_placed(len, placement.align, placement.shift);
@@ -106,19 +107,10 @@ impl Backend {
         self.counters.reserved.fetch_add(len, Ordering::Relaxed);
         self.counters.commit(mapping.body());
         self.counters.commit_metadata(self.os.page_size());
-        self.hand_out(mapping);
-        Some((NonNull::new(mapping.block())?, true))
-    }
-
-    fn hand_out(&self, mapping: &Mapping) {
         self.counters.mappings.fetch_add(1, Ordering::Relaxed);
         self.counters.mapped.fetch_add(mapping.body(), Ordering::Relaxed);
         self.owners.set(mapping.block().addr(), Owner::MAPPING);
-    }
-
-    fn take_back(&self, mapping: &Mapping) {
-        self.counters.mappings.fetch_sub(1, Ordering::Relaxed);
-        self.counters.mapped.fetch_sub(mapping.body(), Ordering::Relaxed);
+        Some((NonNull::new(mapping.block())?, true))
     }
 
     /// Frees the block of a mapping; false where none starts there. Keeps the mapping for a while, or gives it back.
@@ -134,8 +126,7 @@ impl Backend {
             self.owners.set(block.addr().get(), Owner::MAPPING);
             return false;
         }
-        self.take_back(mapping);
-        if mapping.offset.get() != SLOT_SIZE || !self.cache.put(mapping, self.os.now_ms()) {
+        if mapping.offset.get() != cache::OFFSET || !self.cache.put(mapping) {
             self.unmap_mapping(mapping);
         }
         true
@@ -144,17 +135,19 @@ impl Backend {
     /// Gives a mapping back to the system. The caller holds it, and no entry of the owner map speaks of it.
     pub(super) fn unmap_mapping(&self, mapping: &Mapping) {
         let (start, len, body) = (mapping.start(), mapping.len(), mapping.body());
+        self.counters.mappings.fetch_sub(1, Ordering::Relaxed);
+        self.counters.mapped.fetch_sub(body, Ordering::Relaxed);
         // SAFETY: the caller holds the mapping, and its block is free.
         if unsafe { self.os.unmap(start, len) } {
             self.forget_start(start.addr().get(), len);
             self.counters.reserved.fetch_sub(len, Ordering::Relaxed);
-            self.counters.decommit(body);
-            self.counters.decommit_metadata(self.os.page_size());
         } else {
             // The system cannot split its table of mappings just now. The addresses are lost, the memory need not be.
             // SAFETY: as above.
             unsafe { self.os.purge(start, len) };
         }
+        self.counters.decommit(body);
+        self.counters.decommit_metadata(self.os.page_size());
     }
 
     /// Makes the block of a mapping `layout` large, without copying: where it stands, or by moving its pages. `None`: not possible, and nothing

@@ -47,7 +47,8 @@ struct Head {
     free: AtomicU32,
     /// Bit n is set while slot n may hold something other than zeros.
     touched: AtomicU32,
-    /// When a slot was last freed, in milliseconds of the platform's clock.
+    /// When free slots were first found touched after the last was freed, in milliseconds of the platform's clock; 0 until
+    /// somebody looks, which saves those who free a look at the clock.
     idle_since: AtomicU64,
     /// Neighbours in the heap's list.
     next: Cell<*const Segment>,
@@ -157,8 +158,13 @@ impl Segment {
         self.free_slots() == 0
     }
 
-    pub(crate) fn idle_since(&self) -> u64 {
-        self.head.idle_since.load(Ordering::Relaxed)
+    /// True where free slots have been found touched at `before` or earlier, and none was freed since. Otherwise takes note that they have been found at `now`.
+    pub(crate) fn is_idle_since(&self, before: u64, now: u64) -> bool {
+        let since = self.head.idle_since.load(Ordering::Relaxed);
+        if since == 0 {
+            self.head.idle_since.store(now, Ordering::Relaxed);
+        }
+        since != 0 && since <= before || before == u64::MAX
     }
 
     pub(crate) fn links(&self) -> (&Cell<*const Segment>, &Cell<*const Segment>) {
@@ -191,40 +197,31 @@ impl Segment {
     /// Makes `count` free slots a span, at a multiple of `align` slots. Returns its start and whether it reads as zero. Owner-only.
     pub(crate) fn carve_span(&self, count: usize, align: usize, counters: &Counters) -> Option<(NonNull<u8>, bool)> {
         let (slot, is_zero) = self.take_slots(count, align, counters)?;
-        self.mark_span(slot, count);
+        self.slab(slot).make_span(count);
         Some((NonNull::new(self.slot_start(slot))?, is_zero))
     }
 
-    fn mark_span(&self, slot: usize, count: usize) {
-        self.slab(slot).make_span(SlotKind::Span, count);
-        for tail in slot + 1..slot + count {
-            self.slab(tail).make_span(SlotKind::SpanTail, 0);
-        }
-    }
-
     /// Ends the use of a slab or a span. Owner-only.
-    pub(crate) fn retire(&self, slab: &Slab, now: u64) {
+    pub(crate) fn retire(&self, slab: &Slab) {
         let slot = self.slot_index(slab);
         let count = if slab.kind() == SlotKind::Span { slab.extent() } else { 1 };
-        self.free_run(slot, count, now);
+        slab.clear();
+        self.free_run(slot, count);
     }
 
-    fn free_run(&self, slot: usize, count: usize, now: u64) {
-        for each in slot..slot + count {
-            self.slab(each).clear();
-        }
+    fn free_run(&self, slot: usize, count: usize) {
         self.head.free.store(self.free_slots() | run_mask(slot, count), Ordering::Relaxed);
-        self.head.idle_since.store(now, Ordering::Relaxed);
+        self.head.idle_since.store(0, Ordering::Relaxed);
     }
 
     /// Makes the span at `slab` `count` slots long, where it stands; false where a slot in the way is in use. Owner-only.
-    pub(crate) fn resize_span(&self, slab: &Slab, count: usize, now: u64, counters: &Counters) -> bool {
+    pub(crate) fn resize_span(&self, slab: &Slab, count: usize, counters: &Counters) -> bool {
         let (slot, old) = (self.slot_index(slab), slab.extent());
         if slot + count > SLOTS {
             return false;
         }
         if count < old {
-            self.free_run(slot + count, old - count, now);
+            self.free_run(slot + count, old - count);
         } else {
             let mask = run_mask(slot, count) & !run_mask(slot, old);
             if self.free_slots() & mask != mask {
@@ -234,7 +231,7 @@ impl Segment {
             self.head.free.store(self.free_slots() & !mask, Ordering::Relaxed);
             self.head.touched.store(self.touched_slots() | mask, Ordering::Relaxed);
         }
-        self.mark_span(slot, count);
+        slab.make_span(count);
         true
     }
 

@@ -45,15 +45,12 @@ pub(crate) enum SlotKind {
     Free,
     /// A slab of this class.
     Slab(SizeClass),
-    /// The first slot of a span.
+    /// The first slot of a span. The others are as if free, so that no block seems to start there.
     Span,
-    /// A further slot of a span.
-    SpanTail,
 }
 
 impl SlotKind {
     const SPAN: u8 = u8::MAX;
-    const SPAN_TAIL: u8 = u8::MAX - 1;
 
     fn code(self) -> u8 {
         match self {
@@ -61,7 +58,6 @@ impl SlotKind {
             SlotKind::Free => 0,
             SlotKind::Slab(class) => class.index() as u8 + 1,
             SlotKind::Span => Self::SPAN,
-            SlotKind::SpanTail => Self::SPAN_TAIL,
         }
     }
 
@@ -69,13 +65,12 @@ impl SlotKind {
         match code {
             0 => SlotKind::Free,
             Self::SPAN => SlotKind::Span,
-            Self::SPAN_TAIL => SlotKind::SpanTail,
             class => SlotKind::Slab(SizeClass::from_index(class as usize - 1)),
         }
     }
 }
 
-const _: () = assert!(size_class::COUNT < SlotKind::SPAN_TAIL as usize);
+const _: () = assert!(size_class::COUNT < SlotKind::SPAN as usize);
 
 /// What returning blocks has made of a slab.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -204,11 +199,10 @@ impl Slab {
         self.set_kind(SlotKind::Slab(class));
     }
 
-    /// Makes the slot part of a span of `slots` slots. Owner-only.
-    pub(crate) fn make_span(&self, kind: SlotKind, slots: usize) {
-        debug_assert!(matches!(kind, SlotKind::Span | SlotKind::SpanTail));
+    /// Makes the slot the first of a span of `slots` slots. Owner-only.
+    pub(crate) fn make_span(&self, slots: usize) {
         self.extent.store(slots as u32, Ordering::Relaxed);
-        self.set_kind(kind);
+        self.set_kind(SlotKind::Span);
     }
 
     /// Ends the slot's use. Owner-only.

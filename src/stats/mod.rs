@@ -9,6 +9,7 @@
 
 mod table;
 
+use crate::arena::{self, ArenaStats};
 use crate::registry::Registry;
 use crate::segment::{self, Backend, Owner, Segment};
 use crate::size_class::{self, SizeClass};
@@ -36,22 +37,6 @@ pub struct ClassStats {
     pub free: usize,
     /// Blocks that other threads have freed and the owning heap has not collected yet.
     pub remote_pending: usize,
-}
-
-/// Static memory: what [`StaticArena`](crate::StaticArena)s hold. Bytes, unless said otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StaticStats {
-    /// Number of arenas that have been used.
-    pub arenas: usize,
-    /// Room in all of them.
-    pub capacity: usize,
-    /// Given out, padding included.
-    pub used: usize,
-    /// Given out and of no more use to anybody.
-    pub dead: usize,
-    /// Number of blocks given out.
-    pub blocks: usize,
 }
 
 /// A snapshot of what memory is used for. Bytes, unless said otherwise.
@@ -101,7 +86,7 @@ pub struct Stats {
     /// Descriptions of all this: segments' first slots, the owner map, heaps, mappings' heads.
     pub metadata: usize,
     /// Static memory.
-    pub static_memory: StaticStats,
+    pub static_memory: ArenaStats,
 }
 
 impl Stats {
@@ -141,7 +126,7 @@ impl Stats {
         stats.add_segments(backend);
         stats.add_heaps(registry);
         stats.add_counters(backend);
-        stats.static_memory = StaticStats::default();
+        stats.static_memory = arena::registered_totals();
         stats.committed += stats.static_memory.used;
         stats.peak_committed += stats.static_memory.used;
         stats.settle();
@@ -172,7 +157,7 @@ impl Stats {
             free_in_slabs: 0,
             in_magazines: 0,
             metadata: 0,
-            static_memory: StaticStats::default(),
+            static_memory: ArenaStats::default(),
         }
     }
 
@@ -212,7 +197,7 @@ impl Stats {
                     self.spans += 1;
                     self.span_bytes += slab.extent() * SLOT_SIZE;
                 }
-                SlotKind::Free | SlotKind::SpanTail => {}
+                SlotKind::Free => {}
             }
         }
     }
@@ -237,14 +222,15 @@ impl Stats {
 
     fn add_counters(&mut self, backend: &Backend) {
         let counters = &backend.counters;
-        self.mappings = counters.mappings();
-        self.mapping_bytes = counters.mapped();
+        let cached = backend.cached();
+        self.mappings = counters.mappings().saturating_sub(cached.mappings);
+        self.mapping_bytes = counters.mapped().saturating_sub(cached.bytes);
         self.reserved = counters.reserved();
         self.committed = counters.committed();
         self.peak_committed = counters.peak();
         self.purged = counters.returned();
         self.metadata = counters.metadata();
-        self.retained += backend.cached_bytes();
+        self.retained += cached.bytes;
     }
 
     /// Takes what waits in magazines and outboxes off what is live.

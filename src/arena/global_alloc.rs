@@ -1,0 +1,68 @@
+//! A static arena as an allocator, for programs whose data lives as long as they do.
+//!
+//! Only the last block can be given back: of anything else the arena keeps no record, so freed bytes are counted and left.
+
+use super::static_arena::{StaticArena, dangling};
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr;
+
+// SAFETY: the cursor hands out no byte twice at a time, at the alignment asked for; and nothing here panics.
+//
+// An arena that is no `static` must stay where it is while its blocks are in use. Its blocks point into it, and what uses
+// them borrows it, by `GlobalAlloc`'s own terms.
+unsafe impl<const N: usize> GlobalAlloc for StaticArena<N> {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match self.take(layout) {
+            Ok(Some(block)) => self.at(block.start).as_ptr(),
+            Ok(None) => dangling(layout).as_ptr(),
+            Err(_) => ptr::null_mut(),
+        }
+    }
+
+    /// Clears only bytes that were handed out before. All others are still the zeros of `.bss`, and are not touched.
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        match self.take(layout) {
+            Ok(Some(block)) => {
+                let start = self.at(block.start).as_ptr();
+                // SAFETY: these are the first bytes of a block that was just taken, and is ours alone.
+                unsafe { start.write_bytes(0, self.node.cursor.handed_out_before(&block)) };
+                start
+            }
+            Ok(None) => dangling(layout).as_ptr(),
+            Err(_) => ptr::null_mut(),
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if layout.size() > 0 {
+            self.node.cursor.put_back(self.offsets(block, layout.size()));
+        }
+    }
+
+    /// In place where the block shrinks or is the last. Else it moves, and the old bytes are dead.
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let offsets = self.offsets(block, layout.size());
+        if new_size <= layout.size() {
+            self.node.cursor.shrink(offsets, new_size);
+            return block;
+        }
+        if self.node.cursor.grow(offsets, new_size, N) {
+            return block;
+        }
+        // SAFETY: the caller vouches that `new_size`, rounded up to this alignment, is no more than `isize::MAX`.
+        let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        // SAFETY: `new_size` is not zero, for it is more than the old size.
+        let moved = unsafe { GlobalAlloc::alloc(self, new_layout) };
+        if !moved.is_null() {
+            // SAFETY: the old block holds `layout.size()` bytes and the new one more; both are live, so they do not overlap.
+            unsafe { moved.copy_from_nonoverlapping(block, layout.size()) };
+            // SAFETY: the caller gives the old block up, as it was allocated with `layout`.
+            unsafe { self.dealloc(block, layout) };
+        }
+        moved
+    }
+}
