@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
+// Only the protocols are of interest there; what uses them is not.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
 #![warn(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 #[cfg(any(feature = "std", test, loom))]
@@ -27,10 +29,14 @@ mod heap;
 
 mod registry;
 
+#[cfg(not(loom))]
 mod stats;
 
+#[cfg(not(loom))]
 mod global;
 
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
+#[cfg(not(loom))]
 pub use global::Tenure;
+#[cfg(not(loom))]
 pub use stats::{ClassStats, SIZE_CLASSES, Stats};

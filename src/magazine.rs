@@ -12,7 +12,7 @@
 //! ```
 
 use crate::size_class::{self, SizeClass};
-use crate::sync::{AtomicPtr, Ordering, UnsafeCell};
+use crate::sync::{AtomicPtr, Ordering, UnsafeCell, array_of, constructor};
 use core::ptr::{self, NonNull};
 
 /// A place for the address of a block.
@@ -66,8 +66,12 @@ pub(crate) struct Tops([AtomicPtr<Place>; size_class::COUNT]);
 const NOWHERE: *mut Place = ptr::from_ref(&NO_MAGAZINE).cast::<Place>().cast_mut().wrapping_add(PLACES);
 
 impl Tops {
-    /// No magazine for any class.
-    pub(crate) const NOWHERE: Tops = Tops([const { AtomicPtr::new(NOWHERE) }; size_class::COUNT]);
+    constructor! {
+        /// No magazine for any class.
+        pub(crate) fn nowhere() -> Self {
+            Tops(array_of!(AtomicPtr::new(NOWHERE); size_class::COUNT))
+        }
+    }
 
     #[inline(always)]
     fn top(&self, class: SizeClass) -> &AtomicPtr<Place> {
@@ -95,7 +99,7 @@ impl Tops {
     #[inline(always)]
     pub(crate) unsafe fn push(&self, class: SizeClass, block: *mut u8) -> bool {
         let top = self.top(class).load(Ordering::Relaxed);
-        if top.addr() % ALIGN == 0 {
+        if top.addr().is_multiple_of(ALIGN) {
             return false;
         }
         // SAFETY: below the end of a magazine of the calling thread's own.

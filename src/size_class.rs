@@ -76,7 +76,7 @@ impl SizeClass {
         if size > MAX_SIZE {
             return None;
         }
-        Some(Self(CLASS_OF_GRAINS[(size + (GRAIN - 1)) / GRAIN]))
+        Some(Self(CLASS_OF_GRAINS[align::up(size, GRAIN) / GRAIN]))
     }
 
     /// The class with this index, which is below [`COUNT`].

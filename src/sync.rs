@@ -14,6 +14,11 @@ pub(crate) use loom::sync::atomic::{
 
 pub(crate) use core::cell::{Cell, UnsafeCell};
 
+/// Atomics for statics of which no model makes use, under loom as elsewhere.
+pub(crate) mod plain {
+    pub(crate) use core::sync::atomic::{AtomicUsize, Ordering};
+}
+
 /// Declares a constructor that is `const`, except under loom, whose atomics cannot be made in a constant.
 macro_rules! constructor {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $result:ty $body:block) => {
@@ -26,3 +31,15 @@ macro_rules! constructor {
     };
 }
 pub(crate) use constructor;
+
+/// An array of items that are made one by one: in a constant, except under loom.
+macro_rules! array_of {
+    ($item:expr; $len:expr) => {{
+        #[cfg(not(loom))]
+        let items = [const { $item }; $len];
+        #[cfg(loom)]
+        let items = ::core::array::from_fn::<_, { $len }, _>(|_| $item);
+        items
+    }};
+}
+pub(crate) use array_of;

@@ -3,7 +3,7 @@
 use crate::heap::{Borrower, Heap};
 
 std::thread_local! {
-    static BORROWER: Borrower = const { Borrower::FRESH };
+    static BORROWER: Borrower = const { Borrower::fresh() };
 }
 
 // What a program pays in thread-local storage.

@@ -3,7 +3,7 @@
 use super::Heap;
 use crate::magazine::Tops;
 use crate::segment::Owner;
-use crate::sync::Cell;
+use crate::sync::{Cell, constructor};
 
 /// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
 ///
@@ -23,15 +23,19 @@ pub(crate) struct Borrower {
 }
 
 impl Borrower {
-    /// A thread that has not asked for a heap yet.
-    pub(crate) const FRESH: Borrower = Borrower {
-        tops: Tops::NOWHERE,
-        owner: Cell::new(Owner::UNMATCHED),
-        is_fresh: Cell::new(true),
-        is_busy: Cell::new(false),
-        patience: Cell::new(0),
-        heap: Cell::new(None),
-    };
+    constructor! {
+        /// A thread that has not asked for a heap yet.
+        pub(crate) fn fresh() -> Self {
+        Self {
+            tops: Tops::nowhere(),
+            owner: Cell::new(Owner::UNMATCHED),
+            is_fresh: Cell::new(true),
+            is_busy: Cell::new(false),
+            patience: Cell::new(0),
+            heap: Cell::new(None),
+        }
+    }
+    }
 
     /// Takes the loan of `heap`.
     pub(crate) fn take(&self, heap: &'static Heap) {

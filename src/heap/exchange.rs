@@ -12,12 +12,9 @@ use core::slice;
 
 /// What a magazine needed last.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub(super) enum Need {
-    /// Nothing yet. Zero, as in memory that was never touched.
-    None = 0,
-    Refill = 1,
-    Flush = 2,
+    Refill,
+    Flush,
 }
 
 /// From this block size on, clearing a block costs more than a visit to the slab.
@@ -100,14 +97,6 @@ impl Heap {
         // SAFETY: a flush has made room, or the magazine is empty.
         unsafe { low.add(held - given).write(block.as_ptr()) };
         tops.set(class, low.wrapping_add(held - given + 1));
-    }
-
-    /// Takes back a block of `class` past the magazines, from a thread that holds this heap's blocks but has not borrowed it.
-    ///
-    /// # Safety
-    /// - `block` lies in one of this heap's segments.
-    pub(crate) unsafe fn put_one(&self, class: SizeClass, block: NonNull<u8>) {
-        self.core.lock().put_back(self.backend, class, &[block.as_ptr()]);
     }
 
     /// Empties every magazine and the outbox, and gives the tops up.

@@ -16,15 +16,16 @@ pub(crate) use borrower::Borrower;
 pub(crate) use outbox::return_remotely;
 pub(crate) use span::{is_span, return_span_remotely};
 
+use self::core::Core;
 use crate::align;
 use crate::lock::Lock;
 use crate::magazine::{Magazine, Tops};
 use crate::segment::{Backend, Owner};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
-use crate::sync::{AtomicBool, Cell, Ordering};
+use crate::sync::{AtomicBool, Cell, Ordering, array_of};
 use ::core::ptr::NonNull;
-use self::core::Core;
+use exchange::Need;
 use outbox::Outbox;
 use seat::Seat;
 
@@ -40,7 +41,7 @@ pub(crate) struct Heap {
     /// Blocks of other heaps that the borrower has freed. Borrower-only, but for statistics.
     outbox: Outbox,
     /// What the magazine of each class needed last. Borrower-only.
-    last_needs: [Cell<exchange::Need>; size_class::COUNT],
+    last_needs: [Cell<Need>; size_class::COUNT],
     /// Who this heap is in the owner map.
     owner: Owner,
     backend: &'static Backend,
@@ -60,31 +61,18 @@ impl Heap {
         let len = Self::footprint(backend);
         let heap = backend.os.map(0, len)?.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox and needs are valid as zeros, and stay untouched until they are used.
+        // Magazines and outbox are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
             (&raw mut (*place).core).write(Lock::new(Core::new()));
             (&raw mut (*place).seat).write(Seat::new());
+            (&raw mut (*place).last_needs).write(array_of!(Cell::new(Need::Flush); size_class::COUNT));
             (&raw mut (*place).owner).write(owner);
             (&raw mut (*place).backend).write(backend);
         }
         backend.counters.commit_metadata(len);
         Some(heap)
-    }
-
-    /// Gives back a heap that was never used.
-    ///
-    /// # Safety
-    /// - `heap` was created and not shown to anybody.
-    pub(crate) unsafe fn destroy(heap: NonNull<Heap>) {
-        // SAFETY: a heap was created there.
-        let backend = unsafe { heap.as_ref() }.backend;
-        let len = Self::footprint(backend);
-        // SAFETY: nobody knows of it.
-        if unsafe { backend.os.unmap(heap.cast(), len) } {
-            backend.counters.decommit_metadata(len);
-        }
     }
 
     pub(crate) fn owner(&self) -> Owner {

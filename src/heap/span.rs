@@ -88,7 +88,7 @@ impl Heap {
 /// - `block` lies in a segment.
 unsafe fn span_at<'a>(block: NonNull<u8>) -> Option<&'a Slab> {
     let address = block.addr().get();
-    if address % SLOT_SIZE != 0 || address % segment::SEGMENT_SIZE == 0 {
+    if !address.is_multiple_of(SLOT_SIZE) || address.is_multiple_of(segment::SEGMENT_SIZE) {
         return None;
     }
     // SAFETY: in a slot that is not the first.

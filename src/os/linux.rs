@@ -3,7 +3,7 @@
 //! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever replaced.
 
 use super::Platform;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::plain::{AtomicUsize, Ordering};
 use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
 

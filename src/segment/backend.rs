@@ -9,7 +9,7 @@ use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::slab::SLOT_SIZE;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Ordering, constructor};
 use core::ptr::{self, NonNull};
 
 /// What is counted as it happens, at the pace of system calls and never on a fast path. Bytes, unless said otherwise.
@@ -35,17 +35,19 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    const fn new() -> Self {
-        Self {
-            committed: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
-            reserved: AtomicUsize::new(0),
-            returned: AtomicUsize::new(0),
-            metadata: AtomicUsize::new(0),
-            mappings: AtomicUsize::new(0),
-            mapped: AtomicUsize::new(0),
-            pooled: AtomicUsize::new(0),
-            released: AtomicUsize::new(0),
+    constructor! {
+        fn new() -> Self {
+            Self {
+                committed: AtomicUsize::new(0),
+                peak: AtomicUsize::new(0),
+                reserved: AtomicUsize::new(0),
+                returned: AtomicUsize::new(0),
+                metadata: AtomicUsize::new(0),
+                mappings: AtomicUsize::new(0),
+                mapped: AtomicUsize::new(0),
+                pooled: AtomicUsize::new(0),
+                released: AtomicUsize::new(0),
+            }
         }
     }
 
@@ -116,13 +118,16 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(crate) const fn new(os: &'static dyn Platform) -> Self {
-        Self {
-            os,
-            owners: OwnerMap::new(),
-            counters: Counters::new(),
-            cache: MappingCache::new(),
-            last: AtomicUsize::new(0),
+    constructor! {
+        /// A source of memory from `os`, which has none yet.
+        pub(crate) fn new(os: &'static dyn Platform) -> Self {
+            Self {
+                os,
+                owners: OwnerMap::new(),
+                counters: Counters::new(),
+                cache: MappingCache::new(),
+                last: AtomicUsize::new(0),
+            }
         }
     }
 
@@ -133,10 +138,9 @@ impl Backend {
 
     /// A segment without slabs or spans, now owned by `owner`; `None` where the system has no memory.
     pub(crate) fn take_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        self.take_pooled(owner)
-            .or_else(|| self.map_segment(owner))
-            .or_else(|| self.remap_released(owner))
-            .or_else(|| if self.relieve() { self.map_segment(owner).or_else(|| self.remap_released(owner)) } else { None })
+        self.take_pooled(owner).or_else(|| self.map_segment(owner)).or_else(|| self.remap_released(owner)).or_else(
+            || if self.relieve() { self.map_segment(owner).or_else(|| self.remap_released(owner)) } else { None },
+        )
     }
 
     /// Takes back a segment without slabs or spans.

@@ -6,7 +6,7 @@
 use super::backend::Backend;
 use super::mapping::Mapping;
 use crate::slab::SLOT_SIZE;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering, constructor};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 
 /// Most mappings that are kept.
 pub(crate) const CACHED_MAPPINGS: usize = 16;
@@ -89,10 +89,7 @@ impl MappingCache {
     constructor! {
         /// An empty cache.
         pub(super) fn new() -> Self {
-            #[cfg(not(loom))]
-            return Self { slots: [const { Slot::new() }; CACHED_MAPPINGS] };
-            #[cfg(loom)]
-            return Self { slots: core::array::from_fn(|_| Slot::new()) };
+            Self { slots: array_of!(Slot::new(); CACHED_MAPPINGS) }
         }
     }
 

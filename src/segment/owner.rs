@@ -5,7 +5,7 @@
 
 use crate::align;
 use crate::os::Platform;
-use crate::sync::{AtomicPtr, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicPtr, AtomicU16, AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 use core::ptr::{self, NonNull};
 
 /// Bytes of address space to an entry: the size and alignment of a segment.
@@ -24,6 +24,9 @@ const SMALL_ENTRIES: usize = 128 * 1024;
 const PIECE: usize = 64 * 1024;
 
 const ENTRIES_PER_PIECE: usize = PIECE / size_of::<u16>();
+
+/// Pieces of the full map.
+const PIECES: usize = FULL_ENTRIES / ENTRIES_PER_PIECE;
 
 /// An entry of the map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,20 +61,23 @@ pub(crate) struct OwnerMap {
     lowest: AtomicUsize,
     highest: AtomicUsize,
     /// Bit n is set once piece n of the map is writable.
-    writable: [AtomicU64; FULL_ENTRIES / ENTRIES_PER_PIECE / 64],
+    writable: [AtomicU64; PIECES / 64],
 }
 
 /// Value of [`OwnerMap::first`] before it is agreed on. No entry has this index or a higher one.
 const UNDECIDED: usize = usize::MAX;
 
 impl OwnerMap {
-    pub(crate) const fn new() -> Self {
-        Self {
-            base: AtomicPtr::new(ptr::null_mut()),
-            first: AtomicUsize::new(UNDECIDED),
-            lowest: AtomicUsize::new(usize::MAX),
-            highest: AtomicUsize::new(0),
-            writable: [const { AtomicU64::new(0) }; FULL_ENTRIES / ENTRIES_PER_PIECE / 64],
+    constructor! {
+        /// No map yet.
+        pub(crate) fn new() -> Self {
+            Self {
+                base: AtomicPtr::new(ptr::null_mut()),
+                first: AtomicUsize::new(UNDECIDED),
+                lowest: AtomicUsize::new(usize::MAX),
+                highest: AtomicUsize::new(0),
+                writable: array_of!(AtomicU64::new(0); PIECES / 64),
+            }
         }
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Remote {
 impl Remote {
     constructor! {
         /// Nothing returned.
+        #[cfg(all(test, loom))]
         pub(crate) fn new() -> Self {
             Self { summary: AtomicU64::new(0), next: AtomicPtr::new(ptr::null_mut()) }
         }

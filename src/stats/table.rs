@@ -55,8 +55,16 @@ impl Stats {
     fn write_beside(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Stats { segments, pooled_segments, heaps, parked_heaps, mappings, spans, .. } = self;
         writeln!(f, "  {:<14} {}            purged so far {}", "reserved", Bytes(self.reserved), Bytes(self.purged))?;
-        writeln!(f, "{} live blocks; {} freed by other threads, not collected", self.live_blocks(), self.remote_pending())?;
-        writeln!(f, "segments {segments} in use, {pooled_segments} unused; heaps {heaps}, {parked_heaps} of them parked")?;
+        writeln!(
+            f,
+            "{} live blocks; {} freed by other threads, not collected",
+            self.live_blocks(),
+            self.remote_pending()
+        )?;
+        writeln!(
+            f,
+            "segments {segments} in use, {pooled_segments} unused; heaps {heaps}, {parked_heaps} of them parked"
+        )?;
         let memory = &self.static_memory;
         if memory.arenas > 0 {
             writeln!(

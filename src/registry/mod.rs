@@ -3,65 +3,19 @@
 //! Heaps are named by small numbers and never given back, so who is parked is a set of bits: lending is clearing one. There is no list,
 //! and so neither ABA nor a lock for a fork to find held.
 
+mod parked;
+
 use crate::heap::Heap;
 use crate::segment::{Backend, Owner};
-use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, constructor};
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering, array_of, constructor};
+
 use core::ptr;
+use parked::Parked;
 
 /// Most heaps of a process, and so most threads that have one to themselves. Further threads share one.
 pub(crate) const MAX_HEAPS: usize = 4096;
 
 const WORDS: usize = MAX_HEAPS / 64;
-
-/// The set of parked heaps, by index.
-pub(crate) struct Parked<const N: usize> {
-    words: [AtomicU64; N],
-}
-
-impl<const N: usize> Parked<N> {
-    constructor! {
-        /// The empty set.
-        pub(crate) fn new() -> Self {
-            #[cfg(not(loom))]
-            return Self { words: [const { AtomicU64::new(0) }; N] };
-            #[cfg(loom)]
-            return Self { words: core::array::from_fn(|_| AtomicU64::new(0)) };
-        }
-    }
-
-    /// Adds `index`.
-    pub(crate) fn park(&self, index: usize) {
-        // Release: the heap is left in order. Pairs with the Acquire in `lend`.
-        self.words[index / 64].fetch_or(1 << (index % 64), Ordering::Release);
-    }
-
-    /// Takes the lowest index out of the set.
-    pub(crate) fn lend(&self) -> Option<usize> {
-        self.words.iter().enumerate().find_map(|(nth, word)| {
-            let mut bits = word.load(Ordering::Relaxed);
-            while bits != 0 {
-                let lowest = bits & bits.wrapping_neg();
-                // Acquire: pairs with the Release in `park`.
-                let before = word.fetch_and(!lowest, Ordering::Acquire);
-                if before & lowest != 0 {
-                    return Some(nth * 64 + lowest.trailing_zeros() as usize);
-                }
-                bits = before & !lowest;
-            }
-            None
-        })
-    }
-
-    /// Takes `index` out of the set, if it is there.
-    pub(crate) fn withdraw(&self, index: usize) {
-        self.words[index / 64].fetch_and(!(1 << (index % 64)), Ordering::Relaxed);
-    }
-
-    /// True where `index` is in the set; a snapshot.
-    pub(crate) fn contains(&self, index: usize) -> bool {
-        self.words[index / 64].load(Ordering::Relaxed) & 1 << (index % 64) != 0
-    }
-}
 
 /// The heaps of a process, and one more that threads without a heap share.
 pub(crate) struct Registry {
@@ -75,12 +29,15 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) const fn new() -> Self {
-        Self {
-            heaps: [const { AtomicPtr::new(ptr::null_mut()) }; MAX_HEAPS],
-            created: AtomicUsize::new(0),
-            parked: Parked::new(),
-            shared: AtomicPtr::new(ptr::null_mut()),
+    constructor! {
+        /// A registry without heaps.
+        pub(crate) fn new() -> Self {
+            Self {
+                heaps: array_of!(AtomicPtr::new(ptr::null_mut()); MAX_HEAPS),
+                created: AtomicUsize::new(0),
+                parked: Parked::new(),
+                shared: AtomicPtr::new(ptr::null_mut()),
+            }
         }
     }
 
@@ -122,11 +79,6 @@ impl Registry {
     /// True for the heap that threads without one share.
     pub(crate) fn is_shared(&self, heap: &Heap) -> bool {
         ptr::eq(self.shared.load(Ordering::Relaxed), heap)
-    }
-
-    /// The heap with this id.
-    pub(crate) fn by_owner(&self, owner: Owner) -> Option<&'static Heap> {
-        if owner.is_heap() { self.heap(owner.0 as usize - 1) } else { None }
     }
 
     fn heap(&self, index: usize) -> Option<&'static Heap> {
