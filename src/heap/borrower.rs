@@ -37,6 +37,12 @@ impl Borrower {
     }
     }
 
+    /// A thread that does without a heap.
+    #[cfg(not(feature = "std"))]
+    pub(crate) const fn heapless() -> Self {
+        Self { is_fresh: Cell::new(false), ..Self::fresh() }
+    }
+
     /// Takes the loan of `heap`.
     pub(crate) fn take(&self, heap: &'static Heap) {
         self.is_fresh.set(false);

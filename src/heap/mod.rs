@@ -42,6 +42,9 @@ pub(crate) struct Heap {
     outbox: Outbox,
     /// What the magazine of each class needed last. Borrower-only.
     last_needs: [Cell<Need>; size_class::COUNT],
+    /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
+    #[cfg(not(feature = "std"))]
+    borrower: Borrower,
     /// Who this heap is in the owner map.
     owner: Owner,
     backend: &'static Backend,
@@ -68,6 +71,8 @@ impl Heap {
             (&raw mut (*place).core).write(Lock::new(Core::new()));
             (&raw mut (*place).seat).write(Seat::new());
             (&raw mut (*place).last_needs).write(array_of!(Cell::new(Need::Flush); size_class::COUNT));
+            #[cfg(not(feature = "std"))]
+            (&raw mut (*place).borrower).write(Borrower::fresh());
             (&raw mut (*place).owner).write(owner);
             (&raw mut (*place).backend).write(backend);
         }
@@ -77,6 +82,11 @@ impl Heap {
 
     pub(crate) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    #[cfg(not(feature = "std"))]
+    pub(crate) fn borrower(&self) -> &Borrower {
+        &self.borrower
     }
 
     pub(crate) fn seat(&self) -> &Seat {

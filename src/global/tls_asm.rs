@@ -1,0 +1,85 @@
+//! The thread's slot without the standard library: one pointer of thread-local storage, which stable Rust can only name in assembly.
+//!
+//! The slot itself lies in the borrowed heap. A thread without one points at one of two statics, which say so and are never written.
+//! The access is of the initial-exec form: two instructions and no call, in a program as in a shared library.
+
+use crate::heap::{Borrower, Heap};
+use core::arch::{asm, global_asm};
+use core::ptr;
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("without the feature `std`, only x86-64 has a thread slot yet: docs/porting.md says what is needed");
+
+/// A slot that stands for many threads.
+struct Nobodys(Borrower);
+
+// SAFETY: never written: the id matches no entry of the owner map, so no block is ever pushed, and the tops
+// stand nowhere, so none is popped; `take` and `leave` leave the statics alone.
+unsafe impl Sync for Nobodys {}
+
+static FRESH: Nobodys = Nobodys(Borrower::fresh());
+static HEAPLESS: Nobodys = Nobodys(Borrower::heapless());
+
+global_asm!(
+    ".pushsection .tdata, \"awT\", @progbits",
+    ".balign 8",
+    ".globl tenure_thread_slot",
+    ".hidden tenure_thread_slot",
+    ".type tenure_thread_slot, @object",
+    ".size tenure_thread_slot, 8",
+    "tenure_thread_slot:",
+    ".quad {fresh}",
+    ".popsection",
+    fresh = sym FRESH,
+);
+
+/// The calling thread's slot. Not to be kept, nor passed to another thread.
+#[inline(always)]
+pub(super) fn current() -> &'static Borrower {
+    let slot: *const Borrower;
+    // SAFETY: reads the thread's own copy of the variable defined above.
+    unsafe {
+        asm!(
+            "mov {slot}, qword ptr [rip + tenure_thread_slot@GOTTPOFF]",
+            "mov {slot}, qword ptr fs:[{slot}]",
+            slot = out(reg) slot,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    // SAFETY: always a static or the slot in a heap, and neither is ever given back.
+    unsafe { &*slot }
+}
+
+fn set(slot: &'static Borrower) {
+    // SAFETY: writes the thread's own copy of the variable defined above.
+    unsafe {
+        asm!(
+            "mov {offset}, qword ptr [rip + tenure_thread_slot@GOTTPOFF]",
+            "mov qword ptr fs:[{offset}], {slot}",
+            offset = out(reg) _,
+            slot = in(reg) ptr::from_ref(slot),
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// The calling thread borrows `heap`.
+pub(super) fn take(heap: &'static Heap) {
+    heap.borrower().take(heap);
+    set(heap.borrower());
+}
+
+/// The calling thread has no heap any more.
+pub(super) fn leave() {
+    let slot = current();
+    set(&HEAPLESS.0);
+    if slot.heap.get().is_some() {
+        slot.leave();
+    }
+}
+
+/// The calling thread may ask for a heap again.
+pub(super) fn refresh() {
+    leave();
+    set(&FRESH.0);
+}
