@@ -24,7 +24,7 @@ const PLACES: usize = 64;
 /// Bytes of a magazine, and what it is aligned to.
 const ALIGN: usize = PLACES * size_of::<Place>();
 
-/// Bytes of blocks that a magazine may hold at most; classes of large blocks have short magazines.
+/// Bytes of blocks that a magazine may hold at most; classes of large blocks have short magazines, and those of spans hold one.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// The places for one size class.
@@ -43,11 +43,12 @@ static NO_MAGAZINE: NoMagazine = NoMagazine { _places: [0; PLACES] };
 
 /// Most blocks that a magazine of `class` holds.
 pub(crate) const fn capacity(class: SizeClass) -> usize {
-    let fitting = MAX_BYTES / size_class::size_of(class.index());
-    if fitting < PLACES { fitting } else { PLACES - 1 }
+    match MAX_BYTES / size_class::size_of(class.index()) {
+        0 => 1,
+        fitting if fitting < PLACES => fitting,
+        _ => PLACES - 1,
+    }
 }
-
-const _: () = assert!(capacity(SizeClass::from_index(size_class::COUNT - 1)) >= 2);
 
 impl Magazine {
     /// The top of this magazine when it is empty and serves `class`. The place below is null, as all places are before the first use.

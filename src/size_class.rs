@@ -12,11 +12,20 @@
 use crate::align;
 use core::alloc::Layout;
 
-/// Number of size classes.
-pub(crate) const COUNT: usize = 80;
+/// Number of size classes whose blocks lie in slabs.
+pub(crate) const SLABS: usize = 80;
+
+/// Number of size classes: those of slabs, and those of spans of one slot, two slots, and so on.
+pub(crate) const COUNT: usize = SLABS + MAX_SPAN / SLOT_SIZE;
 
 /// Largest block of a slab. Larger requests are spans or mappings.
 pub(crate) const MAX_SIZE: usize = 32 * 1024;
+
+/// Bytes of a segment's slot: of a slab, and of the shortest span.
+pub(crate) const SLOT_SIZE: usize = 64 * 1024;
+
+/// Longest span: half a segment, so that spans of every length pack. Larger requests are mappings.
+pub(crate) const MAX_SPAN: usize = 1024 * 1024;
 
 /// Bytes between neighbouring entries of the look-up table, and the smallest class.
 const GRAIN: usize = 8;
@@ -56,7 +65,13 @@ const fn index_of(size: usize) -> usize {
 
 /// Block size of the class with this index: the inverse of [`index_of`].
 pub(crate) const fn size_of(index: usize) -> usize {
-    if index < 16 { (index + 1) * 8 } else { (index % 8 + 9) << (index / 8 + 2) }
+    if index >= SLABS {
+        (index - SLABS + 1) * SLOT_SIZE
+    } else if index < 16 {
+        (index + 1) * 8
+    } else {
+        (index % 8 + 9) << (index / 8 + 2)
+    }
 }
 
 impl SizeClass {
@@ -68,6 +83,21 @@ impl SizeClass {
         // No overflow: a layout's size, rounded up to its alignment, is at most `isize::MAX`.
         let size = align::up(layout.size(), layout.align());
         Self::of_size(size)
+    }
+
+    /// The class of the span that serves `layout`, which is too large for a slab; `None` where it is to be a mapping, or to stand at a multiple of more than a slot.
+    #[inline]
+    pub(crate) fn of_span(layout: Layout) -> Option<Self> {
+        if layout.size() > MAX_SPAN || layout.align() > SLOT_SIZE {
+            return None;
+        }
+        Some(Self((SLABS - 1 + layout.size().div_ceil(SLOT_SIZE).max(1)) as u8))
+    }
+
+    /// True for a class of spans.
+    #[inline(always)]
+    pub(crate) const fn is_span(self) -> bool {
+        self.0 as usize >= SLABS
     }
 
     /// The class that serves `size` bytes at an alignment that divides `size`.
@@ -102,11 +132,18 @@ impl SizeClass {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         (0..COUNT as u8).map(Self)
     }
+
+    /// Every class of slabs, smallest first.
+    pub(crate) fn slabs() -> impl Iterator<Item = Self> {
+        (0..SLABS as u8).map(Self)
+    }
 }
 
-const _: () = assert!(index_of(MAX_SIZE) == COUNT - 1);
-const _: () = assert!(size_of(COUNT - 1) == MAX_SIZE);
+const _: () = assert!(index_of(MAX_SIZE) == SLABS - 1);
+const _: () = assert!(size_of(SLABS - 1) == MAX_SIZE);
+const _: () = assert!(size_of(COUNT - 1) == MAX_SPAN);
 const _: () = assert!(COUNT <= u8::MAX as usize);
+const _: () = assert!(MAX_SPAN.is_multiple_of(SLOT_SIZE));
 
 #[cfg(test)]
 mod tests {

@@ -36,10 +36,7 @@ fn sources() -> Vec<Source> {
 /// The top-level modules, from the bottom up, as `lib.rs` declares them.
 fn layers() -> Vec<String> {
     let lib = fs::read_to_string(src().join("lib.rs")).expect("lib.rs can be read");
-    lib.lines()
-        .filter_map(|line| line.trim().strip_prefix("mod ")?.strip_suffix(';'))
-        .map(str::to_owned)
-        .collect()
+    lib.lines().filter_map(|line| line.trim().strip_prefix("mod ")?.strip_suffix(';')).map(str::to_owned).collect()
 }
 
 impl Source {

@@ -1,11 +1,11 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure};
+use super::{BACKEND, REGISTRY, Tenure, tls};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
-use crate::size_class::SizeClass;
+use crate::size_class::{self, SizeClass};
 use crate::slab::SlotKind;
 use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
@@ -62,7 +62,7 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass) {
     if !owner.is_heap() {
         refuse(block, class.size(), owner);
     }
-    if block.addr().get() % segment::SEGMENT_SIZE < crate::slab::SLOT_SIZE {
+    if block.addr().get() % segment::SEGMENT_SIZE < size_class::SLOT_SIZE {
         fatal(format_args!("invalid free of {block:p}: it lies in the allocator's own data"));
     }
     match own() {
@@ -76,6 +76,12 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass) {
                 check_class(block, class);
                 // SAFETY: the calling thread's own heap, and a block of another one.
                 unsafe { heap.outbox().put(class, block) };
+            }
+        }
+        None if class.is_span() => {
+            // SAFETY: a block of some heap.
+            if !unsafe { heap::return_span_remotely(block) } {
+                refuse(block, class.size(), owner);
             }
         }
         None => {
@@ -114,14 +120,17 @@ fn refuse(block: NonNull<u8>, size: usize, owner: Owner) -> ! {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large(layout: Layout) -> Option<NonNull<u8>> {
-    take_large(layout).map(|(block, _)| block)
+    take_large(layout, alloc).map(|(block, _)| block)
 }
 
 /// A block that is too large for a slab, and reads as zero.
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
-    let (block, is_zero) = take_large(layout)?;
+    let (block, is_zero) = match take_large(layout, |_| None) {
+        Some(found) => found,
+        None => alloc_zeroed(SizeClass::of_span(layout)?)?,
+    };
     if !is_zero {
         // SAFETY: the block is at least as large as the layout, and nobody else's.
         unsafe { block.as_ptr().write_bytes(0, layout.size()) };
@@ -129,7 +138,13 @@ pub(super) fn alloc_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     Some(block)
 }
 
-fn take_large(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+/// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`.
+fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>>) -> Option<(NonNull<u8>, bool)> {
+    if let Some(class) = SizeClass::of_span(layout) {
+        // SAFETY: the calling thread's own tops.
+        let waiting = unsafe { tls::current().tops.pop(class) };
+        return waiting.or_else(|| refill(class)).map(|span| (span, false));
+    }
     match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -147,27 +162,39 @@ fn take_large(layout: Layout) -> Option<(NonNull<u8>, bool)> {
 #[inline(never)]
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
-    let is_freed = match (owner, own()) {
-        (Owner::MAPPING, Some((_, thread))) => {
-            let _busy = Busy::new(thread);
+    let thread = tls::current();
+    let is_freed = if owner == Owner::MAPPING {
+        let _busy = own().map(|(_, thread)| {
+            let busy = Busy::new(thread);
             count_down(thread);
-            BACKEND.unmap_block(block)
-        }
-        (Owner::MAPPING, None) => BACKEND.unmap_block(block),
-        (owner, Some((heap, thread))) if owner == heap.owner() => {
-            let _busy = Busy::new(thread);
-            count_down(thread);
-            // SAFETY: the block is this heap's.
-            unsafe { heap.put_span(block) }
-        }
+            busy
+        });
+        BACKEND.unmap_block(block)
+    } else if owner != thread.owner.get() {
         // SAFETY: the block is some heap's.
-        (owner, _) if owner.is_heap() => unsafe { heap::return_span_remotely(block) },
-        _ => false,
+        owner.is_heap() && unsafe { heap::return_span_remotely(block) }
+    } else if let Some(class) = SizeClass::of_span(layout) {
+        // SAFETY: the calling thread's own tops.
+        if !unsafe { thread.tops.push(class, block.as_ptr()) } {
+            free(block, class);
+        }
+        true
+    } else if let Some((heap, thread)) = own() {
+        let _busy = Busy::new(thread);
+        // SAFETY: the block is this heap's.
+        unsafe { heap.put_span(block) }
+    } else {
+        // SAFETY: the block is some heap's.
+        unsafe { heap::return_span_remotely(block) }
     };
     if !is_freed {
         refuse(block, layout.size(), owner);
     }
 }
+
+/// A span that grows to this size leaves for a mapping in which it can go on growing, if one is at hand: otherwise it would leave later, and
+/// copy more.
+const LEAVE_AT: usize = 256 * 1024;
 
 /// Makes a block another size: in place where that is possible.
 ///
@@ -177,44 +204,45 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn realloc(block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-    let both_are_large = SizeClass::of(old).is_none() && SizeClass::of(new).is_none();
-    if both_are_large {
+    let mut target = None;
+    if SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
+        let is_mapping = BACKEND.owners.look_up(block.addr().get()) == Owner::MAPPING;
+        let is_growing = new.size() > old.size();
+        if !is_mapping && is_growing && new.size() >= LEAVE_AT {
+            target = BACKEND.map_growing_block(new);
+        }
+        let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
         // SAFETY: the caller's block.
-        if let Some(resized) = unsafe { resize_large(block, new) } {
+        if stays && let Some(resized) = unsafe { resize_large(block, new, is_mapping) } {
             return Some(resized);
         }
     }
     // SAFETY: a layout of a size that is not zero.
-    let moved = NonNull::new(unsafe { Tenure::new().alloc(new) })?;
+    let target = target.or_else(|| NonNull::new(unsafe { Tenure::new().alloc(new) }))?;
     let kept = old.size().min(new.size());
     // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
-    unsafe { moved.copy_from_nonoverlapping(block, kept) };
+    unsafe { target.copy_from_nonoverlapping(block, kept) };
     // SAFETY: the caller's block.
     unsafe { Tenure::new().dealloc(block.as_ptr(), old) };
-    Some(moved)
+    Some(target)
 }
 
 /// Resizes a span or a mapping without copying, where that is possible.
 ///
 /// # Safety
 /// - `block` is the caller's, and was allocated by Tenure with the alignment of `new`.
-unsafe fn resize_large(block: NonNull<u8>, new: Layout) -> Option<NonNull<u8>> {
-    let owner = BACKEND.owners.look_up(block.addr().get());
-    match own() {
-        _ if owner == Owner::MAPPING => {
-            if heap::is_span(new) {
-                return None;
-            }
-            // SAFETY: the caller's block.
-            unsafe { BACKEND.remap_block(block, new) }
-        }
-        Some((heap, thread)) if owner == heap.owner() => {
-            let _busy = Busy::new(thread);
-            // SAFETY: the caller's block, and this heap's.
-            unsafe { heap.resize_span(block, new) }.then_some(block)
-        }
-        _ => None,
+unsafe fn resize_large(block: NonNull<u8>, new: Layout, is_mapping: bool) -> Option<NonNull<u8>> {
+    if is_mapping {
+        // SAFETY: the caller's block.
+        return unsafe { BACKEND.remap_block(block, new) };
     }
+    let (heap, thread) = own()?;
+    if BACKEND.owners.look_up(block.addr().get()) != heap.owner() {
+        return None;
+    }
+    let _busy = Busy::new(thread);
+    // SAFETY: the caller's block, and this heap's.
+    unsafe { heap.resize_span(block, new) }.then_some(block)
 }
 
 /// Looks at the clock now and then, and purges what has been unused for long.

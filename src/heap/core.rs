@@ -7,9 +7,10 @@ use super::list::{Linked, Ring};
 use crate::magazine::Place;
 use crate::os::report::fatal;
 use crate::segment::{self, Backend, Owner, Segment};
-use crate::size_class::{self, SizeClass};
+use crate::size_class::{self, SLOT_SIZE, SizeClass};
 use crate::slab::{Blocks, Freed, Misuse, Pending, Slab, SlotKind};
 use crate::sync::Cell;
+use ::core::ptr;
 
 impl Linked for Slab {
     fn links(&self) -> (&Cell<*const Slab>, &Cell<*const Slab>) {
@@ -34,9 +35,11 @@ pub(super) struct Home<'a> {
 /// The slabs and segments of a heap.
 pub(super) struct Core {
     /// For each class, the slabs that have free blocks.
-    usable: [Ring<Slab>; size_class::COUNT],
+    usable: [Ring<Slab>; size_class::SLABS],
     /// The segments that have free slots.
     roomy: Ring<Segment>,
+    /// The one of them that is wholly unused and stays, so that a block that comes and goes does not take a segment along each time; or null.
+    spare: *const Segment,
 }
 
 // SAFETY: what the rings lead to is owner-only, and the heap's lock makes its holder the owner.
@@ -44,12 +47,21 @@ unsafe impl Send for Core {}
 
 impl Core {
     pub(super) const fn new() -> Self {
-        Self { usable: [const { Ring::new() }; size_class::COUNT], roomy: Ring::new() }
+        Self { usable: [const { Ring::new() }; size_class::SLABS], roomy: Ring::new(), spare: ptr::null() }
     }
 
     /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
-    /// Takes a new slab only where it would have to return nothing otherwise.
+    /// Takes a new slab only where it would have to return nothing otherwise, and one span at most.
     pub(super) fn take_blocks(&mut self, home: Home<'_>, class: SizeClass, places: &mut [Place]) -> usize {
+        if class.is_span() {
+            return match (places.last_mut(), self.take_block(home, class)) {
+                (Some(place), Some((span, _))) => {
+                    *place = span;
+                    1
+                }
+                _ => 0,
+            };
+        }
         let blocks = Blocks::of(class);
         let mut left = places.len();
         while left > 0 {
@@ -67,13 +79,16 @@ impl Core {
         places.len() - left
     }
 
-    /// One free block of `class`, and whether it reads as zero.
+    /// One free block or span of `class`, and whether it reads as zero.
     pub(super) fn take_block(&mut self, home: Home<'_>, class: SizeClass) -> Option<(Place, bool)> {
+        if class.is_span() {
+            return self.take_span(home, class.size() / SLOT_SIZE, 1).map(|(span, is_zero)| (span.as_ptr(), is_zero));
+        }
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class) {
             return None;
         }
         let is_zero = self.usable[class.index()].first()?.next_is_zero();
-        let mut place = [::core::ptr::null_mut()];
+        let mut place = [ptr::null_mut()];
         (self.take_blocks(home, class, &mut place) == 1).then_some((place[0], is_zero))
     }
 
@@ -98,6 +113,9 @@ impl Core {
         carve: impl FnOnce(&'s Segment) -> Option<R>,
     ) -> Option<R> {
         let carved = carve(segment)?;
+        if ptr::eq(self.spare, segment) {
+            self.spare = ptr::null();
+        }
         if segment.is_full() {
             self.roomy.remove(segment);
         }
@@ -114,13 +132,22 @@ impl Core {
         Some(segment)
     }
 
+    /// The segment that is wholly unused, if there is one.
+    pub(super) fn spare<'s>(&self) -> Option<&'s Segment> {
+        // SAFETY: segments' first slots are never unmapped.
+        unsafe { self.spare.as_ref() }
+    }
+
     /// The segments that have free slots.
     pub(super) fn roomy<'s>(&self) -> impl Iterator<Item = &'s Segment> + use<'s> {
         self.roomy.iter()
     }
 
-    /// Takes back blocks of `class` that are this heap's.
+    /// Takes back blocks or spans of `class` that are this heap's.
     pub(super) fn put_back(&mut self, backend: &Backend, class: SizeClass, returned: &[Place]) {
+        if class.is_span() {
+            return self.put_back_spans(backend, class, returned);
+        }
         let blocks = Blocks::of(class);
         let mut rest = returned.iter();
         let Some(mut block) = rest.next().copied() else { return };
@@ -142,7 +169,7 @@ impl Core {
                     break;
                 }
                 if bits & bit != 0 {
-                    refuse(Misuse::DoubleFree, another, blocks);
+                    refuse(Misuse::DoubleFree, another, blocks.size());
                 }
                 bits |= bit;
             }
@@ -150,7 +177,7 @@ impl Core {
                 Ok(Freed::Kept) => {}
                 Ok(Freed::Reusable) => self.usable[class.index()].push_back(slab),
                 Ok(Freed::Empty) => self.retire_slab(backend, class, slab),
-                Err(misuse) => refuse(misuse, block, blocks),
+                Err(misuse) => refuse(misuse, block, blocks.size()),
             }
             match next {
                 Some(another) => block = another,
@@ -169,7 +196,7 @@ impl Core {
     /// Ends the use of a slab that is in no ring, or of a span.
     pub(super) fn retire(&mut self, backend: &Backend, slab: &Slab) {
         // SAFETY: a slab's head lies in its segment.
-        let segment = unsafe { &*segment::segment_of(::core::ptr::from_ref(slab).addr()) };
+        let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
         segment.retire(slab);
         self.regained(backend, segment);
     }
@@ -179,10 +206,15 @@ impl Core {
         if !Ring::is_linked(segment) {
             self.roomy.push_back(segment);
         }
-        // One unused segment stays, so that a block that comes and goes does not take a segment along each time.
-        if segment.is_unused() && self.roomy.iter().any(|other| !::core::ptr::eq(other, segment)) {
+        if segment.is_unused() {
+            // What is in use elsewhere is to be filled up first.
             self.roomy.remove(segment);
-            backend.give_segment(segment);
+            if self.spare.is_null() {
+                self.spare = segment;
+                self.roomy.push_back(segment);
+            } else {
+                backend.give_segment(segment);
+            }
         }
     }
 
@@ -206,7 +238,7 @@ impl Core {
             let slab = unsafe { &*next };
             next = Pending::below(&slab.remote);
             // SAFETY: a slab's head lies in its segment.
-            let segment = unsafe { &*segment::segment_of(::core::ptr::from_ref(slab).addr()) };
+            let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
             match slab.kind() {
                 SlotKind::Slab(class) => self.collect_slab(backend, class, segment, slab),
                 SlotKind::Span => {
@@ -215,7 +247,7 @@ impl Core {
                 }
                 SlotKind::Free => fatal(format_args!(
                     "corrupted metadata: blocks were returned to a slab at {:p} that is not in use",
-                    ::core::ptr::from_ref(slab)
+                    ptr::from_ref(slab)
                 )),
             }
         }
@@ -252,22 +284,20 @@ impl Core {
 fn locate(slab: &Slab, blocks: Blocks, block: Place) -> (usize, u64) {
     match slab.locate(blocks, block) {
         Ok(place) => place,
-        Err(misuse) => refuse(misuse, block, blocks),
+        Err(misuse) => refuse(misuse, block, blocks.size()),
     }
 }
 
 /// Ends the process on a block that cannot be freed.
 #[cold]
 #[inline(never)]
-pub(super) fn refuse(misuse: Misuse, block: Place, blocks: Blocks) -> ! {
+pub(super) fn refuse(misuse: Misuse, block: Place, size: usize) -> ! {
     match misuse {
         Misuse::DoubleFree => fatal(format_args!(
-            "double free of {block:p}, a {}-byte block that is free already: find the second owner",
-            blocks.size()
+            "double free of {block:p}, a {size}-byte block that is free already: find the second owner"
         )),
         Misuse::NotABlock => fatal(format_args!(
-            "invalid free of {block:p}: no {}-byte block in use starts there; was it freed with another layout, or freed before?",
-            blocks.size()
+            "invalid free of {block:p}: no {size}-byte block in use starts there; was it freed with another layout, or freed before?"
         )),
     }
 }

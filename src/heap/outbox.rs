@@ -50,7 +50,7 @@ impl Outbox {
             let slab = unsafe { segment::slab_of(block.addr()) };
             let class = match slab.kind() {
                 SlotKind::Slab(class) => class,
-                _ => refuse(Misuse::DoubleFree, block, Blocks::of(SizeClass::from_index(0))),
+                _ => refuse(Misuse::NotABlock, block, 0),
             };
             run.add(slab, class, block);
         }
@@ -85,11 +85,11 @@ impl<'a> Run<'a> {
         let blocks = Blocks::of(class);
         let (word, bit) = match slab.locate(blocks, block) {
             Ok(place) => place,
-            Err(misuse) => refuse(misuse, block, blocks),
+            Err(misuse) => refuse(misuse, block, blocks.size()),
         };
         if self.word == word && self.slab.is_some_and(|mine| mine.is(slab)) {
             if self.bits & bit != 0 {
-                refuse(Misuse::DoubleFree, block, blocks);
+                refuse(Misuse::DoubleFree, block, blocks.size());
             }
             self.bits |= bit;
         } else {
@@ -103,7 +103,7 @@ impl<'a> Run<'a> {
         // SAFETY: a slab's head lies in its segment.
         let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
         if segment.put_remote(slab, self.word, self.bits) != 0 {
-            refuse(Misuse::DoubleFree, slab.start().as_ptr(), Blocks::of(self.class));
+            refuse(Misuse::DoubleFree, slab.start().as_ptr(), Blocks::of(self.class).size());
         }
     }
 }

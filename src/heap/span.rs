@@ -1,9 +1,12 @@
 //! Spans: blocks of one to sixteen slots, for what is larger than a slab's blocks and smaller than a mapping.
 
 use super::Heap;
+use super::core::refuse;
 use super::core::{Core, Home};
-use crate::segment::{self, MAX_SPAN_SLOTS, Segment};
-use crate::slab::{SLOT_SIZE, Slab, SlotKind};
+use crate::magazine::Place;
+use crate::segment::{self, Backend, Segment};
+use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
+use crate::slab::{Misuse, Slab, SlotKind};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -11,7 +14,7 @@ use core::ptr::{self, NonNull};
 fn extent(layout: Layout) -> Option<(usize, usize)> {
     let slots = layout.size().div_ceil(SLOT_SIZE).max(1);
     let align = (layout.align() / SLOT_SIZE).max(1);
-    (slots <= MAX_SPAN_SLOTS && align <= MAX_SPAN_SLOTS).then_some((slots, align))
+    (slots.max(align) <= MAX_SPAN / SLOT_SIZE).then_some((slots, align))
 }
 
 /// True where a block of `layout`, too large for a slab, is a span and not a mapping.
@@ -23,7 +26,8 @@ pub(crate) fn is_span(layout: Layout) -> bool {
 const PATIENCE: usize = 32;
 
 impl Core {
-    fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
+    /// A span of `slots` slots at a multiple of `align` slots, and whether it reads as zero.
+    pub(super) fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
         let counters = &home.backend.counters;
         let carve = |segment: &Segment| segment.carve_span(slots, align, counters);
         for segment in self.roomy().take(PATIENCE) {
@@ -31,13 +35,27 @@ impl Core {
                 return Some(span);
             }
         }
-        let segment = self.add_segment(home)?;
+        let segment = match self.spare() {
+            Some(segment) => segment,
+            None => self.add_segment(home)?,
+        };
         self.use_slots(segment, carve)
+    }
+
+    /// Takes back spans of `class` that are this heap's.
+    pub(super) fn put_back_spans(&mut self, backend: &Backend, class: SizeClass, returned: &[Place]) {
+        for &block in returned {
+            // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
+            match NonNull::new(block).and_then(|block| unsafe { span_at(block) }) {
+                Some(slab) if slab.extent() * SLOT_SIZE == class.size() => self.retire(backend, slab),
+                _ => refuse(Misuse::NotABlock, block, class.size()),
+            }
+        }
     }
 }
 
 impl Heap {
-    /// A span for `layout`, and whether it reads as zero; `None` where the system has no memory. On behalf of any thread.
+    /// A span for `layout`, past the magazines, and whether it reads as zero; `None` where the system has no memory. On behalf of any thread.
     pub(crate) fn take_span(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
         let (slots, align) = extent(layout)?;
         let mut core = self.core.lock();

@@ -3,12 +3,12 @@
 //! The owner map is the pool: an unused segment is an entry that says so, and taking one is a compare-and-swap of that entry. There
 //! is no list to corrupt, no lock to hold across a fork, and the lowest address is always taken first.
 
-use super::cache::{Kept, MappingCache};
+use super::cache::{Kept, RangeCache};
 use super::owner::{Owner, OwnerMap};
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
-use crate::slab::SLOT_SIZE;
+use crate::size_class::SLOT_SIZE;
 use crate::sync::{AtomicUsize, Ordering, constructor};
 use core::ptr::{self, NonNull};
 
@@ -26,7 +26,7 @@ pub(crate) struct Counters {
     pub(super) metadata: AtomicUsize,
     /// Number of mappings of single blocks, freed ones that are kept included.
     pub(super) mappings: AtomicUsize,
-    /// Bytes of these blocks.
+    /// Bytes of these blocks, and of what is kept behind them.
     pub(super) mapped: AtomicUsize,
     /// Segments in the pool; a hint.
     pooled: AtomicUsize,
@@ -107,15 +107,30 @@ impl Counters {
     }
 }
 
+/// Where a mapping is to be: `start + offset` is a multiple of `align`, which is at least a granule.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) align: usize,
+    pub(super) offset: usize,
+    /// Addresses to leave free behind the mapping, so that it can grow where it stands; as far as that is easily had.
+    pub(super) headroom: usize,
+}
+
 /// The source of segments and mappings: one to a process, and one to a test that wants its own.
 pub(crate) struct Backend {
     pub(crate) os: &'static dyn Platform,
     pub(crate) owners: OwnerMap,
     pub(crate) counters: Counters,
-    pub(super) cache: MappingCache,
-    /// Start of the mapping that was made last: the next one is asked for just below it.
+    pub(super) cache: RangeCache,
+    /// Start of the mapping that was made last: the next one is asked for below it.
     last: AtomicUsize,
+    /// The highest start so far.
+    highest: AtomicUsize,
 }
+
+/// How far below the highest mapping a new one is asked for, at most. Further down the system chooses, from the top, where
+/// addresses have become free again: otherwise the owner map would grow with the addresses ever used.
+const WANDER: usize = 64 * 1024 * 1024 * 1024;
 
 impl Backend {
     constructor! {
@@ -125,8 +140,9 @@ impl Backend {
                 os,
                 owners: OwnerMap::new(),
                 counters: Counters::new(),
-                cache: MappingCache::new(),
+                cache: RangeCache::new(),
                 last: AtomicUsize::new(0),
+                highest: AtomicUsize::new(0),
             }
         }
     }
@@ -170,40 +186,43 @@ impl Backend {
     }
 
     fn map_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        let start = self.map_placed(SEGMENT_SIZE, SEGMENT_SIZE, 0)?;
+        let start = self.map_placed(SEGMENT_SIZE, Place { align: SEGMENT_SIZE, offset: 0, headroom: 0 })?;
         self.counters.reserved.fetch_add(SEGMENT_SIZE, Ordering::Relaxed);
         self.counters.commit_metadata(METADATA);
         // SAFETY: mapped just now, at a multiple of its size.
         let segment = unsafe { Segment::found(start) };
         self.owners.set(start.addr().get(), owner);
+        self.owners.note_segment(start.addr().get());
         Some(segment)
     }
 
-    /// Maps `len` bytes of zeros such that `start + offset` is a multiple of `align`, which is at least a granule.
-    /// The owner map reaches there, and the entry of the granule at `start + offset` may be set.
-    pub(super) fn map_placed(&self, len: usize, align: usize, offset: usize) -> Option<NonNull<u8>> {
+    /// Maps `len` bytes of zeros at a place such as is described. The owner map reaches there, and the entry of the granule
+    /// at `start + offset` may be set.
+    pub(super) fn map_placed(&self, len: usize, place: Place) -> Option<NonNull<u8>> {
         let mut metadata = 0;
         if !self.owners.prepare(self.os, &mut metadata) {
             return None;
         }
         self.counters.commit_metadata(metadata);
-        let start = self.map_by_hint(len, align, offset).or_else(|| self.map_and_trim(len, align, offset))?;
+        let start = self.map_by_hint(len, place).or_else(|| self.map_and_trim(len, place))?;
         let mut metadata = 0;
-        if !self.owners.admit(self.os, start.addr().get() + offset, &mut metadata) {
+        if !self.owners.admit(self.os, start.addr().get() + place.offset, &mut metadata) {
             // SAFETY: mapped just now, and nobody has seen it.
             unsafe { self.os.unmap(start, len) };
             return None;
         }
         self.counters.commit_metadata(metadata);
         self.last.store(start.addr().get(), Ordering::Relaxed);
+        self.highest.fetch_max(start.addr().get(), Ordering::Relaxed);
         Some(start)
     }
 
-    /// Asks for the place just below the last mapping. Costs one system call when it is free.
-    fn map_by_hint(&self, len: usize, align: usize, offset: usize) -> Option<NonNull<u8>> {
+    /// Asks for a place below the last mapping. Costs one system call when it is free.
+    fn map_by_hint(&self, len: usize, Place { align, offset, headroom }: Place) -> Option<NonNull<u8>> {
         let last = self.last.load(Ordering::Relaxed);
-        let hint = align::down(last.checked_sub(len)?.checked_add(offset)?, align).checked_sub(offset)?;
-        if hint == 0 {
+        let wanted = last.checked_sub(len)?.checked_sub(headroom)?;
+        let hint = align::down(wanted.checked_add(offset)?, align).checked_sub(offset)?;
+        if hint == 0 || self.highest.load(Ordering::Relaxed).saturating_sub(hint) > WANDER {
             return None;
         }
         let start = self.os.map(hint, len)?;
@@ -221,7 +240,7 @@ impl Backend {
     }
 
     /// Maps more than is needed, and gives back what lies before and behind the aligned part.
-    fn map_and_trim(&self, len: usize, align: usize, offset: usize) -> Option<NonNull<u8>> {
+    fn map_and_trim(&self, len: usize, Place { align, offset, .. }: Place) -> Option<NonNull<u8>> {
         let page = self.os.page_size();
         let len = align::checked_up(len, page)?;
         let whole = self.os.map(0, len.checked_add(align)?)?;
@@ -257,7 +276,7 @@ impl Backend {
     /// Purges pooled segments and unmaps cached mappings that have been unused since `before`, in milliseconds of the
     /// platform's clock, which is at `now`.
     pub(crate) fn purge_unused(&self, before: u64, now: u64) {
-        self.cache.drop_unused(self, before, now);
+        self.drop_unused(before, now);
         if self.counters.pooled.load(Ordering::Relaxed) == 0 {
             return;
         }
@@ -277,7 +296,7 @@ impl Backend {
 
     /// Gives back everything that can be, addresses included: called when the system refuses a mapping. True where that was anything.
     pub(crate) fn relieve(&self) -> bool {
-        let mut relieved = self.cache.drop_unused(self, u64::MAX, 0);
+        let mut relieved = self.drop_unused(u64::MAX, 0);
         while let Some(address) = self.claim_one(&self.counters.pooled, Owner::POOLED, Owner::UNMATCHED) {
             // SAFETY: a pooled entry names a segment, and claiming it has made it this thread's.
             let segment = unsafe { &*super::segment_of(address) };

@@ -3,40 +3,38 @@
 //! A head stands at the start, in a page of its own, and the block an offset behind it. The block's granule has an entry in the
 //! owner map; the granules after it have none, so a pointer into the middle of a block is nobody's and is noticed when freed.
 
-use super::backend::Backend;
-use super::cache;
+use super::backend::{Backend, Place};
+use super::cache::{self, Range};
 use super::owner::{GRANULE, Owner};
 use crate::align;
-use crate::slab::SLOT_SIZE;
+use crate::size_class::SLOT_SIZE;
 use crate::sync::{Cell, Ordering};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 /// The head. **Holder-only**: its cells are touched by whoever owns the block, or has taken the mapping out of the cache.
 #[repr(C)]
-pub(crate) struct Mapping {
+struct Mapping {
     /// Bytes from the head's start to the mapping's end.
     len: Cell<usize>,
     /// Bytes from the head's start to the block.
     offset: Cell<usize>,
 }
 
-/// Where the block of a mapping stands, for an alignment: bytes from the head, and what the head's address is to be.
+/// Where the block of a mapping stands, for an alignment: bytes behind the head, and where the head is to be.
 struct Placement {
     offset: usize,
-    align: usize,
-    /// Part of the offset that `align` refers to.
-    shift: usize,
+    place: Place,
 }
 
 impl Placement {
     fn of(align: usize) -> Self {
         if align < GRANULE {
             // In the head's granule, at a multiple of every smaller alignment.
-            Self { offset: align.max(SLOT_SIZE), align: GRANULE, shift: 0 }
+            Self { offset: align.max(SLOT_SIZE), place: Place { align: GRANULE, offset: 0, headroom: 0 } }
         } else {
             // At the start of a granule; the head has the one before to itself.
-            Self { offset: GRANULE, align, shift: GRANULE }
+            Self { offset: GRANULE, place: Place { align, offset: GRANULE, headroom: 0 } }
         }
     }
 }
@@ -46,7 +44,7 @@ impl Mapping {
     ///
     /// # Safety
     /// - A mapping's head is there, and it stays mapped for as long as the result is used.
-    pub(super) unsafe fn at(start: usize) -> &'static Mapping {
+    unsafe fn at(start: usize) -> &'static Mapping {
         // SAFETY: the caller says so; the provenance was exposed when it was mapped.
         unsafe { &*ptr::with_exposed_provenance(start) }
     }
@@ -55,26 +53,30 @@ impl Mapping {
     ///
     /// # Safety
     /// - The owner map says that a mapping's block is in the granule of `block`.
-    pub(crate) unsafe fn of(block: NonNull<u8>) -> &'static Mapping {
+    unsafe fn of(block: NonNull<u8>) -> &'static Mapping {
         // A block stands behind its head by at most a granule, so the byte before it is in the head's granule.
         // SAFETY: passed on.
         unsafe { Self::at(align::down(block.addr().get() - 1, GRANULE)) }
     }
 
-    pub(super) fn address(&self) -> usize {
+    fn address(&self) -> usize {
         ptr::from_ref(self).addr()
     }
 
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.len.get()
     }
 
     /// Bytes from the block's start to the mapping's end.
-    pub(crate) fn body(&self) -> usize {
+    fn body(&self) -> usize {
         self.len.get() - self.offset.get()
     }
 
-    pub(crate) fn block(&self) -> *mut u8 {
+    fn end(&self) -> usize {
+        self.address() + self.len()
+    }
+
+    fn block(&self) -> *mut u8 {
         ptr::with_exposed_provenance_mut(self.address() + self.offset.get())
     }
 
@@ -87,17 +89,13 @@ impl Backend {
     /// A mapping for `layout`, and whether its block reads as zero; `None` where the system has no memory.
     pub(crate) fn map_block(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
         let placement = Placement::of(layout.align());
-        let len = align::checked_up(layout.size().checked_add(placement.offset)?, self.os.page_size())?;
-        if len > isize::MAX as usize {
-            return None;
-        }
+        let len = self.mapping_len(layout.size(), placement.offset)?;
         if placement.offset == cache::OFFSET
-            && let Some(mapping) = self.cache.take(len)
+            && let Some(range) = self.cache.take(len)
         {
-            self.owners.set(mapping.block().addr(), Owner::MAPPING);
-            return Some((NonNull::new(mapping.block())?, false));
+            return Some((self.reuse(range), false));
         }
-        let map = || self.map_placed(len, placement.align, placement.shift);
+        let map = || self.map_placed(len, placement.place);
         let start = map().or_else(|| if self.relieve() { map() } else { None })?;
         let _ = start.as_ptr().expose_provenance();
         // SAFETY: mapped just now; zeros are a valid head.
@@ -113,6 +111,34 @@ impl Backend {
         Some((NonNull::new(mapping.block())?, true))
     }
 
+    /// A mapping for a block that is growing, if a freed one is at hand in which it can grow further without a system call.
+    pub(crate) fn map_growing_block(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let offset = Placement::of(layout.align()).offset;
+        if offset != cache::OFFSET {
+            return None;
+        }
+        let len = self.mapping_len(layout.size(), offset)?;
+        let range = self.cache.take_at_least(len.checked_mul(2)?)?;
+        self.keep(Range { start: range.start + len, len: range.len - len, has_head: false });
+        Some(self.reuse(Range { len, ..range }))
+    }
+
+    /// Bytes of a mapping whose block is `size` large and stands at `offset`.
+    fn mapping_len(&self, size: usize, offset: usize) -> Option<usize> {
+        let len = align::checked_up(size.checked_add(offset)?, self.os.page_size())?;
+        (len <= isize::MAX as usize).then_some(len)
+    }
+
+    /// Hands the block of a kept mapping out.
+    fn reuse(&self, range: Range) -> NonNull<u8> {
+        // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
+        let mapping = unsafe { Mapping::at(range.start) };
+        mapping.len.set(range.len);
+        self.owners.set(mapping.block().addr(), Owner::MAPPING);
+        // SAFETY: behind a head.
+        unsafe { NonNull::new_unchecked(mapping.block()) }
+    }
+
     /// Frees the block of a mapping; false where none starts there. Keeps the mapping for a while, or gives it back.
     #[must_use]
     pub(crate) fn unmap_block(&self, block: NonNull<u8>) -> bool {
@@ -126,28 +152,74 @@ impl Backend {
             self.owners.set(block.addr().get(), Owner::MAPPING);
             return false;
         }
-        if mapping.offset.get() != cache::OFFSET || !self.cache.put(mapping) {
+        if mapping.offset.get() == cache::OFFSET {
+            // What it had left behind itself comes back to it.
+            if let Some(leftover) = self.cache.take_leftover(mapping.end()) {
+                mapping.len.set(mapping.len() + leftover.len);
+            }
+            self.keep(Range { start: mapping.address(), len: mapping.len(), has_head: true });
+        } else {
             self.unmap_mapping(mapping);
         }
         true
     }
 
+    /// Keeps a range that nobody uses, or gives it back to the system where there is no room.
+    fn keep(&self, range: Range) {
+        if range.len > 0 && !self.cache.put(range) {
+            self.unmap_range(range);
+        }
+    }
+
+    /// Gives back to the system what is kept since `before` or longer, or everything where that is `u64::MAX`; true where that was anything.
+    pub(super) fn drop_unused(&self, before: u64, now: u64) -> bool {
+        let mut dropped = false;
+        while let Some(range) = self.cache.take_unused(before, now) {
+            self.unmap_range(range);
+            dropped = true;
+        }
+        dropped
+    }
+
+    /// Gives a range back to the system. The caller holds it.
+    fn unmap_range(&self, range: Range) {
+        if range.has_head {
+            // SAFETY: the caller holds the range.
+            return self.unmap_mapping(unsafe { Mapping::at(range.start) });
+        }
+        self.counters.mapped.fetch_sub(range.len, Ordering::Relaxed);
+        if let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(range.start)) {
+            // SAFETY: the caller holds the range, and nothing is in it.
+            unsafe { self.give_up(start, range.len) };
+        }
+        self.counters.decommit(range.len);
+    }
+
     /// Gives a mapping back to the system. The caller holds it, and no entry of the owner map speaks of it.
-    pub(super) fn unmap_mapping(&self, mapping: &Mapping) {
+    fn unmap_mapping(&self, mapping: &Mapping) {
         let (start, len, body) = (mapping.start(), mapping.len(), mapping.body());
         self.counters.mappings.fetch_sub(1, Ordering::Relaxed);
         self.counters.mapped.fetch_sub(body, Ordering::Relaxed);
         // SAFETY: the caller holds the mapping, and its block is free.
+        unsafe { self.give_up(start, len) };
+        self.counters.decommit(body);
+        self.counters.decommit_metadata(self.os.page_size());
+    }
+
+    /// Unmaps, or purges where that fails.
+    ///
+    /// # Safety
+    /// - The range is the caller's, and nothing is in it.
+    unsafe fn give_up(&self, start: NonNull<u8>, len: usize) {
+        // SAFETY: passed on.
         if unsafe { self.os.unmap(start, len) } {
             self.forget_start(start.addr().get(), len);
             self.counters.reserved.fetch_sub(len, Ordering::Relaxed);
         } else {
             // The system cannot split its table of mappings just now. The addresses are lost, the memory need not be.
-            // SAFETY: as above.
+            // SAFETY: passed on.
             unsafe { self.os.purge(start, len) };
         }
-        self.counters.decommit(body);
-        self.counters.decommit_metadata(self.os.page_size());
     }
 
     /// Makes the block of a mapping `layout` large, without copying: where it stands, or by moving its pages. `None`: not possible, and nothing
@@ -158,14 +230,11 @@ impl Backend {
     pub(crate) unsafe fn remap_block(&self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
         // SAFETY: the caller says that it is a mapping's block.
         let mapping = unsafe { Mapping::of(block) };
-        let (old_len, offset) = (mapping.len(), mapping.offset.get());
-        let len = align::checked_up(layout.size().checked_add(offset)?, self.os.page_size())?;
-        if len > isize::MAX as usize {
-            return None;
-        }
-        if len <= old_len && old_len - len <= old_len / 8 {
+        let len = self.mapping_len(layout.size(), mapping.offset.get())?;
+        if len <= mapping.len() && mapping.len() - len <= mapping.len() / 8 || self.grow_into_leftover(mapping, len) {
             return Some(block);
         }
+        let old_len = mapping.len();
         // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
         if unsafe { self.os.resize(mapping.start(), old_len, len) } {
             self.resized(mapping, len);
@@ -174,8 +243,9 @@ impl Backend {
         if len < old_len {
             return Some(block);
         }
-        let placement = Placement::of(layout.align());
-        let target = self.map_placed(len, placement.align, placement.shift)?;
+        // What has grown will grow: with room behind it, the next two doublings need no move.
+        let place = Place { headroom: len.checked_mul(3)?, ..Placement::of(layout.align()).place };
+        let target = self.map_placed(len, place)?;
         let _ = target.as_ptr().expose_provenance();
         // The old addresses are anybody's as soon as they are unmapped, so the entry goes first.
         self.owners.set(block.addr().get(), Owner::NONE);
@@ -190,6 +260,18 @@ impl Backend {
         self.resized(mapping, len);
         self.owners.set(mapping.block().addr(), Owner::MAPPING);
         NonNull::new(mapping.block())
+    }
+
+    /// Makes a mapping `len` long by what it has left behind itself; true where that is enough. Otherwise the mapping has all of it.
+    fn grow_into_leftover(&self, mapping: &Mapping, len: usize) -> bool {
+        if len <= mapping.len() {
+            return false;
+        }
+        let Some(leftover) = self.cache.take_leftover(mapping.end()) else { return false };
+        let used = leftover.len.min(len - mapping.len());
+        mapping.len.set(mapping.len() + used);
+        self.keep(Range { start: leftover.start + used, len: leftover.len - used, has_head: false });
+        mapping.len() == len
     }
 
     fn resized(&self, mapping: &Mapping, len: usize) {

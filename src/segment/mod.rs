@@ -17,8 +17,8 @@ pub(crate) use backend::{Backend, Counters};
 pub(crate) use owner::{GRANULE, Owner};
 
 use crate::align;
-use crate::size_class::SizeClass;
-use crate::slab::{self, Pending, SLOT_SIZE, Slab, SlotKind};
+use crate::size_class::{SLOT_SIZE, SizeClass};
+use crate::slab::{self, Pending, Slab, SlotKind};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Cell, Ordering};
 use core::ptr::{self, NonNull};
 
@@ -27,9 +27,6 @@ pub(crate) const SEGMENT_SIZE: usize = GRANULE;
 
 /// Slots of a segment, the first included.
 pub(crate) const SLOTS: usize = SEGMENT_SIZE / SLOT_SIZE;
-
-/// Most slots of a span: half a segment, so that two fit. Larger blocks get mappings of their own.
-pub(crate) const MAX_SPAN_SLOTS: usize = 16;
 
 /// Every slot but the first.
 const USABLE: u32 = !1;

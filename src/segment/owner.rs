@@ -57,7 +57,7 @@ pub(crate) struct OwnerMap {
     base: AtomicPtr<AtomicU16>,
     /// The first entry that exists: 0 in a full map. Agreed on before there is a map.
     first: AtomicUsize,
-    /// The entries that were ever set, for walks.
+    /// The range of entries that ever were a segment's, for walks.
     lowest: AtomicUsize,
     highest: AtomicUsize,
     /// Bit n is set once piece n of the map is writable.
@@ -160,8 +160,6 @@ impl OwnerMap {
         if index < first || index - first >= self.entries() {
             return false;
         }
-        self.lowest.fetch_min(index, Ordering::Relaxed);
-        self.highest.fetch_max(index, Ordering::Relaxed);
         if first > 0 {
             return true;
         }
@@ -207,7 +205,13 @@ impl OwnerMap {
         }
     }
 
-    /// The addresses of all granules, lowest first, whose entry passes `wanted`; a snapshot of a changing map.
+    /// Takes note that there is a segment at `address`, so that walks come past it.
+    pub(crate) fn note_segment(&self, address: usize) {
+        self.lowest.fetch_min(address / GRANULE, Ordering::Relaxed);
+        self.highest.fetch_max(address / GRANULE, Ordering::Relaxed);
+    }
+
+    /// The addresses of all segments, lowest first, whose entry passes `wanted`; a snapshot of a changing map.
     pub(crate) fn walk(&self, wanted: impl Fn(Owner) -> bool) -> impl Iterator<Item = (usize, Owner)> {
         let (lowest, highest) = (self.lowest.load(Ordering::Relaxed), self.highest.load(Ordering::Relaxed));
         let indices = if lowest <= highest { lowest..highest + 1 } else { 0..0 };

@@ -17,12 +17,9 @@ mod remote;
 
 pub(crate) use remote::{Pending, Remote};
 
-use crate::size_class::{self, SizeClass};
+use crate::size_class::{self, SLOT_SIZE, SizeClass};
 use crate::sync::{AtomicU8, AtomicU32, Cell, Ordering};
 use core::ptr::{self, NonNull};
-
-/// Bytes of a slab, and of a segment's slot.
-pub(crate) const SLOT_SIZE: usize = 64 * 1024;
 
 /// Most blocks of a slab: what one summary word of 64 bits over words of 64 bits can name. Only the smallest class has more
 /// blocks in 64 KiB, and leaves the rest of the slot untouched.
@@ -70,7 +67,7 @@ impl SlotKind {
     }
 }
 
-const _: () = assert!(size_class::COUNT < SlotKind::SPAN as usize);
+const _: () = assert!(size_class::SLABS < SlotKind::SPAN as usize);
 
 /// What returning blocks has made of a slab.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,8 +120,8 @@ const _: () = assert!(cfg!(loom) || core::mem::offset_of!(Slab, remote) == 64);
 ///
 /// With `magic = 2^32 / size + 1`, `magic * size` exceeds `2^32` by at most `size`, so the quotient of an offset below `2^16` is
 /// exact as long as `offset < 2^32 / size`: a test goes through them all.
-static MAGIC: [u32; size_class::COUNT] = {
-    let mut magic = [0; size_class::COUNT];
+static MAGIC: [u32; size_class::SLABS] = {
+    let mut magic = [0; size_class::SLABS];
     let mut index = 0;
     while index < magic.len() {
         magic[index] = ((1 << 32) / size_class::size_of(index) as u64 + 1) as u32;

@@ -12,11 +12,11 @@ mod table;
 use crate::arena::{self, ArenaStats};
 use crate::registry::Registry;
 use crate::segment::{self, Backend, Owner, Segment};
-use crate::size_class::{self, SizeClass};
-use crate::slab::{SLOT_SIZE, SlotKind};
+use crate::size_class::{self, SLOT_SIZE, SizeClass};
+use crate::slab::SlotKind;
 
 /// Number of size classes that [`Stats::classes`] tells of.
-pub const SIZE_CLASSES: usize = size_class::COUNT;
+pub const SIZE_CLASSES: usize = size_class::SLABS;
 
 /// Version of what [`Stats`] holds; grows when a figure changes its meaning.
 const VERSION: u32 = 1;
@@ -135,7 +135,7 @@ impl Stats {
 
     fn empty() -> Self {
         let mut classes = [ClassStats::default(); SIZE_CLASSES];
-        for class in SizeClass::all() {
+        for class in SizeClass::slabs() {
             classes[class.index()].block_size = class.size();
         }
         Self {
@@ -208,7 +208,12 @@ impl Stats {
             self.parked_heaps += usize::from(registry.is_parked(heap));
             heap.seat().read(|tops| {
                 for class in SizeClass::all() {
-                    self.classes[class.index()].in_magazines += heap.waiting_in(class, tops);
+                    let waiting = heap.waiting_in(class, tops);
+                    if class.is_span() {
+                        self.keep_spans(class, waiting);
+                    } else {
+                        self.classes[class.index()].in_magazines += waiting;
+                    }
                 }
             });
             for block in heap.outbox().waiting() {
@@ -231,6 +236,13 @@ impl Stats {
         self.purged = counters.returned();
         self.metadata = counters.metadata();
         self.retained += cached.bytes;
+    }
+
+    /// Takes spans that wait in a magazine off what is live.
+    fn keep_spans(&mut self, class: SizeClass, waiting: usize) {
+        self.spans = self.spans.saturating_sub(waiting);
+        self.span_bytes = self.span_bytes.saturating_sub(waiting * class.size());
+        self.in_magazines += waiting * class.size();
     }
 
     /// Takes what waits in magazines and outboxes off what is live.

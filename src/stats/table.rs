@@ -85,7 +85,7 @@ impl Stats {
         for class in self.classes.iter().filter(|class| class.slabs > 0) {
             let ClassStats { block_size, live, slabs, in_magazines, remote_pending, .. } = *class;
             let bytes = live * block_size;
-            let in_use = share(bytes, slabs * crate::slab::SLOT_SIZE);
+            let in_use = share(bytes, slabs * crate::size_class::SLOT_SIZE);
             writeln!(
                 f,
                 "{block_size:>10} {live:>15}  {}  {in_use:>5.1} % {slabs:>7} {in_magazines:>11} {remote_pending:>8}",
