@@ -282,8 +282,9 @@ impl Core {
 
 #[inline(always)]
 fn locate(slab: &Slab, blocks: Blocks, block: Place) -> (usize, u64) {
-    match slab.locate(blocks, block) {
-        Ok(place) => place,
+    match blocks.locate(block) {
+        Ok(place) if slab.is_of(blocks) => place,
+        Ok(_) => refuse(Misuse::NotABlock, block, blocks.size()),
         Err(misuse) => refuse(misuse, block, blocks.size()),
     }
 }

@@ -1,20 +1,45 @@
 //! The exchange between magazines and slabs: refill and flush.
 //!
-//! A magazine that runs empty gets half of what it holds, and one that overflows gives half away, so that neither happens again at once.
-//! When the same need comes twice in a row, the traffic is one-way, and the whole magazine is filled or emptied.
+//! A class that is new to a heap gets a few blocks, and twice as many each time that it runs out again without having overflowed. A magazine that
+//! overflows gives half of its blocks away, and all of them if the same happens again before it has run out: the traffic is one-way then.
 
 use super::Heap;
 use super::core::Home;
 use crate::magazine::{self, Place, Tops};
 use crate::size_class::SizeClass;
+use crate::sync::Cell;
 use core::ptr::{self, NonNull};
 use core::slice;
 
-/// What a magazine needed last.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
-    Refill,
-    Flush,
+/// Blocks in a class's first refill.
+const FIRST_BATCH: u8 = 8;
+
+/// How the magazine of one class is doing. Borrower-only.
+pub(super) struct Traffic {
+    /// Blocks in the last refill, or the first.
+    batch: Cell<u8>,
+    /// True where the last exchange was a flush.
+    has_overflowed: Cell<bool>,
+}
+
+impl Traffic {
+    /// A class that the heap has not served yet.
+    pub(super) fn new() -> Self {
+        Self { batch: Cell::new(FIRST_BATCH / 2), has_overflowed: Cell::new(false) }
+    }
+
+    /// How many blocks the magazine, which has run empty, is to get.
+    fn refill(&self, capacity: usize) -> usize {
+        if !self.has_overflowed.replace(false) {
+            self.batch.set(self.batch.get().saturating_mul(2).min(capacity as u8));
+        }
+        usize::from(self.batch.get())
+    }
+
+    /// How many blocks the magazine, which is full, is to give away.
+    fn flush(&self, capacity: usize) -> usize {
+        if self.has_overflowed.replace(true) { capacity } else { capacity.div_ceil(2) }
+    }
 }
 
 /// From this block size on, clearing a block costs more than a visit to the slab.
@@ -23,13 +48,6 @@ const WORTH_ASKING_FOR_ZEROS: usize = 1024;
 impl Heap {
     pub(super) fn home(&self) -> Home<'_> {
         Home { backend: self.backend, owner: self.owner, pending: &self.pending }
-    }
-
-    /// How many blocks of `class` to move for `need`.
-    fn batch(&self, class: SizeClass, need: Need) -> usize {
-        let is_repeated = self.last_needs[class.index()].replace(need) == need;
-        let capacity = magazine::capacity(class);
-        if is_repeated { capacity } else { capacity.div_ceil(2) }
     }
 
     fn low(&self, class: SizeClass) -> *mut Place {
@@ -42,7 +60,7 @@ impl Heap {
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(crate) unsafe fn refill(&self, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
         let low = self.low(class);
-        let wanted = self.batch(class, Need::Refill);
+        let wanted = self.traffic[class.index()].refill(magazine::capacity(class));
         // SAFETY: a magazine has room for its capacity above `low`, and the borrower alone has access.
         let places = unsafe { slice::from_raw_parts_mut(low, wanted) };
         let taken = {
@@ -87,7 +105,7 @@ impl Heap {
     pub(crate) unsafe fn flush(&self, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
         let low = self.low(class);
         let held = self.waiting_in(class, tops);
-        let given = if held == 0 { 0 } else { self.batch(class, Need::Flush) };
+        let given = if held == 0 { 0 } else { self.traffic[class.index()].flush(held) };
         if given > 0 {
             // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
             let places = unsafe { slice::from_raw_parts_mut(low, held) };

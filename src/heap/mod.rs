@@ -23,9 +23,10 @@ use crate::magazine::{Magazine, Tops};
 use crate::segment::{Backend, Owner};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
-use crate::sync::{AtomicBool, Cell, Ordering, array_of};
+use crate::sync::{AtomicBool, Ordering};
+use ::core::array;
 use ::core::ptr::NonNull;
-use exchange::Need;
+use exchange::Traffic;
 use outbox::Outbox;
 use seat::Seat;
 
@@ -40,8 +41,8 @@ pub(crate) struct Heap {
     seat: Seat,
     /// Blocks of other heaps that the borrower has freed. Borrower-only, but for statistics.
     outbox: Outbox,
-    /// What the magazine of each class needed last. Borrower-only.
-    last_needs: [Cell<Need>; size_class::COUNT],
+    /// Borrower-only.
+    traffic: [Traffic; size_class::COUNT],
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
@@ -70,7 +71,7 @@ impl Heap {
             (&raw mut (*place).pending).write(Pending::new());
             (&raw mut (*place).core).write(Lock::new(Core::new()));
             (&raw mut (*place).seat).write(Seat::new());
-            (&raw mut (*place).last_needs).write(array_of!(Cell::new(Need::Flush); size_class::COUNT));
+            (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());
             (&raw mut (*place).owner).write(owner);

@@ -10,7 +10,7 @@ use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 use core::ptr::{self, NonNull};
 
 /// Most blocks that wait.
-const PLACES: usize = 64;
+const PLACES: usize = 128;
 
 /// Blocks above this size are sent at once, so that an idle thread does not keep much from its owner.
 const MAX_SIZE: usize = 4096;
@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
 
     fn add(&mut self, slab: &'a Slab, class: SizeClass, block: *mut u8) {
         let blocks = Blocks::of(class);
-        let (word, bit) = match slab.locate(blocks, block) {
+        let (word, bit) = match blocks.locate(block) {
             Ok(place) => place,
             Err(misuse) => refuse(misuse, block, blocks.size()),
         };

@@ -18,7 +18,7 @@ mod remote;
 pub(crate) use remote::{Pending, Remote};
 
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
-use crate::sync::{AtomicU8, AtomicU32, Cell, Ordering};
+use crate::sync::{AtomicU32, Cell, Ordering};
 use core::ptr::{self, NonNull};
 
 /// Most blocks of a slab: what one summary word of 64 bits over words of 64 bits can name. Only the smallest class has more
@@ -89,7 +89,8 @@ pub(crate) enum Misuse {
     NotABlock,
 }
 
-/// The head of a slab. The first line is the owner's, the second is for those who return blocks from elsewhere.
+/// The head of a slab. The first line is the owner's, who writes to it all the time; the second is for those who return blocks from
+/// elsewhere, and has all that they need.
 #[repr(C, align(128))]
 pub(crate) struct Slab {
     /// Bit w is set while word w of the bitmap has a bit set.
@@ -107,8 +108,8 @@ pub(crate) struct Slab {
     extent: AtomicU32,
     /// Blocks from this index on were never handed out since the system gave the memory: they read as zero.
     fresh: Cell<u16>,
-    /// [`SlotKind`], as a code.
-    kind: AtomicU8,
+    /// The kind that `remote` tells, where the owner finds it without waiting for the other line.
+    own_kind: Cell<u8>,
     /// Blocks returned by other heaps.
     pub(crate) remote: Remote,
 }
@@ -158,13 +159,22 @@ impl Blocks {
         let index = (offset as u64 * u64::from(self.magic)) >> 32;
         if index as u32 * self.size == offset as u32 { Some(index as usize) } else { None }
     }
+
+    /// The word and the bit of the block at `block`, if one starts there in a slab of the class.
+    #[inline(always)]
+    pub(crate) fn locate(self, block: *mut u8) -> Result<(usize, u64), Misuse> {
+        match self.index_at(block.addr() % SLOT_SIZE) {
+            Some(index) => Ok((index / 64, 1 << (index % 64))),
+            None => Err(Misuse::NotABlock),
+        }
+    }
 }
 
 impl Slab {
     /// What the slot is used for.
     #[inline(always)]
     pub(crate) fn kind(&self) -> SlotKind {
-        SlotKind::from_code(self.kind.load(Ordering::Relaxed))
+        SlotKind::from_code(self.remote.kind.load(Ordering::Relaxed))
     }
 
     /// Number of blocks that are free here.
@@ -208,7 +218,8 @@ impl Slab {
     }
 
     fn set_kind(&self, kind: SlotKind) {
-        self.kind.store(kind.code(), Ordering::Relaxed);
+        self.remote.kind.store(kind.code(), Ordering::Relaxed);
+        self.own_kind.set(kind.code());
     }
 
     #[inline(always)]
@@ -290,14 +301,10 @@ impl Slab {
         })
     }
 
-    /// The word and the bit of the block at `block`, if a block of this class starts there and the slab is of this class.
+    /// True where the slot is a slab of this class. Owner-only.
     #[inline(always)]
-    pub(crate) fn locate(&self, blocks: Blocks, block: *mut u8) -> Result<(usize, u64), Misuse> {
-        let is_mine = self.kind.load(Ordering::Relaxed) == SlotKind::Slab(blocks.class).code();
-        match blocks.index_at(block.addr() % SLOT_SIZE) {
-            Some(index) if is_mine => Ok((index / 64, 1 << (index % 64))),
-            _ => Err(Misuse::NotABlock),
-        }
+    pub(crate) fn is_of(&self, blocks: Blocks) -> bool {
+        self.own_kind.get() == SlotKind::Slab(blocks.class).code()
     }
 
     /// First byte of the slot. Owner-only.

@@ -9,7 +9,7 @@
 //! The stack is pushed one by one and taken whole. Taking all at once is what rules ABA out.
 
 use crate::slab::Slab;
-use crate::sync::{AtomicPtr, AtomicU64, Ordering, constructor};
+use crate::sync::{AtomicPtr, AtomicU8, AtomicU64, Ordering, constructor};
 use core::ptr;
 
 /// The part of a slab's head that other threads write. Kept apart from the owner's, on a line of its own.
@@ -19,6 +19,8 @@ pub(crate) struct Remote {
     summary: AtomicU64,
     /// The next slab on the stack of pending slabs. Written by the thread that pushes, before it pushes.
     next: AtomicPtr<Slab>,
+    /// What the slot is used for: [`SlotKind`](super::SlotKind), as a code. Written by the owner, when no block is in use.
+    pub(super) kind: AtomicU8,
 }
 
 impl Remote {
@@ -26,7 +28,7 @@ impl Remote {
         /// Nothing returned.
         #[cfg(all(test, loom))]
         pub(crate) fn new() -> Self {
-            Self { summary: AtomicU64::new(0), next: AtomicPtr::new(ptr::null_mut()) }
+            Self { summary: AtomicU64::new(0), next: AtomicPtr::new(ptr::null_mut()), kind: AtomicU8::new(0) }
         }
     }
 

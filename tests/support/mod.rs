@@ -1,0 +1,8 @@
+//! What the tests of the whole allocator share. Each test binary uses a part of it.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+pub mod block;
+pub mod intervals;
+pub mod memory;
+pub mod process;
+pub mod random;
