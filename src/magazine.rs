@@ -111,19 +111,14 @@ impl Tops {
         true
     }
 
-    /// Where the magazine of `class` has its top.
-    pub(crate) fn get(&self, class: SizeClass) -> *mut Place {
-        self.top(class).load(Ordering::Relaxed)
+    /// Where the magazine of `class` has its top; `None` while the thread has no magazine for it.
+    pub(crate) fn get(&self, class: SizeClass) -> Option<*mut Place> {
+        Some(self.top(class).load(Ordering::Relaxed)).filter(|&top| top != NOWHERE)
     }
 
     /// Says where the magazine of `class` has its top. Own thread only.
     pub(crate) fn set(&self, class: SizeClass, top: *mut Place) {
         self.top(class).store(top, Ordering::Relaxed);
-    }
-
-    /// True where the thread has no magazine for `class`.
-    pub(crate) fn is_nowhere(&self, class: SizeClass) -> bool {
-        self.get(class) == NOWHERE
     }
 
     /// Gives every magazine up. Own thread only.

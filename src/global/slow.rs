@@ -5,7 +5,7 @@ use super::{BACKEND, REGISTRY, Tenure, tls};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
-use crate::size_class::{self, SizeClass};
+use crate::size_class::SizeClass;
 use crate::slab::SlotKind;
 use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
@@ -62,9 +62,6 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass) {
     if !owner.is_heap() {
         refuse(block, class.size(), owner);
     }
-    if block.addr().get() % segment::SEGMENT_SIZE < size_class::SLOT_SIZE {
-        fatal(format_args!("invalid free of {block:p}: it lies in the allocator's own data"));
-    }
     match own() {
         Some((heap, thread)) => {
             let _busy = Busy::new(thread);
@@ -73,6 +70,7 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass) {
                 // SAFETY: the calling thread's own heap and tops, and a block of this heap.
                 unsafe { heap.flush(&thread.tops, class, block) };
             } else {
+                check_class(block, class);
                 // SAFETY: the calling thread's own heap, and a block of another one.
                 unsafe { heap.outbox().put(class, block) };
             }
@@ -93,7 +91,7 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass) {
 
 /// Ends the process unless `block`, in a segment, lies in a slab of `class`.
 fn check_class(block: NonNull<u8>, class: SizeClass) {
-    // SAFETY: in a segment, past its first slot.
+    // SAFETY: in a segment.
     let kind = unsafe { segment::slab_of(block.addr().get()) }.kind();
     if kind != SlotKind::Slab(class) {
         fatal(format_args!(

@@ -100,11 +100,10 @@ impl Heap {
 
     /// Number of blocks of `class` in a magazine whose top is `top`.
     pub(crate) fn waiting_in(&self, class: SizeClass, tops: &Tops) -> usize {
-        if tops.is_nowhere(class) {
-            return 0;
-        }
+        // One look: the borrower may give the magazine up meanwhile.
+        let Some(top) = tops.get(class) else { return 0 };
         let low = self.magazines[class.index()].low(class).addr();
-        (tops.get(class).addr() - low) / size_of::<*mut u8>()
+        (top.addr() - low) / size_of::<*mut u8>()
     }
 
     /// Collects what others have returned, and gives the memory of slots unused since `before` back to the system, on behalf of any thread.

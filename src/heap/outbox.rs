@@ -63,10 +63,10 @@ impl Outbox {
         self.len.store(0, Ordering::Relaxed);
     }
 
-    /// The blocks that wait; a snapshot, in which a block may appear that has just been sent.
+    /// The blocks that wait; a snapshot, in which a block may appear that was sent, or that was here earlier.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = *mut u8> {
         let len = self.len.load(Ordering::Relaxed);
-        self.blocks[..len].iter().map(|place| place.load(Ordering::Relaxed))
+        self.blocks[..len].iter().map(|place| place.load(Ordering::Relaxed)).filter(|block| !block.is_null())
     }
 }
 

@@ -1,21 +1,22 @@
 //! Seat: where a heap's borrower keeps the tops of its magazines, for those who only want to count.
 //!
 //! The tops lie in the borrower's thread-local storage, which ends with the thread. So readers announce themselves first, and a
-//! borrower that leaves waits until those who may have seen its tops are done: each of the two writes before it reads, and one of them sees the other.
+//! borrower that leaves waits until those who may have seen its tops are done: each of the two writes before it reads, with a fence in between,
+//! and so one of them sees the other.
 
 use crate::magazine::Tops;
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering, constructor};
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering, constructor, fence};
 use core::ptr;
 
 /// The place of a heap's borrower.
-pub(crate) struct Seat {
+pub(crate) struct Seat<T = Tops> {
     /// The borrower's tops, or null.
-    tops: AtomicPtr<Tops>,
+    tops: AtomicPtr<T>,
     /// Number of threads that may be reading through `tops`.
     readers: AtomicUsize,
 }
 
-impl Seat {
+impl<T> Seat<T> {
     constructor! {
         /// An empty seat.
         pub(crate) fn new() -> Self {
@@ -24,28 +25,32 @@ impl Seat {
     }
 
     /// The borrower shows its tops.
-    pub(crate) fn take(&self, tops: &Tops) {
-        // Release: the tops are initialised. Pairs with the SeqCst load in `read`.
+    pub(crate) fn take(&self, tops: &T) {
+        // Release: the tops are initialised. Pairs with the Acquire load in `read`.
         self.tops.store(ptr::from_ref(tops).cast_mut(), Ordering::Release);
     }
 
     /// The borrower leaves. Afterwards nobody reads its tops any more. Waits, by `relax`, for readers at work.
     pub(crate) fn leave(&self, relax: impl Fn()) {
-        // SeqCst, with the load below: before the readers are counted. Pairs with `read`, which does the same the other way round.
-        self.tops.store(ptr::null_mut(), Ordering::SeqCst);
-        while self.readers.load(Ordering::SeqCst) != 0 {
+        self.tops.store(ptr::null_mut(), Ordering::Relaxed);
+        // SeqCst: gone before the readers are counted. Pairs with the fence in `read`.
+        fence(Ordering::SeqCst);
+        // Acquire: pairs with the Release in `read`.
+        while self.readers.load(Ordering::Acquire) != 0 {
             relax();
         }
     }
 
     /// Passes the borrower's tops to `count`, if there is a borrower.
-    pub(crate) fn read<R>(&self, count: impl FnOnce(&Tops) -> R) -> Option<R> {
-        // SeqCst: announced before the tops are looked for. Pairs with `leave`.
-        self.readers.fetch_add(1, Ordering::SeqCst);
-        let tops = self.tops.load(Ordering::SeqCst);
+    pub(crate) fn read<R>(&self, count: impl FnOnce(&T) -> R) -> Option<R> {
+        self.readers.fetch_add(1, Ordering::Relaxed);
+        // SeqCst: announced before the tops are looked for. Pairs with the fence in `leave`.
+        fence(Ordering::SeqCst);
+        // Acquire: pairs with the Release in `take`.
+        let tops = self.tops.load(Ordering::Acquire);
         // SAFETY: a borrower that leaves waits for this reader, which it sees or which sees null.
         let result = unsafe { tops.as_ref() }.map(count);
-        // Release: the reading is over. Pairs with the SeqCst load in `leave`.
+        // Release: the reading is over. Pairs with the Acquire in `leave`.
         self.readers.fetch_sub(1, Ordering::Release);
         result
     }
@@ -56,3 +61,6 @@ impl Seat {
         self.readers.store(0, Ordering::Relaxed);
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;

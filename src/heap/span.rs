@@ -106,10 +106,10 @@ impl Heap {
 /// - `block` lies in a segment.
 unsafe fn span_at<'a>(block: NonNull<u8>) -> Option<&'a Slab> {
     let address = block.addr().get();
-    if !address.is_multiple_of(SLOT_SIZE) || address.is_multiple_of(segment::SEGMENT_SIZE) {
+    if !address.is_multiple_of(SLOT_SIZE) {
         return None;
     }
-    // SAFETY: in a slot that is not the first.
+    // SAFETY: passed on.
     let slab = unsafe { segment::slab_of(address) };
     (slab.kind() == SlotKind::Span).then_some(slab)
 }

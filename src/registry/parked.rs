@@ -51,3 +51,6 @@ impl<const N: usize> Parked<N> {
         self.words[index / 64].load(Ordering::Relaxed) & 1 << (index % 64) != 0
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;

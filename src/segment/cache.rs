@@ -169,3 +169,6 @@ impl RangeCache {
         self.slots.iter().find_map(|slot| slot.take(is_unused))
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;

@@ -35,8 +35,8 @@ const USABLE: u32 = !1;
 type Line = [Cell<u64>; slab::LINE_WORDS];
 type RemoteLine = [AtomicU64; slab::LINE_WORDS];
 
-/// The head of a segment, in the place that slot 0's slab would have.
-#[repr(C, align(128))]
+/// The head of a segment.
+#[repr(C, align(64))]
 struct Head {
     /// The stack on which the owning heap expects slabs with returned blocks. Null in a pooled segment.
     pending: AtomicPtr<Pending>,
@@ -57,8 +57,9 @@ struct Head {
 /// Memory fresh from the system is a valid value: no slab, no bit set. Cells are **owner-only**, as in [`Slab`].
 #[repr(C)]
 pub(crate) struct Segment {
+    /// The first is always free: a free of what lies in slot 0 finds no block there.
+    slabs: [Slab; SLOTS],
     head: Head,
-    slabs: [Slab; SLOTS - 1],
     bits: [[Line; SLOTS]; slab::LINES],
     remote_bits: [[RemoteLine; SLOTS]; slab::LINES],
 }
@@ -68,7 +69,6 @@ pub(crate) const METADATA: usize = size_of::<Segment>();
 
 const _: () = assert!(cfg!(loom) || METADATA <= SLOT_SIZE);
 const _: () = assert!(size_of::<[Line; SLOTS]>() == slab::LINE_STRIDE);
-const _: () = assert!(cfg!(loom) || size_of::<Head>() == size_of::<Slab>());
 const _: () = assert!(SLOTS == u32::BITS as usize);
 
 /// The segment that holds `address`, if a segment does.
@@ -81,14 +81,15 @@ pub(crate) fn segment_of(address: usize) -> *const Segment {
 /// The slab or span slot that holds `address`.
 ///
 /// # Safety
-/// - `address` lies in a segment, in a slot other than the first.
+/// - `address` lies in a segment.
 #[inline(always)]
 pub(crate) unsafe fn slab_of<'a>(address: usize) -> &'a Slab {
     let slot = address % SEGMENT_SIZE / SLOT_SIZE;
-    debug_assert!(slot != 0);
-    // SAFETY: slot n's slab stands n sizes after the segment's start, since the head has a slab's size.
+    // SAFETY: a segment starts with its slabs, one to a slot.
     unsafe { &*segment_of(address).cast::<Slab>().add(slot) }
 }
+
+const _: () = assert!(core::mem::offset_of!(Segment, slabs) == 0);
 
 impl Segment {
     /// Makes memory fresh from the system a segment without an owner.
@@ -113,12 +114,12 @@ impl Segment {
 
     /// What slot `slot`, from 1 to 31, is used for.
     pub(crate) fn slab(&self, slot: usize) -> &Slab {
-        &self.slabs[slot - 1]
+        &self.slabs[slot]
     }
 
     /// The slabs and spans of the segment; a snapshot when another thread owns it.
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Slab> {
-        self.slabs.iter()
+        self.slabs[1..].iter()
     }
 
     fn slot_index(&self, slab: &Slab) -> usize {

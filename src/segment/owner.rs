@@ -124,7 +124,7 @@ impl OwnerMap {
             // Another thread has reserved a full map in the meantime, or is about to say so.
             // SAFETY: mapped above, and nobody else has seen it.
             unsafe { os.unmap(place, SMALL_ENTRIES * size_of::<u16>()) };
-            return !self.base.load(Ordering::Acquire).is_null();
+            return !self.base.load(Ordering::Relaxed).is_null();
         }
         if self.publish(os, place, first, SMALL_ENTRIES) {
             *metadata += SMALL_ENTRIES * size_of::<u16>();
@@ -236,3 +236,6 @@ impl OwnerMap {
         Some(unsafe { &*base.wrapping_add(index) })
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;

@@ -43,8 +43,9 @@ impl Remote {
         if before != 0 {
             return before & bits;
         }
-        // Release: this step comes before whatever use the slab is put to once collected. Pairs with the Acquire swap in `collect`.
-        if self.summary.fetch_or(1 << index, Ordering::Release) == 0 {
+        // Release: this step comes before whatever use the slab is put to once collected. Pairs with the Acquire half of the swap in
+        // `collect`. Acquire: the owner is done with the link, which is about to change. Pairs with the Release half of that swap.
+        if self.summary.fetch_or(1 << index, Ordering::AcqRel) == 0 {
             pending.push(slab, &self.next);
         }
         0
@@ -55,7 +56,8 @@ impl Remote {
     /// Owner-only, and only for slabs that came from the stack of pending slabs.
     pub(crate) fn collect<'a>(&self, word: impl Fn(usize) -> &'a AtomicU64, mut each: impl FnMut(usize, u64)) {
         // Acquire: pairs with the Release on the summary in `put`: whoever set a bit has done so with the word.
-        let mut summary = self.summary.swap(0, Ordering::Acquire);
+        // Release: the slab's link has been read, and may change when the slab is pushed again. Pairs with the Acquire in `put`.
+        let mut summary = self.summary.swap(0, Ordering::AcqRel);
         while summary != 0 {
             let index = summary.trailing_zeros() as usize;
             summary &= summary - 1;
@@ -120,3 +122,6 @@ impl Pending {
         remote.next.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;
