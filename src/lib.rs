@@ -40,3 +40,8 @@ pub use arena::{ArenaFull, ArenaStats, StaticArena};
 pub use global::Tenure;
 #[cfg(not(loom))]
 pub use stats::{ClassStats, SIZE_CLASSES, Stats};
+
+/// The unit tests run on what they test.
+#[cfg(all(test, not(loom)))]
+#[global_allocator]
+static GLOBAL: Tenure = Tenure::new();

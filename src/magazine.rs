@@ -128,3 +128,6 @@ impl Tops {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

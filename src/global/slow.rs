@@ -26,7 +26,7 @@ static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 #[cold]
 #[inline(never)]
 pub(super) fn alloc(class: SizeClass) -> Option<NonNull<u8>> {
-    match source() {
+    if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
@@ -35,14 +35,14 @@ pub(super) fn alloc(class: SizeClass) -> Option<NonNull<u8>> {
         }
         Source::Shared(heap) => heap.take_one(class).map(|(block, _)| block),
         Source::Nothing => None,
-    }
+    })
 }
 
 /// A block of `class`, whose magazine is empty, and whether it reads as zero.
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
-    match source() {
+    if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
@@ -51,6 +51,30 @@ pub(super) fn alloc_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
         }
         Source::Shared(heap) => heap.take_one(class),
         Source::Nothing => None,
+    })
+}
+
+/// Tries once more after memory has been reclaimed from every heap, when there is none.
+#[inline(always)]
+fn if_short_reclaim<R>(attempt: impl Fn() -> Option<R>) -> Option<R> {
+    attempt().or_else(|| {
+        reclaim();
+        attempt()
+    })
+}
+
+/// Takes back for everybody's use what lies unused in any heap: what other threads have returned and the owner has not collected, and the
+/// calling thread's own magazines.
+#[cold]
+#[inline(never)]
+fn reclaim() {
+    if let Some((heap, thread)) = own() {
+        let _busy = Busy::new(thread);
+        // SAFETY: the calling thread's own heap and tops.
+        unsafe { heap.empty_magazines(&thread.tops) };
+    }
+    for heap in REGISTRY.heaps() {
+        heap.reclaim();
     }
 }
 
@@ -142,7 +166,10 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
         let waiting = unsafe { tls::current().tops.pop(class) };
         return waiting.or_else(|| refill(class)).map(|span| (span, false));
     }
-    match source() {
+    if layout.size().max(layout.align()) >= segment::ADDRESSES {
+        return None;
+    }
+    if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
@@ -151,7 +178,7 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
         Source::Shared(heap) if heap::is_span(layout) => heap.take_span(layout),
         Source::Shared(_) => BACKEND.map_block(layout),
         Source::Nothing => None,
-    }
+    })
 }
 
 /// Frees a block that is too large for a slab.

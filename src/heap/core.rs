@@ -270,6 +270,15 @@ impl Core {
         }
     }
 
+    /// Gives the spare segment back.
+    pub(super) fn release_spare(&mut self, backend: &Backend) {
+        if let Some(segment) = self.spare() {
+            self.spare = ptr::null();
+            self.roomy.remove(segment);
+            backend.give_segment(segment);
+        }
+    }
+
     /// Gives the memory of slots that are unused since `before` back to the system.
     pub(super) fn purge(&mut self, backend: &Backend, before: u64, now: u64) {
         for segment in self.roomy.iter() {

@@ -134,8 +134,21 @@ impl Heap {
         self.is_lost.load(Ordering::Relaxed)
     }
 
+    /// Collects what others have returned, and gives every unused segment back to the backend, on behalf of any thread: for when memory is short.
+    pub(crate) fn reclaim(&self) {
+        if self.is_lost() {
+            return;
+        }
+        let mut core = self.core.lock();
+        core.collect(self.backend, &self.pending);
+        core.release_spare(self.backend);
+    }
+
     /// True where some thread holds the heap's lock.
     pub(crate) fn is_locked(&self) -> bool {
         self.core.is_locked()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

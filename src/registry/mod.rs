@@ -142,3 +142,6 @@ fn index_of(heap: &Heap) -> usize {
 
 // Heaps' ids and the owner map's other values are apart.
 const _: () = assert!(MAX_HEAPS < Owner::UNMATCHED.0 as usize);
+
+#[cfg(all(test, not(loom)))]
+mod tests;

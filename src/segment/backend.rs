@@ -154,9 +154,19 @@ impl Backend {
 
     /// A segment without slabs or spans, now owned by `owner`; `None` where the system has no memory.
     pub(crate) fn take_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        self.take_pooled(owner).or_else(|| self.map_segment(owner)).or_else(|| self.remap_released(owner)).or_else(
-            || if self.relieve() { self.map_segment(owner).or_else(|| self.remap_released(owner)) } else { None },
-        )
+        self.take_pooled(owner).or_else(|| {
+            self.or_relieve(SEGMENT_SIZE, || self.remap_released(owner).or_else(|| self.map_segment(owner)))
+        })
+    }
+
+    /// Tries again for as long as something can be given back that makes room for `bytes` more.
+    pub(super) fn or_relieve<R>(&self, bytes: usize, attempt: impl Fn() -> Option<R>) -> Option<R> {
+        loop {
+            let result = attempt();
+            if result.is_some() || !self.relieve(bytes) {
+                return result;
+            }
+        }
     }
 
     /// Takes back a segment without slabs or spans.
@@ -294,10 +304,13 @@ impl Backend {
         }
     }
 
-    /// Gives back everything that can be, addresses included: called when the system refuses a mapping. True where that was anything.
-    pub(crate) fn relieve(&self) -> bool {
+    /// Gives unused memory back, addresses included, until that has made room for `bytes`: called when the system refuses a mapping. True where that was
+    /// anything.
+    pub(crate) fn relieve(&self, bytes: usize) -> bool {
         let mut relieved = self.drop_unused(u64::MAX, 0);
-        while let Some(address) = self.claim_one(&self.counters.pooled, Owner::POOLED, Owner::UNMATCHED) {
+        while relieved < bytes
+            && let Some(address) = self.claim_one(&self.counters.pooled, Owner::POOLED, Owner::UNMATCHED)
+        {
             // SAFETY: a pooled entry names a segment, and claiming it has made it this thread's.
             let segment = unsafe { &*super::segment_of(address) };
             let touched = segment.touched_slots().count_ones() as usize * SLOT_SIZE;
@@ -313,19 +326,27 @@ impl Backend {
             self.counters.reserved.fetch_sub(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
             self.counters.released.fetch_add(1, Ordering::Relaxed);
             self.owners.give_up(address, Owner::RELEASED);
-            relieved = true;
+            relieved += SEGMENT_SIZE - SLOT_SIZE;
         }
-        relieved
+        relieved > 0
     }
 
     /// Maps a released segment's slots again, where nobody has taken their place meanwhile.
     fn remap_released(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        let address = self.claim_one(&self.counters.released, Owner::RELEASED, Owner::UNMATCHED)?;
-        if self.os.map_exactly(address + SLOT_SIZE, SEGMENT_SIZE - SLOT_SIZE).is_none() {
-            self.counters.released.fetch_add(1, Ordering::Relaxed);
-            self.owners.give_up(address, Owner::RELEASED);
+        if self.counters.released.load(Ordering::Relaxed) == 0 {
             return None;
         }
+        let (address, _) = self.owners.walk(|owner| owner == Owner::RELEASED).find(|&(address, _)| {
+            if !self.owners.claim(address, Owner::RELEASED, Owner::UNMATCHED) {
+                return false;
+            }
+            let is_mapped = self.os.map_exactly(address + SLOT_SIZE, SEGMENT_SIZE - SLOT_SIZE).is_some();
+            if !is_mapped {
+                self.owners.give_up(address, Owner::RELEASED);
+            }
+            is_mapped
+        })?;
+        self.counters.released.fetch_sub(1, Ordering::Relaxed);
         self.counters.reserved.fetch_add(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
         // SAFETY: the entry named a segment's first slot, and the others are mapped again.
         let segment = unsafe { NonNull::new_unchecked(super::segment_of(address).cast_mut()) };

@@ -96,8 +96,8 @@ impl Backend {
         {
             return Some((self.reuse(range), false));
         }
-        let map = || self.map_placed(len, placement.place);
-        let start = map().or_else(|| if self.relieve() { map() } else { None })?;
+        let bytes = len.checked_add(placement.place.align)?;
+        let start = self.or_relieve(bytes, || self.map_placed(len, placement.place))?;
         let _ = start.as_ptr().expose_provenance();
         // SAFETY: mapped just now; zeros are a valid head.
         let mapping = unsafe { start.cast::<Mapping>().as_ref() };
@@ -172,12 +172,12 @@ impl Backend {
         }
     }
 
-    /// Gives back to the system what is kept since `before` or longer, or everything where that is `u64::MAX`; true where that was anything.
-    pub(super) fn drop_unused(&self, before: u64, now: u64) -> bool {
-        let mut dropped = false;
+    /// Gives back to the system what is kept since `before` or longer, or everything where that is `u64::MAX`; how many bytes that was.
+    pub(super) fn drop_unused(&self, before: u64, now: u64) -> usize {
+        let mut dropped = 0;
         while let Some(range) = self.cache.take_unused(before, now) {
+            dropped += range.len;
             self.unmap_range(range);
-            dropped = true;
         }
         dropped
     }

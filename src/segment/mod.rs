@@ -14,7 +14,7 @@ mod mapping;
 mod owner;
 
 pub(crate) use backend::{Backend, Counters};
-pub(crate) use owner::{GRANULE, Owner};
+pub(crate) use owner::{ADDRESSES, GRANULE, Owner};
 
 use crate::align;
 use crate::size_class::{SLOT_SIZE, SizeClass};

@@ -11,11 +11,11 @@ use core::ptr::{self, NonNull};
 /// Bytes of address space to an entry: the size and alignment of a segment.
 pub(crate) const GRANULE: usize = 2 * 1024 * 1024;
 
-/// Bits of a user-space address that the full map covers.
-const ADDRESS_BITS: u32 = 47;
+/// Addresses that a program can have, in bytes: what the full map covers.
+pub(crate) const ADDRESSES: usize = 1 << 47;
 
 /// Entries of the full map: 128 MiB of addresses.
-const FULL_ENTRIES: usize = (1 << ADDRESS_BITS) / GRANULE;
+const FULL_ENTRIES: usize = ADDRESSES / GRANULE;
 
 /// Entries of the map where the full one is refused, as under a small `RLIMIT_AS`: 256 GiB around the first mapping, 256 KiB of map.
 const SMALL_ENTRIES: usize = 128 * 1024;

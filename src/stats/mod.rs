@@ -253,3 +253,6 @@ impl Stats {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,113 @@
+use super::*;
+use crate::os::mock::Call;
+use std::vec::Vec;
+
+#[test]
+fn a_span_is_looked_for_in_a_few_segments_and_not_in_all() {
+    let sample = Sample::new();
+    // The first segment keeps one slot in use, and all others have room for 15.
+    let first = sample.span(16);
+    sample.span(1);
+    for _ in 0..40 {
+        sample.span(16);
+    }
+    assert_eq!(sample.segments(), 41);
+    sample.free_span(first);
+    let maps = sample.mock.calls(Some(Call::Map));
+    assert_ne!(sample.span(16), first, "it is last in the list");
+    assert!(sample.mock.calls(Some(Call::Map)) > maps);
+    assert_eq!((sample.segments(), sample.pooled()), (42, 0));
+}
+
+#[test]
+fn a_segment_that_is_wholly_unused_is_found_wherever_it_is() {
+    let sample = Sample::new();
+    let spans: Vec<_> = (0..41).map(|_| sample.span(16)).collect();
+    sample.free_span(spans[20]);
+    assert_eq!((sample.span(16), sample.segments()), (spans[20], 41));
+}
+
+#[test]
+fn spans_of_all_lengths_and_alignments_stand_where_they_should() {
+    let sample = Sample::new();
+    let mut taken: Vec<(usize, usize)> = Vec::new();
+    for slots in 1..=16 {
+        for align in [8, SLOT_SIZE, 2 * SLOT_SIZE, 4 * SLOT_SIZE, 8 * SLOT_SIZE, 16 * SLOT_SIZE] {
+            let layout = Layout::from_size_align(slots * SLOT_SIZE - 1, align).unwrap();
+            assert!(is_span(layout));
+            let (span, is_zero) = sample.heap.take_span(layout).unwrap();
+            assert!(is_zero && span.addr().get().is_multiple_of(align.max(SLOT_SIZE)));
+            taken.push((span.addr().get(), span.addr().get() + slots * SLOT_SIZE));
+        }
+    }
+    taken.sort();
+    assert!(taken.windows(2).all(|pair| pair[0].1 <= pair[1].0), "spans overlap");
+}
+
+#[test]
+fn what_is_larger_or_more_strictly_aligned_is_no_span() {
+    let sample = Sample::new();
+    for (size, align) in [(16 * SLOT_SIZE + 1, 8), (100, 32 * SLOT_SIZE), (1 << 40, 8)] {
+        let layout = Layout::from_size_align(size, align).unwrap();
+        assert!(!is_span(layout) && sample.heap.take_span(layout).is_none());
+    }
+}
+
+#[test]
+fn a_span_grows_where_it_stands_and_a_segment_that_it_fills_is_found_again_when_it_shrinks() {
+    let sample = Sample::new();
+    let resize = |span, slots| {
+        // SAFETY: a span of the test's own.
+        unsafe { sample.heap.resize_span(span, span_layout(slots)) }
+    };
+    let (low, high) = (sample.span(8), sample.span(8));
+    assert!(!resize(low, 9), "the other one is in the way");
+    assert!(resize(high, 16) && resize(high, 16));
+    assert_eq!(sample.span(7).addr().get(), high.addr().get() + 16 * SLOT_SIZE, "all that is left of the segment");
+    assert_eq!(sample.segments(), 1);
+    assert!(!resize(high, 17), "no span is that long");
+    assert!(resize(high, 3));
+    assert_eq!(sample.span(13).addr().get(), high.addr().get() + 3 * SLOT_SIZE);
+    assert_eq!(sample.segments(), 1);
+    // SAFETY: inside a span of the test's own.
+    assert!(!unsafe { sample.heap.resize_span(low.add(SLOT_SIZE), span_layout(2)) });
+}
+
+#[test]
+fn slots_of_spans_and_slabs_serve_each_other() {
+    let sample = Sample::new();
+    let class = class_of(32 * 1024);
+    let mut ends = Vec::new();
+    for _ in 0..5 {
+        let blocks: Vec<_> = (0..62).map(|_| sample.heap.take_one(class).unwrap().0).collect();
+        assert_eq!(sample.segments(), 1);
+        for block in blocks {
+            // SAFETY: a block of the heap.
+            unsafe { return_remotely(class, block) };
+        }
+        let spans: Vec<_> = [16, 8, 4, 2, 1].map(|slots| sample.span(slots)).into();
+        ends.push(spans.clone());
+        assert_eq!(sample.segments(), 1);
+        spans.into_iter().for_each(|span| sample.free_span(span));
+    }
+    assert!(ends.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_span_waits_in_a_magazine_and_is_handed_out_again() {
+    let sample = Sample::new();
+    for slots in 1..=16 {
+        let class = SizeClass::of_span(span_layout(slots)).unwrap();
+        assert_eq!(class.size(), slots * SLOT_SIZE);
+        let (first, second) = (sample.alloc(class), sample.alloc(class));
+        sample.free(class, first);
+        assert_eq!(sample.held(class), 1);
+        sample.free(class, second);
+        assert_eq!((sample.held(class), sample.alloc(class)), (1, second));
+        sample.free(class, second);
+    }
+    sample.empty_magazines();
+    sample.heap.purge(u64::MAX, 0, true);
+    sample.backend.purge_unused(u64::MAX, 0);
+    assert_eq!(sample.backend.counters.committed(), sample.backend.counters.metadata());
+}

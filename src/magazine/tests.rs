@@ -1,0 +1,126 @@
+use super::*;
+use crate::size_class::SLOT_SIZE;
+use core::mem::MaybeUninit;
+use std::boxed::Box;
+use std::vec::Vec;
+
+fn fresh() -> Box<Magazine> {
+    // SAFETY: a magazine is valid as zeros, as in memory fresh from the system.
+    Box::new(unsafe { MaybeUninit::<Magazine>::zeroed().assume_init() })
+}
+
+fn block(nth: usize) -> *mut u8 {
+    ptr::without_provenance_mut(nth * 16)
+}
+
+/// Tops that the test's thread alone has, so it may pop and push.
+struct Mine(Tops);
+
+impl Mine {
+    fn pop(&self, class: SizeClass) -> Option<*mut u8> {
+        // SAFETY: nobody else has these tops.
+        unsafe { self.0.pop(class) }.map(NonNull::as_ptr)
+    }
+
+    fn push(&self, class: SizeClass, block: *mut u8) -> bool {
+        // SAFETY: nobody else has these tops.
+        unsafe { self.0.push(class, block) }
+    }
+}
+
+#[test]
+fn a_magazine_holds_63_blocks_or_64_kib_of_them_or_one_span() {
+    for class in SizeClass::all() {
+        let expected = (64 * 1024 / class.size()).clamp(1, 63);
+        assert_eq!(capacity(class), expected, "{} bytes", class.size());
+        assert!(class.is_span() == (class.size() >= SLOT_SIZE));
+    }
+}
+
+#[test]
+fn a_thread_without_magazines_can_neither_take_nor_keep_a_block_of_any_class() {
+    let tops = Mine(Tops::nowhere());
+    for class in SizeClass::all() {
+        for _ in 0..3 {
+            assert!(tops.0.get(class).is_none());
+            assert_eq!(tops.pop(class), None);
+            assert!(!tops.push(class, block(1)));
+        }
+    }
+    assert!(NO_MAGAZINE._places.iter().all(|&place| place == 0), "nobody has written there");
+}
+
+#[test]
+fn the_top_that_is_nowhere_is_full_and_empty_at_once() {
+    assert!(NOWHERE.addr().is_multiple_of(ALIGN));
+    // SAFETY: the last place of a static magazine.
+    assert!(unsafe { *NOWHERE.wrapping_sub(1) }.is_null());
+}
+
+#[test]
+fn a_magazine_takes_its_capacity_and_gives_it_back_last_first() {
+    for class in SizeClass::all() {
+        let (magazine, tops) = (fresh(), Mine(Tops::nowhere()));
+        tops.0.set(class, magazine.low(class));
+        assert!(tops.0.get(class).is_some());
+        for round in 1..4 {
+            assert_eq!(tops.pop(class), None, "it is empty");
+            for nth in 1..=capacity(class) {
+                assert!(tops.push(class, block(nth * round)), "block {nth} of {} bytes", class.size());
+            }
+            assert!(!tops.push(class, block(1000)), "it is full");
+            assert_eq!(tops.0.get(class), Some(magazine.low(class).wrapping_add(capacity(class))));
+            for nth in (1..=capacity(class)).rev() {
+                assert_eq!(tops.pop(class), Some(block(nth * round)));
+            }
+            assert_eq!(tops.0.get(class), Some(magazine.low(class)));
+        }
+    }
+}
+
+#[test]
+fn the_place_below_an_empty_magazine_is_null_for_every_class() {
+    for class in SizeClass::all() {
+        let magazine = fresh();
+        let low = magazine.low(class);
+        assert!(low.addr() > ptr::from_ref(&*magazine).addr(), "there is a place below");
+        assert!(low.wrapping_add(capacity(class)).addr() == ptr::from_ref(&*magazine).addr() + ALIGN);
+        // SAFETY: inside the magazine.
+        assert!(unsafe { low.wrapping_sub(1).read() }.is_null());
+    }
+}
+
+#[test]
+fn a_magazine_works_from_any_top_that_a_refill_or_a_flush_leaves() {
+    let class = SizeClass::of_size(64).unwrap();
+    let (magazine, tops) = (fresh(), Mine(Tops::nowhere()));
+    for held in 0..=capacity(class) {
+        for nth in 0..held {
+            // SAFETY: inside the magazine.
+            unsafe { magazine.low(class).add(nth).write(block(nth + 1)) };
+        }
+        tops.0.set(class, magazine.low(class).wrapping_add(held));
+        let taken: Vec<_> = core::iter::from_fn(|| tops.pop(class)).collect();
+        assert!(taken.into_iter().rev().eq((1..=held).map(block)), "{held} blocks");
+    }
+}
+
+#[test]
+fn classes_do_not_share_a_top_and_all_are_given_up_at_once() {
+    let tops = Mine(Tops::nowhere());
+    let magazines: Vec<_> = SizeClass::all().map(|_| fresh()).collect();
+    for class in SizeClass::all() {
+        tops.0.set(class, magazines[class.index()].low(class));
+        assert!(tops.push(class, block(class.index() + 1)));
+    }
+    for class in SizeClass::all().filter(|class| class.index() % 2 == 0) {
+        assert_eq!(tops.pop(class), Some(block(class.index() + 1)));
+    }
+    for class in SizeClass::all() {
+        let held =
+            (tops.0.get(class).unwrap().addr() - magazines[class.index()].low(class).addr()) / size_of::<Place>();
+        assert_eq!(held, class.index() % 2);
+    }
+    tops.0.reset();
+    assert!(SizeClass::all().all(|class| tops.0.get(class).is_none() && tops.pop(class).is_none()));
+}

@@ -1,0 +1,260 @@
+use super::super::*;
+use super::Source;
+use crate::os::mock::Call;
+use crate::os::mock::random::Random;
+use crate::size_class::{MAX_SPAN, SLABS};
+use std::vec::Vec;
+
+const MAX_SPAN_SLOTS: usize = MAX_SPAN / SLOT_SIZE;
+
+/// What `run_of` is to find, one candidate after the other.
+fn run_of_slowly(mask: u32, count: usize, align: usize) -> Option<usize> {
+    let fits = |first: usize| first + count <= SLOTS && (first..first + count).all(|bit| mask >> bit & 1 == 1);
+    (0..SLOTS).step_by(align).find(|&first| fits(first))
+}
+
+#[test]
+fn the_lowest_run_is_found_whatever_the_mask_the_count_and_the_alignment() {
+    let mut random = Random::new(2);
+    let corners = [0, 1, u32::MAX, USABLE, 1 << 31, 0x8000_0001, 0xffff_0000, 0x0000_ffff, 0x7fff_fffe, 0x5555_5555];
+    // Numbers with many and with few bits set.
+    let any = (0..3000).map(|nth| match nth % 3 {
+        0 => random.next() as u32,
+        1 => (random.next() | random.next()) as u32,
+        _ => (random.next() | random.next() | random.next()) as u32,
+    });
+    for mask in corners.into_iter().chain(any) {
+        for count in 1..=MAX_SPAN_SLOTS {
+            for align in [1, 2, 4, 8, 16] {
+                let expected = run_of_slowly(mask, count, align);
+                assert_eq!(run_of(mask, count, align), expected, "{mask:#034b}, {count} slots at {align}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mask_of_a_run_has_its_bits_and_no_other() {
+    for first in 0..SLOTS {
+        for count in 0..=SLOTS - first {
+            let bits = (first..first + count).fold(0, |mask, bit| mask | 1 << bit);
+            assert_eq!(run_mask(first, count), bits);
+        }
+    }
+}
+
+#[test]
+fn a_new_segment_is_all_free_and_untouched_but_for_its_first_slot() {
+    let source = Source::new();
+    let segment = source.take_segment();
+    assert!(segment.address().is_multiple_of(SEGMENT_SIZE));
+    assert!(segment.is_unused() && !segment.is_full());
+    assert_eq!((segment.free_slots(), segment.touched_slots(), segment.retained_bytes()), (USABLE, 0, 0));
+    assert!(segment.slots().all(|slab| slab.kind() == SlotKind::Free));
+    assert_eq!(source.backend.counters.committed(), source.backend.counters.metadata());
+    assert_eq!(source.backend.counters.reserved(), SEGMENT_SIZE);
+}
+
+#[test]
+fn slabs_fill_a_segment_from_below_and_carving_ends_with_the_last_slot() {
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    let before = counters.committed();
+    for slot in 1..SLOTS {
+        let class = SizeClass::from_index(slot * 2);
+        let slab = segment.carve_slab(class, counters).unwrap();
+        assert!(slab.is(segment.slab(slot)));
+        assert_eq!(slab.start().addr().get(), segment.address() + slot * SLOT_SIZE);
+        assert_eq!((slab.kind(), slab.free()), (SlotKind::Slab(class), slab::capacity(class)));
+        assert!(slab.next_is_zero());
+        // SAFETY: an address in a slot that is not the first.
+        assert!(unsafe { slab_of(slab.start().addr().get() + SLOT_SIZE - 1) }.is(slab));
+    }
+    assert!(segment.is_full() && !segment.is_unused());
+    assert_eq!(counters.committed(), before + (SLOTS - 1) * SLOT_SIZE);
+    assert!(segment.carve_slab(SizeClass::from_index(0), counters).is_none());
+    assert!(segment.carve_span(1, 1, counters).is_none());
+}
+
+#[test]
+fn bitmaps_of_a_segments_slabs_do_not_overlap() {
+    static PENDING: Pending = Pending::new();
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    segment.set_pending(&PENDING);
+    // The smallest blocks use every word.
+    let class = SizeClass::from_index(0);
+    while segment.carve_slab(class, counters).is_some() {}
+    let mut places = [ptr::null_mut(); slab::MAX_BLOCKS];
+    for slab in segment.slots() {
+        assert_eq!(slab.free(), slab::MAX_BLOCKS);
+        assert_eq!(slab.take(slab::Blocks::of(class), &mut places), slab::MAX_BLOCKS);
+        for word in 0..slab::MAX_BLOCKS / 64 {
+            assert_eq!(segment.put_remote(slab, word, u64::MAX), 0, "a word that another slab has as well");
+        }
+    }
+    for slab in segment.slots() {
+        assert_eq!((slab.free(), segment.waiting_remote(slab)), (0, slab::MAX_BLOCKS));
+    }
+}
+
+#[test]
+fn slots_that_were_touched_are_taken_before_lower_ones_that_were_not() {
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    let class = SizeClass::from_index(30);
+    let slabs: Vec<&Slab> = (0..4).map(|_| segment.carve_slab(class, counters).unwrap()).collect();
+    segment.retire(slabs[0]);
+    segment.retire(slabs[1]);
+    segment.retire(slabs[3]);
+    assert_eq!(segment.retained_bytes(), 3 * SLOT_SIZE);
+    assert_eq!(segment.purge(source.backend), 3 * SLOT_SIZE);
+    assert_eq!((segment.retained_bytes(), segment.touched_slots()), (0, 1 << 3));
+    segment.retire(slabs[2]);
+    assert_eq!(segment.retained_bytes(), SLOT_SIZE);
+    let again = segment.carve_slab(class, counters).unwrap();
+    assert!(again.is(slabs[2]) && !again.next_is_zero(), "the resident slot first, which does not read as zero");
+    let fresh = segment.carve_slab(class, counters).unwrap();
+    assert!(fresh.is(slabs[0]) && fresh.next_is_zero(), "then the lowest, which was purged");
+}
+
+#[test]
+fn spans_stand_at_the_alignment_they_ask_for() {
+    let source = Source::new();
+    let counters = &source.backend.counters;
+    for align in [1, 2, 4, 8, 16] {
+        for count in 1..=MAX_SPAN_SLOTS {
+            let segment = source.take_segment();
+            let mut starts = Vec::new();
+            while let Some((start, is_zero)) = segment.carve_span(count, align, counters) {
+                assert!(is_zero && start.addr().get().is_multiple_of(align * SLOT_SIZE));
+                starts.push(start.addr().get());
+            }
+            let mut expected = Vec::new();
+            let mut end = 1;
+            for slot in (align..SLOTS).step_by(align) {
+                if slot >= end && slot + count <= SLOTS {
+                    expected.push(segment.address() + slot * SLOT_SIZE);
+                    end = slot + count;
+                }
+            }
+            assert_eq!(starts, expected, "{count} slots at {align}");
+            for slab in (1..SLOTS).map(|slot| segment.slab(slot)).filter(|slab| slab.kind() == SlotKind::Span) {
+                assert_eq!(slab.extent(), count);
+                segment.retire(slab);
+            }
+            assert!(segment.is_unused());
+            source.backend.give_segment(segment);
+            // Not kept for the next round, which is to find every slot untouched.
+            source.backend.purge_unused(u64::MAX, 0);
+        }
+    }
+}
+
+#[test]
+fn a_span_is_zero_only_where_all_of_its_slots_are() {
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    let (_, is_zero) = segment.carve_span(3, 1, counters).unwrap();
+    assert!(is_zero);
+    segment.retire(segment.slab(1));
+    let committed = counters.committed();
+    let (start, is_zero) = segment.carve_span(5, 1, counters).unwrap();
+    assert_eq!(start.addr().get(), segment.address() + SLOT_SIZE);
+    assert!(!is_zero, "its first three slots were in use");
+    assert_eq!(counters.committed(), committed + 2 * SLOT_SIZE, "the others are counted now");
+}
+
+#[test]
+fn a_span_grows_into_free_slots_alone_and_shrinks_by_any() {
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    segment.carve_span(2, 1, counters).unwrap();
+    segment.carve_span(2, 4, counters).unwrap();
+    let span = segment.slab(1);
+    assert!(segment.resize_span(span, 3, counters), "slots 1 to 3");
+    assert!(!segment.resize_span(span, 4, counters), "slot 4 is in use");
+    assert_eq!(span.extent(), 3);
+    assert_eq!(segment.free_slots(), USABLE & !run_mask(1, 5));
+    assert!(segment.resize_span(span, 1, counters));
+    assert_eq!(segment.free_slots(), USABLE & !run_mask(1, 1) & !run_mask(4, 2));
+    assert_eq!(segment.retained_bytes(), 2 * SLOT_SIZE);
+    let committed = counters.committed();
+    assert!(segment.resize_span(span, 3, counters));
+    assert_eq!(counters.committed(), committed, "the slots were counted before");
+    // The last slots of the segment.
+    let last = segment.slab(4);
+    assert!(segment.resize_span(last, SLOTS - 4, counters));
+    assert!(!segment.resize_span(last, SLOTS - 3, counters), "the segment ends there");
+    segment.retire(span);
+    segment.retire(last);
+    assert!(segment.is_unused());
+    assert_eq!(segment.retained_bytes(), (SLOTS - 1) * SLOT_SIZE);
+}
+
+#[test]
+fn free_and_touched_slots_agree_with_a_list_after_every_random_step() {
+    let mut random = Random::new(3);
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    let described = counters.committed();
+    let mut heads: Vec<usize> = Vec::new();
+    for _ in 0..20_000 {
+        match random.within(0..5) {
+            0 => {
+                if let Some(slab) = segment.carve_slab(SizeClass::from_index(random.within(0..SLABS)), counters) {
+                    heads.push(segment.slot_index(slab));
+                }
+            }
+            1 => {
+                let count = random.within(1..MAX_SPAN_SLOTS + 1);
+                let align = 1 << random.within(0..5);
+                if let Some((start, _)) = segment.carve_span(count, align, counters) {
+                    heads.push((start.addr().get() - segment.address()) / SLOT_SIZE);
+                }
+            }
+            2 if !heads.is_empty() => {
+                let slab = segment.slab(heads[random.within(0..heads.len())]);
+                if slab.kind() == SlotKind::Span {
+                    segment.resize_span(slab, random.within(1..MAX_SPAN_SLOTS + 1), counters);
+                }
+            }
+            3 if random.once_in(20) => {
+                let retained = segment.retained_bytes();
+                assert_eq!(segment.purge(source.backend), retained);
+                assert_eq!(segment.retained_bytes(), 0);
+            }
+            _ if !heads.is_empty() => segment.retire(segment.slab(heads.swap_remove(random.within(0..heads.len())))),
+            _ => {}
+        }
+        let mut used = 1;
+        for &slot in &heads {
+            let slab = segment.slab(slot);
+            let count = if slab.kind() == SlotKind::Span { slab.extent() } else { 1 };
+            assert_eq!(used & run_mask(slot, count), 0, "slots that are used twice");
+            used |= run_mask(slot, count);
+        }
+        assert_eq!(segment.free_slots(), !used);
+        assert_eq!(segment.touched_slots() & used, used & !1, "whatever is in use counts as touched");
+        assert_eq!(counters.committed() - described, segment.touched_slots().count_ones() as usize * SLOT_SIZE);
+    }
+}
+
+#[test]
+fn purging_takes_one_call_for_each_run_and_what_fails_stays_touched() {
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    for _ in 0..9 {
+        segment.carve_slab(SizeClass::from_index(0), counters).unwrap();
+    }
+    for slot in [1, 2, 4, 7, 8, 9] {
+        segment.retire(segment.slab(slot));
+    }
+    // Three runs: 1 to 2, 4, and 7 to 9. The second fails.
+    source.mock.fail_nth(Some(Call::Purge), 2);
+    assert_eq!(segment.purge(source.backend), 5 * SLOT_SIZE);
+    assert_eq!(source.mock.calls(Some(Call::Purge)), 3);
+    assert_eq!(segment.touched_slots(), run_mask(3, 4));
+    assert_eq!(segment.purge(source.backend), SLOT_SIZE);
+    assert_eq!(source.mock.calls(Some(Call::Purge)), 4);
+}

@@ -1,0 +1,3 @@
+mod balance;
+mod faults;
+mod world;
