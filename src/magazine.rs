@@ -111,6 +111,12 @@ impl Tops {
         true
     }
 
+    /// The block that [`Tops::pop`] would give. Own thread only.
+    pub(crate) fn next(&self, class: SizeClass) -> Option<NonNull<u8>> {
+        // SAFETY: below a top there is a block, or the null at the low end.
+        NonNull::new(unsafe { *self.top(class).load(Ordering::Relaxed).wrapping_sub(1) })
+    }
+
     /// Where the magazine of `class` has its top; `None` while the thread has no magazine for it.
     pub(crate) fn get(&self, class: SizeClass) -> Option<*mut Place> {
         Some(self.top(class).load(Ordering::Relaxed)).filter(|&top| top != NOWHERE)

@@ -24,7 +24,7 @@ pub(crate) const MAX_SIZE: usize = 32 * 1024;
 /// Bytes of a segment's slot: of a slab, and of the shortest span.
 pub(crate) const SLOT_SIZE: usize = 64 * 1024;
 
-/// Longest span: half a segment, so that spans of every length pack. Larger requests are mappings.
+/// Longest span: half a segment. Larger requests are mappings.
 pub(crate) const MAX_SPAN: usize = 1024 * 1024;
 
 /// Bytes between neighbouring entries of the look-up table, and the smallest class.

@@ -4,6 +4,7 @@
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -49,9 +50,13 @@ impl Workers {
         let mut start = |mut step: Box<dyn FnMut() + Send>| {
             let is_over = Arc::clone(&is_over);
             threads.push(thread::spawn(move || {
-                while !is_over.load(Ordering::Relaxed) {
-                    step();
-                }
+                let work = || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        step();
+                    }
+                };
+                // What a worker has left half done could hang the others: better to end at once.
+                catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| process::abort());
             }));
         };
         for nth in 0..2 {
@@ -145,7 +150,7 @@ impl Inheritance {
 
 #[test]
 fn a_child_forked_while_other_threads_are_at_work_allocates_and_frees_and_starts_threads() {
-    alone(600, || {
+    alone(300, || {
         let seed = seed();
         let workers = Workers::start(seed);
         let (give, take) = mpsc::channel();

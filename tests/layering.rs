@@ -57,7 +57,7 @@ impl Source {
     /// Lines of code, numbered, without comments and without the tests at a file's end.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().enumerate();
-        let code = lines.take_while(|(_, line)| !(line.starts_with("#[cfg(") && line.contains("test")));
+        let code = lines.take_while(|(_, line)| !(line.starts_with("mod ") && line.ends_with("tests {")));
         code.map(|(index, line)| (index + 1, line.split("//").next().unwrap_or_default()))
     }
 

@@ -33,7 +33,10 @@ pub(super) fn alloc(class: SizeClass) -> Option<NonNull<u8>> {
             // SAFETY: the calling thread's own heap and tops.
             unsafe { heap.refill(&thread.tops, class) }
         }
-        Source::Shared(heap) => heap.take_one(class).map(|(block, _)| block),
+        Source::Shared(heap) => {
+            purge_when_due();
+            heap.take_one(class).map(|(block, _)| block)
+        }
         Source::Nothing => None,
     })
 }
@@ -68,6 +71,10 @@ fn if_short_reclaim<R>(attempt: impl Fn() -> Option<R>) -> Option<R> {
 #[cold]
 #[inline(never)]
 fn reclaim() {
+    if tls::current().is_busy.get() {
+        // A signal handler has interrupted a slow path, which may hold a lock.
+        return;
+    }
     if let Some((heap, thread)) = own() {
         let _busy = Busy::new(thread);
         // SAFETY: the calling thread's own heap and tops.
@@ -130,7 +137,7 @@ fn check_class(block: NonNull<u8>, class: SizeClass) {
 #[inline(never)]
 fn refuse(block: NonNull<u8>, size: usize, owner: Owner) -> ! {
     let reason = match owner {
-        Owner::MAPPING => "it is part of a large block; was it allocated with another layout?",
+        Owner::MAPPING | Owner::ALIGNED_MAPPING => "it is part of a large block; was it allocated with another layout?",
         Owner::POOLED | Owner::RELEASED | Owner::UNMATCHED => "everything there has been freed already",
         _ => "it is no memory of this allocator, or was freed already",
     };
@@ -187,7 +194,7 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
-    let is_freed = if owner == Owner::MAPPING {
+    let is_freed = if owner.is_mapping() {
         let _busy = own().map(|(_, thread)| {
             let busy = Busy::new(thread);
             count_down(thread);
@@ -198,6 +205,13 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
         // SAFETY: the block is some heap's.
         owner.is_heap() && unsafe { heap::return_span_remotely(block) }
     } else if let Some(class) = SizeClass::of_span(layout) {
+        if thread.tops.next(class) == Some(block) {
+            fatal(format_args!("double free of {block:p}, a {}-byte block that was freed just before", class.size()));
+        }
+        // SAFETY: the block lies in a segment.
+        if !unsafe { heap::is_span_of(class, block) } {
+            refuse(block, layout.size(), owner);
+        }
         // SAFETY: the calling thread's own tops.
         if !unsafe { thread.tops.push(class, block.as_ptr()) } {
             free(block, class);
@@ -230,7 +244,7 @@ const LEAVE_AT: usize = 256 * 1024;
 pub(super) unsafe fn realloc(block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
     let mut target = None;
     if SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
-        let is_mapping = BACKEND.owners.look_up(block.addr().get()) == Owner::MAPPING;
+        let is_mapping = BACKEND.owners.look_up(block.addr().get()).is_mapping();
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
             target = BACKEND.map_growing_block(new);
@@ -309,5 +323,6 @@ pub(super) fn purge() {
         // SAFETY: the calling thread's own heap and tops.
         unsafe { heap.empty_magazines(&thread.tops) };
     }
-    purge_unused_since(u64::MAX, 0, true);
+    // Without patience in a signal handler that has interrupted a slow path, which may hold a lock.
+    purge_unused_since(u64::MAX, 0, !tls::current().is_busy.get());
 }

@@ -14,8 +14,9 @@ static KNOWS_FORK: AtomicBool = AtomicBool::new(false);
 pub(super) fn borrow() -> Option<&'static Heap> {
     // What the system allocates while the hooks are set comes from the shared heap.
     tls::leave();
-    if !KNOWS_FORK.swap(true, Ordering::Relaxed) {
-        os::on_fork_in_child(repair_after_fork);
+    if !KNOWS_FORK.load(Ordering::Relaxed) {
+        // Two threads may both register it, and repairing twice does no harm.
+        KNOWS_FORK.store(os::on_fork_in_child(repair_after_fork), Ordering::Relaxed);
     }
     let Some(heap) = REGISTRY.borrow(&BACKEND) else {
         // Ids or memory are short for now; a later slow path asks again.

@@ -45,6 +45,8 @@ impl Borrower {
 
     /// Takes the loan of `heap`.
     pub(crate) fn take(&self, heap: &'static Heap) {
+        self.tops.reset();
+        self.is_busy.set(false);
         self.is_fresh.set(false);
         self.heap.set(Some(heap));
         self.owner.set(heap.owner());

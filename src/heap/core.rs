@@ -94,14 +94,12 @@ impl Core {
 
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass) -> bool {
         let counters = &home.backend.counters;
-        let slab = match self.roomy.first() {
-            Some(segment) => self.use_slots(segment, |segment| segment.carve_slab(class, counters)),
-            None => {
-                let Some(segment) = self.add_segment(home) else { return false };
-                self.use_slots(segment, |segment| segment.carve_slab(class, counters))
-            }
-        };
-        let Some(slab) = slab else { return false };
+        if self.roomy.first().is_none() {
+            // Before the heap grows, slabs that wait for blocks of their own class are put to use.
+            self.retire_empty_slabs(home.backend);
+        }
+        let Some(segment) = self.roomy.first().or_else(|| self.add_segment(home)) else { return false };
+        let Some(slab) = self.use_slots(segment, |segment| segment.carve_slab(class, counters)) else { return false };
         self.usable[class.index()].push_back(slab);
         true
     }
@@ -176,7 +174,7 @@ impl Core {
             match slab.put_back(word, bits) {
                 Ok(Freed::Kept) => {}
                 Ok(Freed::Reusable) => self.usable[class.index()].push_back(slab),
-                Ok(Freed::Empty) => self.retire_slab(backend, class, slab),
+                Ok(Freed::Empty) => self.emptied(backend, class, slab),
                 Err(misuse) => refuse(misuse, block, blocks.size()),
             }
             match next {
@@ -186,11 +184,31 @@ impl Core {
         }
     }
 
-    fn retire_slab(&mut self, backend: &Backend, class: SizeClass, slab: &Slab) {
+    /// A slab's blocks are all free. The only slab of its class stays until the next purge, or until the heap would have to grow, so that a class that
+    /// comes and goes finds it as it was.
+    fn emptied(&mut self, backend: &Backend, class: SizeClass, slab: &Slab) {
+        let usable = &mut self.usable[class.index()];
+        if usable.iter().all(|other| other.is(slab)) {
+            if !Ring::is_linked(slab) {
+                usable.push_back(slab);
+            }
+            return;
+        }
         if Ring::is_linked(slab) {
-            self.usable[class.index()].remove(slab);
+            usable.remove(slab);
         }
         self.retire(backend, slab);
+    }
+
+    /// Ends the use of every slab whose blocks are all free.
+    pub(super) fn retire_empty_slabs(&mut self, backend: &Backend) {
+        for class in SizeClass::slabs() {
+            // One that stayed when it was alone is still the first: others have come behind it.
+            if let Some(slab) = self.usable[class.index()].first().filter(|slab| slab.free() == slab.extent()) {
+                self.usable[class.index()].remove(slab);
+                self.retire(backend, slab);
+            }
+        }
     }
 
     /// Ends the use of a slab that is in no ring, or of a span.
@@ -264,14 +282,15 @@ impl Core {
             )),
         });
         if is_empty {
-            self.retire_slab(backend, class, slab);
+            self.emptied(backend, class, slab);
         } else if slab.free() > 0 && !Ring::is_linked(slab) {
             self.usable[class.index()].push_back(slab);
         }
     }
 
-    /// Gives the spare segment back.
-    pub(super) fn release_spare(&mut self, backend: &Backend) {
+    /// Gives every segment back that is not in use.
+    pub(super) fn release_unused(&mut self, backend: &Backend) {
+        self.retire_empty_slabs(backend);
         if let Some(segment) = self.spare() {
             self.spare = ptr::null();
             self.roomy.remove(segment);
@@ -281,6 +300,7 @@ impl Core {
 
     /// Gives the memory of slots that are unused since `before` back to the system.
     pub(super) fn purge(&mut self, backend: &Backend, before: u64, now: u64) {
+        self.retire_empty_slabs(backend);
         for segment in self.roomy.iter() {
             if segment.is_idle_since(before, now) {
                 segment.purge(backend);

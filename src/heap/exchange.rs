@@ -33,7 +33,7 @@ impl Traffic {
         if !self.has_overflowed.replace(false) {
             self.batch.set(self.batch.get().saturating_mul(2).min(capacity as u8));
         }
-        usize::from(self.batch.get())
+        usize::from(self.batch.get()).min(capacity)
     }
 
     /// How many blocks the magazine, which is full, is to give away.

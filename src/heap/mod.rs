@@ -14,7 +14,7 @@ mod span;
 
 pub(crate) use borrower::Borrower;
 pub(crate) use outbox::return_remotely;
-pub(crate) use span::{is_span, return_span_remotely};
+pub(crate) use span::{is_span, is_span_of, return_span_remotely};
 
 use self::core::Core;
 use crate::align;
@@ -123,6 +123,8 @@ impl Heap {
     pub(crate) fn forget_borrower(&self) {
         self.seat.clear();
         self.outbox.clear();
+        #[cfg(not(feature = "std"))]
+        self.borrower.leave();
     }
 
     /// In a forked child: takes the heap out of use. Its blocks stay valid, and may be freed.
@@ -141,7 +143,7 @@ impl Heap {
         }
         let mut core = self.core.lock();
         core.collect(self.backend, &self.pending);
-        core.release_spare(self.backend);
+        core.release_unused(self.backend);
     }
 
     /// True where some thread holds the heap's lock.

@@ -30,16 +30,25 @@ impl Core {
     pub(super) fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
         let counters = &home.backend.counters;
         let carve = |segment: &Segment| segment.carve_span(slots, align, counters);
-        for segment in self.roomy().take(PATIENCE) {
-            if let Some(span) = self.use_slots(segment, carve) {
+        if let Some(span) = self.find_span(carve) {
+            return Some(span);
+        }
+        // Before the heap grows, slabs that wait for blocks of their own class are put to use.
+        self.retire_empty_slabs(home.backend);
+        self.find_span(carve).or_else(|| {
+            let segment = self.add_segment(home)?;
+            self.use_slots(segment, carve)
+        })
+    }
+
+    /// Looks through segments for one in which `carve` finds room.
+    fn find_span<'s, R>(&mut self, carve: impl Fn(&'s Segment) -> Option<R>) -> Option<R> {
+        for segment in self.roomy().take(PATIENCE).chain(self.spare()) {
+            if let Some(span) = self.use_slots(segment, &carve) {
                 return Some(span);
             }
         }
-        let segment = match self.spare() {
-            Some(segment) => segment,
-            None => self.add_segment(home)?,
-        };
-        self.use_slots(segment, carve)
+        None
     }
 
     /// Takes back spans of `class` that are this heap's.
@@ -98,6 +107,15 @@ impl Heap {
         core.resized(self.backend, segment, was_full);
         true
     }
+}
+
+/// True where a span of `class` starts at `block`.
+///
+/// # Safety
+/// - `block` lies in a segment.
+pub(crate) unsafe fn is_span_of(class: SizeClass, block: NonNull<u8>) -> bool {
+    // SAFETY: passed on.
+    unsafe { span_at(block) }.is_some_and(|slab| slab.extent() * SLOT_SIZE == class.size())
 }
 
 /// The span that starts at `block`.

@@ -25,6 +25,8 @@ struct Mapping {
 struct Placement {
     offset: usize,
     place: Place,
+    /// What the owner map says of the block's granule.
+    owner: Owner,
 }
 
 impl Placement {
@@ -32,11 +34,12 @@ impl Placement {
         // Below a granule, the block is in the head's granule, at a multiple of every smaller alignment. From a granule on, it is at the start of
         // one, and the head has the granule before to itself.
         //
-        // A clamp on purpose: rustc 1.95 with optimisation compiles the same choice wrongly where it is written as two
-        // whole structures behind an `if`. A test goes through every alignment.
+        // A clamp on purpose: rustc 1.95 with optimisation compiles `if a < C { a.max(D) } else { C }` wrongly. A test goes through
+        // every alignment.
         let offset = align.clamp(SLOT_SIZE, GRANULE);
         let shift = if align < GRANULE { 0 } else { GRANULE };
-        Self { offset, place: Place { align: align.max(GRANULE), offset: shift, headroom: 0 } }
+        let owner = if align < GRANULE { Owner::MAPPING } else { Owner::ALIGNED_MAPPING };
+        Self { offset, place: Place { align: align.max(GRANULE), offset: shift, headroom: 0 }, owner }
     }
 }
 
@@ -108,7 +111,7 @@ impl Backend {
         self.counters.commit_metadata(self.os.page_size());
         self.counters.mappings.fetch_add(1, Ordering::Relaxed);
         self.counters.mapped.fetch_add(mapping.body(), Ordering::Relaxed);
-        self.owners.set(mapping.block().addr(), Owner::MAPPING);
+        self.owners.set(mapping.block().addr(), placement.owner);
         Some((NonNull::new(mapping.block())?, true))
     }
 
@@ -143,14 +146,21 @@ impl Backend {
     /// Frees the block of a mapping; false where none starts there. Keeps the mapping for a while, or gives it back.
     #[must_use]
     pub(crate) fn unmap_block(&self, block: NonNull<u8>) -> bool {
+        let address = block.addr().get();
+        let owner = self.owners.look_up(address);
+        // Before anything is read: where else a head would have to be, there may be no memory, or the block of another mapping.
+        let is_aligned = owner == Owner::ALIGNED_MAPPING;
+        if !owner.is_mapping() || align::is_aligned(address, GRANULE) != is_aligned {
+            return false;
+        }
         // Of two threads that free the same block, one finds the entry gone.
-        if !self.owners.claim(block.addr().get(), Owner::MAPPING, Owner::NONE) {
+        if !self.owners.claim(address, owner, Owner::NONE) {
             return false;
         }
         // SAFETY: the entry has just said so.
         let mapping = unsafe { Mapping::of(block) };
         if mapping.block() != block.as_ptr() {
-            self.owners.set(block.addr().get(), Owner::MAPPING);
+            self.owners.set(address, owner);
             return false;
         }
         if mapping.offset.get() == cache::OFFSET {
@@ -235,6 +245,10 @@ impl Backend {
         if len <= mapping.len() && mapping.len() - len <= mapping.len() / 8 || self.grow_into_leftover(mapping, len) {
             return Some(block);
         }
+        if len < mapping.len() && mapping.offset.get() == cache::OFFSET {
+            self.leave_behind(mapping, len);
+            return Some(block);
+        }
         let old_len = mapping.len();
         // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
         if unsafe { self.os.resize(mapping.start(), old_len, len) } {
@@ -245,7 +259,8 @@ impl Backend {
             return Some(block);
         }
         // What has grown will grow: with room behind it, the next two doublings need no move.
-        let place = Place { headroom: len.checked_mul(3)?, ..Placement::of(layout.align()).place };
+        let Placement { place, owner, .. } = Placement::of(layout.align());
+        let place = Place { headroom: len.checked_mul(3)?, ..place };
         let target = self.map_placed(len, place)?;
         let _ = target.as_ptr().expose_provenance();
         // The old addresses are anybody's as soon as they are unmapped, so the entry goes first.
@@ -253,13 +268,13 @@ impl Backend {
         // SAFETY: both mappings are this thread's alone.
         if !unsafe { self.os.relocate(mapping.start(), old_len, target, len) } {
             // What has become of the target is not known, so it is left as it is: untouched addresses at worst.
-            self.owners.set(block.addr().get(), Owner::MAPPING);
+            self.owners.set(block.addr().get(), owner);
             return None;
         }
         // SAFETY: the head has moved with the other pages.
         let mapping = unsafe { Mapping::at(target.addr().get()) };
         self.resized(mapping, len);
-        self.owners.set(mapping.block().addr(), Owner::MAPPING);
+        self.owners.set(mapping.block().addr(), owner);
         NonNull::new(mapping.block())
     }
 
@@ -273,6 +288,13 @@ impl Backend {
         mapping.len.set(mapping.len() + used);
         self.keep(Range { start: leftover.start + used, len: leftover.len - used, has_head: false });
         mapping.len() == len
+    }
+
+    /// Makes a mapping `len` long, which is less than it is, and keeps the rest, in case that it grows again.
+    fn leave_behind(&self, mapping: &Mapping, len: usize) {
+        let earlier = self.cache.take_leftover(mapping.end()).map_or(0, |leftover| leftover.len);
+        let rest = mapping.len.replace(len) - len + earlier;
+        self.keep(Range { start: mapping.end(), len: rest, has_head: false });
     }
 
     fn resized(&self, mapping: &Mapping, len: usize) {

@@ -36,18 +36,25 @@ pub(crate) struct Owner(pub(crate) u16);
 impl Owner {
     /// Nobody: not Tenure's memory, or the inside of a mapping.
     pub(crate) const NONE: Owner = Owner(0);
-    /// A block with a mapping of its own starts here.
+    /// A block with a mapping of its own starts here, behind the mapping's head.
     pub(crate) const MAPPING: Owner = Owner(u16::MAX);
     /// A segment that no heap uses.
     pub(crate) const POOLED: Owner = Owner(u16::MAX - 1);
     /// A segment that was given back to the system but for its first slot.
     pub(crate) const RELEASED: Owner = Owner(u16::MAX - 2);
-    /// In no map: what a thread without a heap compares with, so that nothing is its own.
+    /// A block with a mapping of its own starts here, at the granule's start; the mapping's head is in the granule before.
+    pub(crate) const ALIGNED_MAPPING: Owner = Owner(u16::MAX - 4);
+    /// What a thread without a heap compares with. In the map only for a moment, while a segment changes hands and nobody may take it.
     pub(crate) const UNMATCHED: Owner = Owner(u16::MAX - 3);
 
     /// True for the id of a heap.
     pub(crate) fn is_heap(self) -> bool {
-        self != Owner::NONE && self.0 < Owner::UNMATCHED.0
+        self != Owner::NONE && self.0 < Owner::ALIGNED_MAPPING.0
+    }
+
+    /// True where a block with a mapping of its own starts.
+    pub(crate) fn is_mapping(self) -> bool {
+        self == Owner::MAPPING || self == Owner::ALIGNED_MAPPING
     }
 }
 

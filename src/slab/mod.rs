@@ -131,9 +131,21 @@ static MAGIC: [u32; size_class::SLABS] = {
     magic
 };
 
+/// For each class, the number of blocks of a slab.
+static CAPACITY: [u16; size_class::SLABS] = {
+    let mut capacity = [0; size_class::SLABS];
+    let mut index = 0;
+    while index < capacity.len() {
+        let fitting = SLOT_SIZE / size_class::size_of(index);
+        capacity[index] = if fitting < MAX_BLOCKS { fitting as u16 } else { MAX_BLOCKS as u16 };
+        index += 1;
+    }
+    capacity
+};
+
 /// Number of blocks of a slab of `class`.
 pub(crate) fn capacity(class: SizeClass) -> usize {
-    (SLOT_SIZE / class.size()).min(MAX_BLOCKS)
+    CAPACITY[class.index()] as usize
 }
 
 /// Arithmetic on the blocks of one class, with its constants at hand.
@@ -142,11 +154,14 @@ pub(crate) struct Blocks {
     class: SizeClass,
     size: u32,
     magic: u32,
+    /// Number of blocks of a slab.
+    count: u32,
 }
 
 impl Blocks {
     pub(crate) fn of(class: SizeClass) -> Self {
-        Self { class, size: class.size() as u32, magic: MAGIC[class.index()] }
+        let index = class.index();
+        Self { class, size: class.size() as u32, magic: MAGIC[index], count: u32::from(CAPACITY[index]) }
     }
 
     pub(crate) fn size(self) -> usize {
@@ -164,8 +179,9 @@ impl Blocks {
     #[inline(always)]
     pub(crate) fn locate(self, block: *mut u8) -> Result<(usize, u64), Misuse> {
         match self.index_at(block.addr() % SLOT_SIZE) {
-            Some(index) => Ok((index / 64, 1 << (index % 64))),
-            None => Err(Misuse::NotABlock),
+            // A slot's end may have bytes left over, where no block starts.
+            Some(index) if index < self.count as usize => Ok((index / 64, 1 << (index % 64))),
+            _ => Err(Misuse::NotABlock),
         }
     }
 }

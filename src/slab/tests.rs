@@ -259,3 +259,14 @@ fn a_kind_survives_its_code() {
         kinds.map(|kind| (SlotKind::from_code(kind.code()) == kind).then_some(kind.code()).unwrap()).collect();
     assert_eq!(codes.len(), size_class::SLABS + 2);
 }
+
+#[test]
+fn an_address_behind_the_last_block_is_refused() {
+    for class in SizeClass::slabs() {
+        let sample = Sample::carved(class, true);
+        for index in sample.capacity..SLOT_SIZE.div_ceil(class.size()) {
+            let found = sample.locate(sample.blocks, sample.address(index));
+            assert_eq!(found, Err(Misuse::NotABlock), "block {index} of {} bytes", class.size());
+        }
+    }
+}

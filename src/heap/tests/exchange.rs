@@ -171,3 +171,24 @@ fn emptied_magazines_leave_every_slab_and_span_free() {
     assert_eq!(sample.backend.counters.committed(), sample.backend.counters.metadata());
     assert_eq!(sample.pooled(), sample.segments() - 1, "one unused segment stays with the heap");
 }
+
+#[test]
+fn no_refill_exceeds_the_magazine_whatever_came_before_it() {
+    for class in SizeClass::all() {
+        let sample = Sample::new();
+        // Blocks that came past the magazine, and so many that it overflows before it was ever refilled.
+        let blocks: Vec<_> =
+            (0..=2 * magazine::capacity(class)).map(|_| sample.heap.take_one(class).unwrap().0).collect();
+        for block in blocks {
+            sample.free(class, block);
+        }
+        for _ in 0..6 {
+            run_out(&sample, class);
+            sample.alloc(class);
+            let end = sample.tops().get(class).unwrap().addr().next_multiple_of(512);
+            let held = sample.held(class);
+            assert!(held < magazine::capacity(class), "{held} blocks of {} bytes are left of a refill", class.size());
+            assert!(end == sample.heap.magazines[class.index()].low(class).addr().next_multiple_of(512));
+        }
+    }
+}

@@ -180,3 +180,14 @@ fn a_mapping_below_the_last_one_costs_one_call() {
     // Other tests map memory as well, and may take the place now and then.
     assert!((0..50).any(|_| cost() == 1));
 }
+
+#[test]
+fn the_head_of_a_mapping_is_not_taken_for_its_block() {
+    let source = Source::new();
+    let block = source.block(MIB);
+    for before in [1, 4096, 64 * KIB - 1, 64 * KIB] {
+        // SAFETY: inside the test's own mapping.
+        assert!(!source.backend.unmap_block(unsafe { block.sub(before) }), "{before} bytes before the start");
+        assert!(source.is_block(block) && source.in_use() == MIB);
+    }
+}

@@ -38,7 +38,7 @@ fn a_block_that_grows_keeps_its_contents_where_it_stands_and_where_it_moves() {
 }
 
 #[test]
-fn a_block_that_shrinks_gives_back_what_it_does_not_need_unless_that_is_little() {
+fn a_block_that_shrinks_leaves_what_it_does_not_need_behind_unless_that_is_little() {
     for page_size in [4 * KIB, 64 * KIB] {
         let source = Source::on(Mock::with_page_size(page_size));
         let counters = &source.backend.counters;
@@ -47,15 +47,17 @@ fn a_block_that_shrinks_gives_back_what_it_does_not_need_unless_that_is_little()
         assert_eq!(source.remap(block, layout(7 * MIB + 512 * KIB, 8)), Some(block));
         assert_eq!((source.in_use(), source.mock.calls(Some(Call::Resize))), (8 * MIB, 0));
         let (returned, reserved) = (counters.returned(), counters.reserved());
-        assert_eq!(source.remap(block, layout(5 * MIB - 1, 8)), Some(block));
-        assert_eq!(source.in_use(), 5 * MIB);
-        assert_eq!((counters.returned() - returned, reserved - counters.reserved()), (3 * MIB, 3 * MIB));
-        assert_marked(block, 5 * MIB, 8 * MIB);
-        // Where the system refuses, the block stays as it is.
-        source.mock.fail_from(Some(Call::Resize), 1);
-        assert_eq!(source.remap(block, layout(2 * MIB, 8)), Some(block));
-        assert_eq!(source.in_use(), 5 * MIB);
-        assert_marked(block, 5 * MIB, 8 * MIB);
+        for size in [5 * MIB, 2 * MIB] {
+            assert_eq!(source.remap(block, layout(size - 1, 8)), Some(block));
+            assert_eq!(counters.mapped() - source.backend.cached().bytes, size);
+            assert_eq!(source.backend.cached().bytes, 8 * MIB - size);
+            assert_marked(block, size, 8 * MIB);
+        }
+        assert_eq!((counters.returned(), counters.reserved()), (returned, reserved));
+        // What is left behind is kept no longer than a freed mapping.
+        source.backend.relieve(usize::MAX);
+        assert_eq!((counters.returned() - returned, reserved - counters.reserved()), (6 * MIB, 6 * MIB));
+        assert_marked(block, 2 * MIB, 8 * MIB);
         assert_eq!(source.mock.mapped(), counters.reserved() + 128 * MIB);
     }
 }

@@ -1,3 +1,4 @@
 mod balance;
 mod faults;
+mod threads;
 mod world;

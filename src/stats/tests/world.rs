@@ -196,6 +196,9 @@ impl Block {
     }
 }
 
+// SAFETY: a block may be used and freed on any thread.
+unsafe impl Send for Block {}
+
 /// The blocks that the program has.
 #[derive(Default)]
 pub(super) struct Live {
@@ -239,6 +242,17 @@ impl Live {
         let block = self.blocks.swap_remove(nth);
         block.check();
         thread.free(block.start, block.layout);
+    }
+
+    /// Gives the blocks to `other`.
+    pub(super) fn give(&mut self, other: &mut Live) {
+        other.blocks.append(&mut self.blocks);
+    }
+
+    /// Takes half of the blocks of `other`.
+    pub(super) fn take_half(&mut self, other: &mut Live) {
+        let half = other.blocks.len() / 2;
+        self.blocks.extend(other.blocks.drain(half..));
     }
 
     /// Frees every block.
