@@ -12,7 +12,7 @@ use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 pub(crate) const CACHED_RANGES: usize = 16;
 
 /// Most bytes that are kept in all.
-pub(crate) const CACHED_BYTES: usize = 128 * 1024 * 1024;
+pub(crate) const CACHED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes from the start of a kept mapping to its block: mappings of unusual alignment are not kept.
 pub(super) const OFFSET: usize = SLOT_SIZE;

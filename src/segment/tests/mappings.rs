@@ -85,17 +85,17 @@ fn at_most_16_mappings_are_kept() {
 }
 
 #[test]
-fn at_most_128_mib_are_kept() {
+fn at_most_64_mib_are_kept() {
     let source = Source::new();
-    let blocks: Vec<_> = [50, 50, 50, 28, 1].map(|size| source.block(size * MIB)).into();
+    let blocks: Vec<_> = [25, 25, 25, 14, 1].map(|size| source.block(size * MIB)).into();
     let kept = blocks.into_iter().map(|block| {
         assert!(source.backend.unmap_block(block));
         source.backend.cached().bytes / MIB
     });
-    assert_eq!(kept.collect::<Vec<_>>(), [50, 100, 100, 128, 128]);
+    assert_eq!(kept.collect::<Vec<_>>(), [25, 50, 50, 64, 64]);
     let block = source.block(200 * MIB);
     assert!(source.backend.unmap_block(block));
-    assert_eq!(source.backend.cached().bytes, 128 * MIB);
+    assert_eq!(source.backend.cached().bytes, 64 * MIB);
 }
 
 #[test]
