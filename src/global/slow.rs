@@ -101,7 +101,6 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass) {
                 // SAFETY: the calling thread's own heap and tops, and a block of this heap.
                 unsafe { heap.flush(&thread.tops, class, block) };
             } else {
-                check_class(block, class);
                 // SAFETY: the calling thread's own heap, and a block of another one.
                 unsafe { heap.outbox().put(class, block) };
             }

@@ -6,7 +6,7 @@ use super::core::refuse;
 use crate::segment;
 use crate::size_class::SizeClass;
 use crate::slab::{Blocks, Misuse, Slab, SlotKind};
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
+use crate::sync::{AtomicPtr, AtomicUsize, Cell, Ordering};
 use core::ptr::{self, NonNull};
 
 /// Most blocks that wait.
@@ -19,6 +19,8 @@ const MAX_SIZE: usize = 4096;
 pub(crate) struct Outbox {
     len: AtomicUsize,
     blocks: [AtomicPtr<u8>; PLACES],
+    /// The class as which each block was freed.
+    classes: [Cell<SizeClass>; PLACES],
 }
 
 impl Outbox {
@@ -26,7 +28,7 @@ impl Outbox {
     ///
     /// # Safety
     /// - The calling thread has borrowed the heap whose outbox this is.
-    /// - `block` lies in a slab of another heap.
+    /// - `block` lies in a segment of another heap.
     pub(crate) unsafe fn put(&self, class: SizeClass, block: NonNull<u8>) {
         if class.size() > MAX_SIZE {
             // SAFETY: passed on.
@@ -34,6 +36,7 @@ impl Outbox {
         }
         let len = self.len.load(Ordering::Relaxed);
         self.blocks[len].store(block.as_ptr(), Ordering::Relaxed);
+        self.classes[len].set(class);
         self.len.store(len + 1, Ordering::Relaxed);
         if len + 1 == PLACES {
             self.drain();
@@ -44,15 +47,10 @@ impl Outbox {
     pub(super) fn drain(&self) {
         let len = self.len.load(Ordering::Relaxed);
         let mut run = Run::EMPTY;
-        for place in &self.blocks[..len] {
+        for (place, class) in self.blocks[..len].iter().zip(&self.classes) {
             let block = place.load(Ordering::Relaxed);
-            // SAFETY: `put` is given blocks that lie in slabs.
-            let slab = unsafe { segment::slab_of(block.addr()) };
-            let class = match slab.kind() {
-                SlotKind::Slab(class) => class,
-                _ => refuse(Misuse::NotABlock, block, 0),
-            };
-            run.add(slab, class, block);
+            // SAFETY: `put` is given blocks that lie in segments.
+            run.add(unsafe { segment::slab_of(block.addr()) }, class.get(), block);
         }
         run.send();
         self.len.store(0, Ordering::Relaxed);
@@ -74,12 +72,15 @@ impl Outbox {
 struct Run<'a> {
     slab: Option<&'a Slab>,
     class: SizeClass,
+    /// The first of the blocks.
+    block: *mut u8,
     word: usize,
     bits: u64,
 }
 
 impl<'a> Run<'a> {
-    const EMPTY: Run<'static> = Run { slab: None, class: SizeClass::from_index(0), word: 0, bits: 0 };
+    const EMPTY: Run<'static> =
+        Run { slab: None, class: SizeClass::from_index(0), block: ptr::null_mut(), word: 0, bits: 0 };
 
     fn add(&mut self, slab: &'a Slab, class: SizeClass, block: *mut u8) {
         let blocks = Blocks::of(class);
@@ -87,23 +88,26 @@ impl<'a> Run<'a> {
             Ok(place) => place,
             Err(misuse) => refuse(misuse, block, blocks.size()),
         };
-        if self.word == word && self.slab.is_some_and(|mine| mine.is(slab)) {
+        if self.word == word && self.class == class && self.slab.is_some_and(|mine| mine.is(slab)) {
             if self.bits & bit != 0 {
                 refuse(Misuse::DoubleFree, block, blocks.size());
             }
             self.bits |= bit;
         } else {
             self.send();
-            *self = Run { slab: Some(slab), class, word, bits: bit };
+            *self = Run { slab: Some(slab), class, block, word, bits: bit };
         }
     }
 
     fn send(&self) {
         let Some(slab) = self.slab else { return };
+        if slab.kind() != SlotKind::Slab(self.class) {
+            refuse(Misuse::NotABlock, self.block, self.class.size());
+        }
         // SAFETY: a slab's head lies in its segment.
         let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
         if segment.put_remote(slab, self.word, self.bits) != 0 {
-            refuse(Misuse::DoubleFree, slab.start().as_ptr(), Blocks::of(self.class).size());
+            refuse(Misuse::DoubleFree, self.block, self.class.size());
         }
     }
 }
