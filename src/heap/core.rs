@@ -40,14 +40,19 @@ pub(super) struct Core {
     roomy: Ring<Segment>,
     /// The one of them that is wholly unused and stays, so that a block that comes and goes does not take a segment along each time; or null.
     spare: *const Segment,
+    /// Refills left until what other threads have returned is collected though nobody needs it.
+    patience: u8,
 }
+
+/// Refills between collections. The longer blocks wait, the more of them share an atomic operation, at both ends.
+const PATIENCE: u8 = 32;
 
 // SAFETY: what the rings lead to is owner-only, and the heap's lock makes its holder the owner.
 unsafe impl Send for Core {}
 
 impl Core {
     pub(super) const fn new() -> Self {
-        Self { usable: [const { Ring::new() }; size_class::SLABS], roomy: Ring::new(), spare: ptr::null() }
+        Self { usable: [const { Ring::new() }; size_class::SLABS], roomy: Ring::new(), spare: ptr::null(), patience: 0 }
     }
 
     /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
@@ -65,11 +70,10 @@ impl Core {
         let blocks = Blocks::of(class);
         let mut left = places.len();
         while left > 0 {
-            let Some(slab) = self.usable[class.index()].first() else {
-                if left < places.len() || !self.add_slab(home, class) {
-                    break;
-                }
-                continue;
+            let is_served = left < places.len();
+            let Some(slab) = (if is_served { self.usable[class.index()].first() } else { self.usable(home, class) })
+            else {
+                break;
             };
             left -= slab.take(blocks, &mut places[..left]);
             if slab.free() == 0 {
@@ -84,12 +88,20 @@ impl Core {
         if class.is_span() {
             return self.take_span(home, class.size() / SLOT_SIZE, 1).map(|(span, is_zero)| (span.as_ptr(), is_zero));
         }
+        let is_zero = self.usable(home, class)?.next_is_zero();
+        let mut place = [ptr::null_mut()];
+        (self.take_blocks(home, class, &mut place) == 1).then_some((place[0], is_zero))
+    }
+
+    /// A slab of `class` that has free blocks: one that had, or one to which other threads have returned some, or a new one.
+    fn usable<'s>(&mut self, home: Home<'_>, class: SizeClass) -> Option<&'s Slab> {
+        if self.usable[class.index()].first().is_none() {
+            self.collect(home.backend, home.pending);
+        }
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class) {
             return None;
         }
-        let is_zero = self.usable[class.index()].first()?.next_is_zero();
-        let mut place = [ptr::null_mut()];
-        (self.take_blocks(home, class, &mut place) == 1).then_some((place[0], is_zero))
+        self.usable[class.index()].first()
     }
 
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass) -> bool {
@@ -242,6 +254,17 @@ impl Core {
             (false, true) => self.roomy.remove(segment),
             (true, false) => self.regained(backend, segment),
             _ => {}
+        }
+    }
+
+    /// Takes in what other threads have returned, every now and then.
+    pub(super) fn collect_in_time(&mut self, home: Home<'_>) {
+        match self.patience.checked_sub(1) {
+            Some(patience) => self.patience = patience,
+            None => {
+                self.patience = PATIENCE;
+                self.collect(home.backend, home.pending);
+            }
         }
     }
 

@@ -65,7 +65,7 @@ impl Heap {
         let places = unsafe { slice::from_raw_parts_mut(low, wanted) };
         let taken = {
             let mut core = self.core.lock();
-            core.collect(self.backend, &self.pending);
+            core.collect_in_time(self.home());
             core.take_blocks(self.home(), class, places)
         };
         if taken < wanted {
@@ -92,7 +92,7 @@ impl Heap {
     /// One block of `class` past the magazines, on behalf of any thread; says whether it reads as zero.
     pub(crate) fn take_one(&self, class: SizeClass) -> Option<(NonNull<u8>, bool)> {
         let mut core = self.core.lock();
-        core.collect(self.backend, &self.pending);
+        core.collect_in_time(self.home());
         let (block, is_zero) = core.take_block(self.home(), class)?;
         Some((NonNull::new(block)?, is_zero))
     }

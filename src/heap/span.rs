@@ -30,6 +30,8 @@ impl Core {
     pub(super) fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
         let counters = &home.backend.counters;
         let carve = |segment: &Segment| segment.carve_span(slots, align, counters);
+        // What others have returned may be a span, which is worth looking for each time.
+        self.collect(home.backend, home.pending);
         if let Some(span) = self.find_span(carve) {
             return Some(span);
         }
@@ -68,7 +70,6 @@ impl Heap {
     pub(crate) fn take_span(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
         let (slots, align) = extent(layout)?;
         let mut core = self.core.lock();
-        core.collect(self.backend, &self.pending);
         core.take_span(self.home(), slots, align)
     }
 
