@@ -6,7 +6,10 @@ use std::cell::Cell;
 use std::panic::{catch_unwind, set_hook, take_hook};
 use std::sync::Barrier;
 use std::{ptr, slice, thread};
-use tenure::StaticArena;
+use tenure::{StaticArena, Tenure};
+
+#[global_allocator]
+static GLOBAL: Tenure = Tenure::new();
 
 /// Marsaglia's xorshift: enough to vary requests, and the same on every machine.
 struct Random(u64);

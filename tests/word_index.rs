@@ -6,6 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Output};
 
+#[global_allocator]
+static GLOBAL: tenure::Tenure = tenure::Tenure::new();
+
 /// A directory of made-up files, removed when dropped.
 struct Tree(PathBuf);
 
