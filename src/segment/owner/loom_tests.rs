@@ -157,19 +157,19 @@ impl Platform for System {
     }
 
     fn map_exactly(&self, _address: usize, _len: usize) -> Option<NonNull<u8>> {
-        unimplemented!()
+        unreachable!("no model asks for this")
     }
 
     unsafe fn purge(&self, _start: NonNull<u8>, _len: usize) -> bool {
-        unimplemented!()
+        unreachable!("no model asks for this")
     }
 
     unsafe fn resize(&self, _start: NonNull<u8>, _old_len: usize, _new_len: usize) -> bool {
-        unimplemented!()
+        unreachable!("no model asks for this")
     }
 
     unsafe fn relocate(&self, _start: NonNull<u8>, _old_len: usize, _target: NonNull<u8>, _new_len: usize) -> bool {
-        unimplemented!()
+        unreachable!("no model asks for this")
     }
 
     fn now_ms(&self) -> u64 {
