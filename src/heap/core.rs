@@ -225,8 +225,7 @@ impl Core {
 
     /// Ends the use of a slab that is in no ring, or of a span.
     pub(super) fn retire(&mut self, backend: &Backend, slab: &Slab) {
-        // SAFETY: a slab's head lies in its segment.
-        let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
+        let segment = Segment::of(slab);
         segment.retire(slab);
         self.regained(backend, segment);
     }
@@ -278,8 +277,7 @@ impl Core {
             // SAFETY: what is pushed on the stack are slabs' heads, which are never unmapped.
             let slab = unsafe { &*next };
             next = Pending::below(&slab.remote);
-            // SAFETY: a slab's head lies in its segment.
-            let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
+            let segment = Segment::of(slab);
             match slab.kind() {
                 SlotKind::Slab(class) => self.collect_slab(backend, class, segment, slab),
                 SlotKind::Span => {

@@ -3,7 +3,7 @@
 //! Blocks that lie side by side are often freed one after the other, and then one atomic operation returns them all.
 
 use super::core::refuse;
-use crate::segment;
+use crate::segment::{self, Segment};
 use crate::size_class::SizeClass;
 use crate::slab::{Blocks, Misuse, Slab, SlotKind};
 use crate::sync::{AtomicPtr, AtomicUsize, Cell, Ordering};
@@ -104,8 +104,7 @@ impl<'a> Run<'a> {
         if slab.kind() != SlotKind::Slab(self.class) {
             refuse(Misuse::NotABlock, self.block, self.class.size());
         }
-        // SAFETY: a slab's head lies in its segment.
-        let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
+        let segment = Segment::of(slab);
         if segment.put_remote(slab, self.word, self.bits) != 0 {
             refuse(Misuse::DoubleFree, self.block, self.class.size());
         }

@@ -8,7 +8,7 @@ use crate::segment::{self, Backend, Segment};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Misuse, Slab, SlotKind};
 use core::alloc::Layout;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 /// Number of slots that a block of `layout` takes, and the multiple of slots at which it starts, if it is to be a span.
 fn extent(layout: Layout) -> Option<(usize, usize)> {
@@ -57,9 +57,9 @@ impl Core {
     pub(super) fn put_back_spans(&mut self, backend: &Backend, class: SizeClass, returned: &[Place]) {
         for &block in returned {
             // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
-            match NonNull::new(block).and_then(|block| unsafe { span_at(block) }) {
-                Some(slab) if slab.extent() * SLOT_SIZE == class.size() => self.retire(backend, slab),
-                _ => refuse(Misuse::NotABlock, block, class.size()),
+            match NonNull::new(block).and_then(|block| unsafe { span_of(class, block) }) {
+                Some(slab) => self.retire(backend, slab),
+                None => refuse(Misuse::NotABlock, block, class.size()),
             }
         }
     }
@@ -99,8 +99,7 @@ impl Heap {
         if slots == old {
             return true;
         }
-        // SAFETY: a slab's head lies in its segment.
-        let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
+        let segment = Segment::of(slab);
         let was_full = segment.is_full();
         if !segment.resize_span(slab, slots, &self.backend.counters) {
             return false;
@@ -116,7 +115,16 @@ impl Heap {
 /// - `block` lies in a segment.
 pub(crate) unsafe fn is_span_of(class: SizeClass, block: NonNull<u8>) -> bool {
     // SAFETY: passed on.
-    unsafe { span_at(block) }.is_some_and(|slab| slab.extent() * SLOT_SIZE == class.size())
+    unsafe { span_of(class, block) }.is_some()
+}
+
+/// The span of `class` that starts at `block`.
+///
+/// # Safety
+/// - `block` lies in a segment.
+unsafe fn span_of<'a>(class: SizeClass, block: NonNull<u8>) -> Option<&'a Slab> {
+    // SAFETY: passed on.
+    unsafe { span_at(block) }.filter(|slab| slab.extent() * SLOT_SIZE == class.size())
 }
 
 /// The span that starts at `block`.
@@ -141,8 +149,7 @@ unsafe fn span_at<'a>(block: NonNull<u8>) -> Option<&'a Slab> {
 pub(crate) unsafe fn return_span_remotely(block: NonNull<u8>) -> bool {
     // SAFETY: passed on.
     let Some(slab) = (unsafe { span_at(block) }) else { return false };
-    // SAFETY: a slab's head lies in its segment.
-    let segment = unsafe { &*segment::segment_of(ptr::from_ref(slab).addr()) };
+    let segment = Segment::of(slab);
     // A span is one block: bit 0 of word 0.
     segment.put_remote(slab, 0, 1) == 0
 }

@@ -104,6 +104,12 @@ impl Segment {
         segment
     }
 
+    /// The segment to which `slab` belongs.
+    pub(crate) fn of(slab: &Slab) -> &Segment {
+        // SAFETY: a slab's head lies in its segment's first slot, which is never unmapped.
+        unsafe { &*segment_of(ptr::from_ref(slab).addr()) }
+    }
+
     fn address(&self) -> usize {
         ptr::from_ref(self).addr()
     }
