@@ -6,6 +6,7 @@
 //! - **Below the cursor**: every byte of every live block lies below `used`.
 //! - **Last**: a live block whose end is `used` has no live block above it, so its owner may move the cursor.
 //! - **Dead stay dead**: a byte once counted dead lies below `used` for good.
+//! - **Closed stays closed**: the value of `used` that says so is the end of no block, so no step moves the cursor any more.
 
 use super::arena_full::ArenaFull;
 use super::bump;
@@ -14,7 +15,10 @@ use core::alloc::Layout;
 use core::ops::Range;
 
 /// Largest capacity, in bytes, that a cursor can count. A static of 2 GiB is more than the usual code model can link.
-pub(super) const MAX_CAPACITY: usize = u32::MAX as usize;
+pub(super) const MAX_CAPACITY: usize = CLOSED - 1;
+
+/// What a closed cursor's word says in place of `used`: more than any capacity, so nothing fits and no block ends there.
+const CLOSED: usize = u32::MAX as usize;
 
 /// What one atomic word says of an arena. `blocks <= used`, since no block is empty.
 #[derive(Clone, Copy)]
@@ -49,12 +53,19 @@ pub(super) struct Cursor {
     peak: AtomicUsize,
     /// Bytes below `used` that no live block holds.
     dead: AtomicUsize,
+    /// Where the cursor stood when it was closed; 0 until then. Written by the thread that closed it.
+    closed_at: AtomicUsize,
 }
 
 impl Cursor {
     constructor! {
         pub(super) fn new() -> Self {
-            Self { state: AtomicU64::new(0), peak: AtomicUsize::new(0), dead: AtomicUsize::new(0) }
+            Self {
+                state: AtomicU64::new(0),
+                peak: AtomicUsize::new(0),
+                dead: AtomicUsize::new(0),
+                closed_at: AtomicUsize::new(0),
+            }
         }
     }
 
@@ -68,7 +79,8 @@ impl Cursor {
         let mut word = self.state.load(Ordering::Relaxed);
         loop {
             let State { used, blocks } = State::of_word(word);
-            let free = base + used..memory.end;
+            // Beyond the end where the cursor is closed.
+            let free = base.saturating_add(used)..memory.end;
             let Some(block) = bump::place(free.clone(), layout.size(), layout.align()) else {
                 return Err(ArenaFull::new(layout, free.len()));
             };
@@ -150,6 +162,32 @@ impl Cursor {
         }
     }
 
+    /// Ends the handing out for good. Returns where the bytes begin that were never to be handed out, which are the caller's now;
+    /// `None` where the cursor was closed already.
+    pub(super) fn close(&self) -> Option<usize> {
+        let mut word = self.state.load(Ordering::Relaxed);
+        loop {
+            let state = State::of_word(word);
+            if state.used == CLOSED {
+                return None;
+            }
+            let next = State { used: CLOSED, ..state }.word();
+            // Acquire: pairs with the Release in `put_back` and in `shrink`, whose callers may have used the bytes we get.
+            match self.state.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.closed_at.store(state.used, Ordering::Relaxed);
+                    return Some(state.used);
+                }
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// True where the cursor was closed. One relaxed load.
+    pub(super) fn is_closed(&self) -> bool {
+        State::of_word(self.state.load(Ordering::Relaxed)).used == CLOSED
+    }
+
     #[inline]
     fn count_dead(&self, bytes: usize) {
         if bytes > 0 {
@@ -157,9 +195,10 @@ impl Cursor {
         }
     }
 
-    /// Bytes and blocks in use. One relaxed load, so the two agree.
+    /// Bytes and blocks in use. One relaxed load, so the two agree; two where the cursor is closed.
     pub(super) fn state(&self) -> State {
-        State::of_word(self.state.load(Ordering::Relaxed))
+        let state = State::of_word(self.state.load(Ordering::Relaxed));
+        if state.used == CLOSED { State { used: self.closed_at.load(Ordering::Relaxed), ..state } } else { state }
     }
 
     /// Bytes below the cursor that no live block holds.
@@ -251,6 +290,32 @@ mod tests {
         assert_eq!(cursor.take(MEMORY, layout), Err(ArenaFull::new(layout, 1)));
         assert_eq!(figures(&cursor), (999, 1, 0, 999));
         assert_eq!(take(&cursor, 1, 1), 999..1000);
+    }
+
+    #[test]
+    fn a_closed_cursor_hands_nothing_out_and_keeps_its_figures() {
+        let cursor = Cursor::new();
+        let (first, last) = (take(&cursor, 100, 1), take(&cursor, 60, 1));
+        assert_eq!((cursor.is_closed(), cursor.close()), (false, Some(160)));
+        assert_eq!((cursor.is_closed(), cursor.close()), (true, None));
+        let layout = Layout::from_size_align(1, 1).unwrap();
+        assert_eq!(cursor.take(MEMORY, layout), Err(ArenaFull::new(layout, 0)));
+        assert_eq!(figures(&cursor), (160, 2, 0, 160));
+        assert!(!cursor.grow(last.clone(), 61, 1000));
+        cursor.shrink(last, 50);
+        cursor.put_back(first);
+        assert_eq!(figures(&cursor), (160, 1, 110, 160));
+        assert_eq!(cursor.take(MEMORY, layout), Err(ArenaFull::new(layout, 0)));
+    }
+
+    #[test]
+    fn a_cursor_that_is_closed_when_it_is_full_stays_full() {
+        let cursor = Cursor::new();
+        let all = take(&cursor, 1000, 1);
+        assert_eq!(cursor.close(), Some(1000));
+        cursor.put_back(all);
+        assert_eq!((cursor.state().used, cursor.state().blocks, cursor.dead()), (1000, 0, 1000));
+        assert!(cursor.take(MEMORY, Layout::new::<u8>()).is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod arena_stats;
 mod bump;
 mod cursor;
 mod global_alloc;
+mod piece;
 mod static_arena;
 mod values;
 
