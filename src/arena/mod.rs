@@ -1,9 +1,9 @@
 //! Static memory: placed once, there until the process ends.
 //!
-//! An arena comes with the program, as zeros in `.bss`, so nothing here ever asks the operating system for memory.
+//! An arena comes with the program, as zeros in `.bss`, or is given its memory, so nothing here ever asks the operating system for any.
 //!
-//! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `arena_list` (which arenas there are),
-//! `static_arena` (the memory, and raw blocks of it), `values` (typed values in it), `global_alloc` (as an allocator).
+//! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `memory` (where the bytes are), `arena_list` (which arenas there are),
+//! `static_arena` (raw blocks), `values` (typed values), `global_alloc` (as an allocator).
 
 mod arena_full;
 mod arena_list;
@@ -11,6 +11,7 @@ mod arena_stats;
 mod bump;
 mod cursor;
 mod global_alloc;
+mod memory;
 mod piece;
 mod static_arena;
 mod values;

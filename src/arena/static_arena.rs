@@ -7,9 +7,11 @@ use super::arena_full::{ArenaFull, or_panic};
 use super::arena_list::Node;
 use super::arena_stats::ArenaStats;
 use super::cursor::MAX_CAPACITY;
+use super::memory::Memory;
 use crate::sync::{UnsafeCell, constructor};
 use core::alloc::Layout;
 use core::fmt;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::panic::RefUnwindSafe;
 use core::ptr::{self, NonNull};
@@ -49,20 +51,83 @@ use core::ptr::{self, NonNull};
 /// # Cost
 ///
 /// No lock and no system call: to place a value is one compare-exchange, retried only when another thread came first, and
-/// one more atomic addition where bytes are skipped for alignment. The capacity is at most 4 GiB − 1, which is checked
+/// one more atomic addition where bytes are skipped for alignment. The capacity is at most 4 GiB − 2, which is checked
 /// when the program is compiled.
-// `repr(C)`: the node, a cache line of its own, keeps the bytes aligned to 64 and away from the counters.
+///
+/// # Memory of your own
+///
+/// [`from_slice`](Self::from_slice) makes an arena of bytes that lie elsewhere: a part of a board's memory, or a block that was
+/// allocated once and leaked. Its type is `StaticArena` without a number.
+// `repr(C)`: the node has a cache line to itself, away from what is only read.
 #[repr(C)]
-pub struct StaticArena<const N: usize> {
+pub struct StaticArena<const N: usize = 0> {
     pub(super) node: Node,
-    bytes: UnsafeCell<[u8; N]>,
+    brought: Brought,
+    bytes: UnsafeCell<Bytes<N>>,
 }
 
-// SAFETY: `bytes` is reached only by raw pointers to blocks, and the cursor hands out no byte twice at a time.
+/// An arena's own bytes, away from the counters.
+#[repr(align(64))]
+struct Bytes<const N: usize>([u8; N]);
+
+/// Memory that the user brought: null and 0 where there is none. Never written.
+#[repr(align(64))]
+struct Brought {
+    start: *mut u8,
+    len: usize,
+}
+
+// SAFETY: `bytes` and the memory brought are reached only by raw pointers to blocks, and the cursor hands out no byte twice at a
+// time.
 unsafe impl<const N: usize> Sync for StaticArena<N> {}
+
+// SAFETY: the memory brought was borrowed for good, and is the arena's wherever that is.
+unsafe impl<const N: usize> Send for StaticArena<N> {}
 
 /// A panic in the midst of an allocation leaves dead bytes, and nothing half done.
 impl<const N: usize> RefUnwindSafe for StaticArena<N> {}
+
+impl StaticArena<0> {
+    constructor! {
+        /// An arena of the bytes of `memory`, none in use.
+        ///
+        /// Of more than 4 GiB − 2 bytes, only that many are used. What the memory holds does not matter, and costs one thing:
+        /// [`GlobalAlloc::alloc_zeroed`](core::alloc::GlobalAlloc::alloc_zeroed) clears every block, since it cannot know that the bytes are
+        /// zero.
+        ///
+        /// In a `static`, over a region of which nobody else makes use:
+        ///
+        /// ```
+        /// use core::mem::MaybeUninit;
+        /// use tenure::StaticArena;
+        ///
+        /// static mut REGION: [MaybeUninit<u8>; 4096] = [MaybeUninit::uninit(); 4096];
+        /// // SAFETY: nothing else names `REGION`.
+        /// static ARENA: StaticArena = StaticArena::from_slice(unsafe { &mut *&raw mut REGION });
+        ///
+        /// assert_eq!((ARENA.alloc_str("board").len(), ARENA.capacity()), (5, 4096));
+        /// ```
+        ///
+        /// At run time, over memory that is leaked:
+        ///
+        /// ```
+        /// use tenure::StaticArena;
+        ///
+        /// let memory = Box::leak(Box::new_uninit_slice(10_000));
+        /// let arena: &'static StaticArena = Box::leak(Box::new(StaticArena::from_slice(memory)));
+        /// assert_eq!(*arena.alloc(42), 42);
+        /// ```
+        #[must_use]
+        pub fn from_slice(memory: &'static mut [MaybeUninit<u8>]) -> Self {
+            let len = if memory.len() < MAX_CAPACITY { memory.len() } else { MAX_CAPACITY };
+            Self {
+                node: Node::new(),
+                brought: Brought { start: memory.as_mut_ptr().cast(), len },
+                bytes: UnsafeCell::new(Bytes([])),
+            }
+        }
+    }
+}
 
 impl<const N: usize> StaticArena<N> {
     constructor! {
@@ -74,8 +139,12 @@ impl<const N: usize> StaticArena<N> {
         /// ```
         #[expect(clippy::new_without_default, reason = "a default is made on the stack, which an arena may overflow")]
         pub fn new() -> Self {
-            const { assert!(N <= MAX_CAPACITY, "a static arena is smaller than 4 GiB") };
-            Self { node: Node::new(), bytes: UnsafeCell::new([0; N]) }
+            const { assert!(N <= MAX_CAPACITY, "a static arena has at most 4 GiB - 2 bytes") };
+            Self {
+                node: Node::new(),
+                brought: Brought { start: ptr::null_mut(), len: 0 },
+                bytes: UnsafeCell::new(Bytes([0; N])),
+            }
         }
     }
 
@@ -112,7 +181,7 @@ impl<const N: usize> StaticArena<N> {
             self.join();
         }
         match self.take(layout)? {
-            Some(block) => Ok(self.at(block.start)),
+            Some(block) => Ok(self.memory().at(block.start)),
             None => Ok(dangling(layout)),
         }
     }
@@ -123,42 +192,41 @@ impl<const N: usize> StaticArena<N> {
         if layout.size() == 0 {
             return Ok(None);
         }
-        let base = self.base().addr().get();
-        self.node.cursor.take(base..base + N, layout).map(Some)
+        self.node.cursor.take(self.memory().addresses(), layout).map(Some)
     }
 
-    /// The byte `offset` from the arena's start; at most `N`.
-    #[inline(always)]
-    pub(super) fn at(&self, offset: usize) -> NonNull<u8> {
-        debug_assert!(offset <= N);
-        // SAFETY: the cursor's offsets, the only ones that come here, are at most `N`.
-        unsafe { self.base().add(offset) }
-    }
-
-    /// The offsets of the block of `size` bytes at `block`, which this arena handed out.
-    #[inline(always)]
-    pub(super) fn offsets(&self, block: *const u8, size: usize) -> Range<usize> {
-        let start = block.addr() - self.base().addr().get();
-        start..start + size
+    /// How many bytes at the start of `block`, just taken, may hold something other than zero.
+    #[inline]
+    pub(super) fn stale_bytes(&self, block: &Range<usize>) -> usize {
+        if self.has_own_bytes() { self.node.cursor.handed_out_before(block) } else { block.len() }
     }
 
     #[inline(always)]
-    fn base(&self) -> NonNull<u8> {
-        // SAFETY: the address of a field is not null.
-        unsafe { NonNull::new_unchecked(self.bytes.get().cast()) }
+    const fn has_own_bytes(&self) -> bool {
+        N > 0 || self.brought.start.is_null()
+    }
+
+    /// Where the arena's bytes are.
+    #[inline(always)]
+    pub(super) fn memory(&self) -> Memory {
+        let start = if self.has_own_bytes() { self.bytes.get().cast() } else { self.brought.start };
+        // SAFETY: the address of a field, or of a slice, is not null.
+        let start = unsafe { NonNull::new_unchecked(start) };
+        // SAFETY: the arena's own bytes, or those that were borrowed for good.
+        unsafe { Memory::new(start, self.capacity()) }
     }
 
     #[cold]
     #[inline(never)]
     fn join(&'static self) {
         #[cfg(not(loom))]
-        super::ARENAS.join(&self.node, N);
+        super::ARENAS.join(&self.node, self.capacity());
     }
 
-    /// Bytes the arena was declared with: `N`.
+    /// Bytes the arena has: `N`, or as many as were brought.
     #[must_use]
     pub const fn capacity(&self) -> usize {
-        N
+        if self.has_own_bytes() { N } else { self.brought.len }
     }
 
     /// Bytes in use, dead ones included. One relaxed load.
@@ -170,7 +238,7 @@ impl<const N: usize> StaticArena<N> {
     /// Bytes not in use. A request at an alignment may get fewer. One relaxed load.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        N - self.used()
+        self.capacity() - self.used()
     }
 
     /// Blocks handed out and not given back; zero-sized values are none. One relaxed load.
@@ -203,7 +271,7 @@ impl<const N: usize> StaticArena<N> {
     /// ```
     #[must_use]
     pub fn stats(&self) -> ArenaStats {
-        self.node.stats(N)
+        self.node.stats(self.capacity())
     }
 }
 
