@@ -3,7 +3,7 @@
 //! An arena comes with the program, as zeros in `.bss`, or is given its memory, so nothing here ever asks the operating system for any.
 //!
 //! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `memory` (where the bytes are), `arena_list` (which arenas there are),
-//! `static_arena` (raw blocks), `values` (typed values), `global_alloc` (as an allocator).
+//! `static_arena` (raw blocks), `values` (typed values), `hash` and `intern` (words), `global_alloc` (as an allocator).
 
 mod arena_full;
 mod arena_list;
@@ -11,6 +11,8 @@ mod arena_stats;
 mod bump;
 mod cursor;
 mod global_alloc;
+mod hash;
+mod intern;
 mod memory;
 mod piece;
 mod static_arena;

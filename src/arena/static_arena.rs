@@ -7,6 +7,7 @@ use super::arena_full::{ArenaFull, or_panic};
 use super::arena_list::Node;
 use super::arena_stats::ArenaStats;
 use super::cursor::MAX_CAPACITY;
+use super::intern::Trie;
 use super::memory::Memory;
 use crate::sync::{UnsafeCell, constructor};
 use core::alloc::Layout;
@@ -62,7 +63,7 @@ use core::ptr::{self, NonNull};
 #[repr(C)]
 pub struct StaticArena<const N: usize = 0> {
     pub(super) node: Node,
-    brought: Brought,
+    beside: Beside,
     bytes: UnsafeCell<Bytes<N>>,
 }
 
@@ -70,11 +71,22 @@ pub struct StaticArena<const N: usize = 0> {
 #[repr(align(64))]
 struct Bytes<const N: usize>([u8; N]);
 
-/// Memory that the user brought: null and 0 where there is none. Never written.
+/// What is written once or never.
 #[repr(align(64))]
-struct Brought {
-    start: *mut u8,
-    len: usize,
+struct Beside {
+    /// Memory that the user brought. Null where there is none.
+    brought: *mut u8,
+    /// Its bytes.
+    brought_len: usize,
+    words: Trie,
+}
+
+impl Beside {
+    constructor! {
+        fn new(brought: *mut u8, brought_len: usize) -> Self {
+            Self { brought, brought_len, words: Trie::new() }
+        }
+    }
 }
 
 // SAFETY: `bytes` and the memory brought are reached only by raw pointers to blocks, and the cursor hands out no byte twice at a
@@ -120,11 +132,8 @@ impl StaticArena<0> {
         #[must_use]
         pub fn from_slice(memory: &'static mut [MaybeUninit<u8>]) -> Self {
             let len = if memory.len() < MAX_CAPACITY { memory.len() } else { MAX_CAPACITY };
-            Self {
-                node: Node::new(),
-                brought: Brought { start: memory.as_mut_ptr().cast(), len },
-                bytes: UnsafeCell::new(Bytes([])),
-            }
+            let beside = Beside::new(memory.as_mut_ptr().cast(), len);
+            Self { node: Node::new(), beside, bytes: UnsafeCell::new(Bytes([])) }
         }
     }
 }
@@ -140,11 +149,7 @@ impl<const N: usize> StaticArena<N> {
         #[expect(clippy::new_without_default, reason = "a default is made on the stack, which an arena may overflow")]
         pub fn new() -> Self {
             const { assert!(N <= MAX_CAPACITY, "a static arena has at most 4 GiB - 2 bytes") };
-            Self {
-                node: Node::new(),
-                brought: Brought { start: ptr::null_mut(), len: 0 },
-                bytes: UnsafeCell::new(Bytes([0; N])),
-            }
+            Self { node: Node::new(), beside: Beside::new(ptr::null_mut(), 0), bytes: UnsafeCell::new(Bytes([0; N])) }
         }
     }
 
@@ -203,17 +208,22 @@ impl<const N: usize> StaticArena<N> {
 
     #[inline(always)]
     const fn has_own_bytes(&self) -> bool {
-        N > 0 || self.brought.start.is_null()
+        N > 0 || self.beside.brought.is_null()
     }
 
     /// Where the arena's bytes are.
     #[inline(always)]
     pub(super) fn memory(&self) -> Memory {
-        let start = if self.has_own_bytes() { self.bytes.get().cast() } else { self.brought.start };
+        let start = if self.has_own_bytes() { self.bytes.get().cast() } else { self.beside.brought };
         // SAFETY: the address of a field, or of a slice, is not null.
         let start = unsafe { NonNull::new_unchecked(start) };
         // SAFETY: the arena's own bytes, or those that were borrowed for good.
         unsafe { Memory::new(start, self.capacity()) }
+    }
+
+    /// The words of [`intern`](Self::intern), which are in this arena.
+    pub(super) fn words(&self) -> &Trie {
+        &self.beside.words
     }
 
     #[cold]
@@ -226,7 +236,7 @@ impl<const N: usize> StaticArena<N> {
     /// Bytes the arena has: `N`, or as many as were brought.
     #[must_use]
     pub const fn capacity(&self) -> usize {
-        if self.has_own_bytes() { N } else { self.brought.len }
+        if self.has_own_bytes() { N } else { self.beside.brought_len }
     }
 
     /// Bytes in use, dead ones included. One relaxed load.
