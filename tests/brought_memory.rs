@@ -26,7 +26,7 @@ fn leaked(len: usize, filling: u8) -> (&'static StaticArena, std::ops::Range<usi
 fn a_static_over_a_region_hands_out_all_of_it_and_nothing_else() {
     static mut REGION: Region<100> = [MaybeUninit::uninit(); 100];
     // SAFETY: nothing else makes a reference to the region.
-    static ARENA: StaticArena = StaticArena::from_slice(unsafe { &mut *&raw mut REGION });
+    static ARENA: StaticArena = StaticArena::from_slice(unsafe { &mut *ptr::addr_of_mut!(REGION) });
     assert_eq!((ARENA.capacity(), ARENA.remaining()), (100, 100));
     let placed = ARENA.alloc([7_u8; 60]);
     assert_eq!(ptr::from_ref(placed).addr(), (&raw const REGION).addr());

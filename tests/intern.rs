@@ -71,7 +71,7 @@ fn a_hundred_thousand_words_are_found_by_all_threads_at_one_address_each() {
     let intern_all = |seed: usize| {
         start.wait();
         // Each thread goes round from another word on, and every second one backwards.
-        let order = (0..WORDS).map(|nth| if seed % 2 == 0 { nth } else { WORDS - 1 - nth });
+        let order = (0..WORDS).map(|nth| if seed.is_multiple_of(2) { nth } else { WORDS - 1 - nth });
         let mut found = vec![""; WORDS];
         for nth in order.map(|nth| (nth + seed * WORDS / THREADS) % WORDS) {
             found[nth] = ARENA.intern(&format!("word {nth}"));

@@ -54,7 +54,7 @@ impl State {
 pub(crate) struct Cursor {
     /// A [`State`].
     state: AtomicU64,
-    /// The highest `used` that a block was given back or shrunk at. Bytes at or above both this and `used` were never
+    /// The highest `used` that a block was given back or shrunk at, or that the used part of a rest ended at. Bytes at or above both this and `used` were never
     /// handed out.
     peak: AtomicUsize,
     /// Bytes below `used` that no live block holds.
@@ -114,7 +114,7 @@ impl Cursor {
     #[inline]
     pub(crate) fn put_back(&self, block: Range<usize>) {
         // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
-        if !self.move_end(block.end, block.start, 1, Ordering::Release) {
+        if !self.move_end(block.end, block.start, block.end, 1, Ordering::Release) {
             self.lose(block.len());
         }
     }
@@ -132,7 +132,7 @@ impl Cursor {
     pub(crate) fn grow(&self, block: Range<usize>, size: usize, capacity: usize) -> bool {
         let Some(grown) = bump::place(block.start..capacity, size, 1) else { return false };
         // Acquire: pairs with the Release in `put_back` and in `shrink`, whose callers may have used the bytes we gain.
-        self.move_end(block.end, grown.end, 0, Ordering::Acquire)
+        self.move_end(block.end, grown.end, 0, 0, Ordering::Acquire)
     }
 
     /// Shrinks the caller's block to `size` bytes, in place. Those cut off can be handed out again if it is the last,
@@ -141,14 +141,24 @@ impl Cursor {
     pub(crate) fn shrink(&self, block: Range<usize>, size: usize) {
         debug_assert!(0 < size && size <= block.len());
         // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
-        if !self.move_end(block.end, block.start + size, 0, Ordering::Release) {
+        if !self.move_end(block.end, block.start + size, block.end, 0, Ordering::Release) {
             self.count_dead(block.len() - size);
         }
     }
 
-    /// Moves the cursor from the end of a block that the caller owns; false where the block is not the last.
+    /// Takes the end of the caller's block back, of which nothing but the first `used` bytes was ever used. They can be handed out
+    /// again if the block is the last, and are dead if it is not.
+    pub(crate) fn give_up(&self, rest: Range<usize>, used: usize) {
+        // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
+        if !self.move_end(rest.end, rest.start, rest.start + used, 0, Ordering::Release) {
+            self.count_dead(rest.len());
+        }
+    }
+
+    /// Moves the cursor from the end of a block that the caller owns; false where the block is not the last. What it gives back was
+    /// used up to `peak`.
     #[inline]
-    fn move_end(&self, from: usize, to: usize, blocks_put_back: usize, on_success: Ordering) -> bool {
+    fn move_end(&self, from: usize, to: usize, peak: usize, blocks_put_back: usize, on_success: Ordering) -> bool {
         let mut word = self.state.load(Ordering::Relaxed);
         loop {
             let State { used, blocks } = State::of_word(word);
@@ -156,9 +166,9 @@ impl Cursor {
                 return false;
             }
             // Before the cursor moves, so that whoever takes the bytes knows that they are not fresh. Should the move fail,
-            // `peak` is still true: the block did end here.
-            if to < from && self.peak.load(Ordering::Relaxed) < from {
-                self.peak.fetch_max(from, Ordering::Relaxed);
+            // `peak` is still true: so far they were used.
+            if to < peak && self.peak.load(Ordering::Relaxed) < peak {
+                self.peak.fetch_max(peak, Ordering::Relaxed);
             }
             let next = State { used: to, blocks: blocks.wrapping_sub(blocks_put_back) }.word();
             match self.state.compare_exchange_weak(word, next, on_success, Ordering::Relaxed) {
@@ -220,9 +230,14 @@ impl Cursor {
         self.dead.load(Ordering::Relaxed)
     }
 
+    /// The highest `used` at which a block was given back or shrunk.
+    pub(super) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
     /// The largest number of bytes that were ever in use.
     pub(crate) fn high_water(&self) -> usize {
-        self.peak.load(Ordering::Relaxed).max(self.state().used)
+        self.peak().max(self.state().used)
     }
 }
 
@@ -294,6 +309,30 @@ mod tests {
         cursor.put_back(second);
         cursor.put_back(0..20);
         assert_eq!(figures(&cursor), (50, 0, 50, 200));
+    }
+
+    #[test]
+    fn of_a_rest_that_is_given_up_only_the_used_part_counts_as_handed_out_before() {
+        let cursor = Cursor::new();
+        let piece = take(&cursor, 500, 1);
+        cursor.adopt(3 - 1, 20);
+        cursor.give_up(100..piece.end, 40);
+        assert_eq!(figures(&cursor), (100, 3, 20, 140));
+        let again = take(&cursor, 300, 1);
+        assert_eq!((again.clone(), cursor.handed_out_before(&again)), (100..400, 40));
+        cursor.give_up(90..100, 0);
+        assert_eq!(figures(&cursor), (400, 4, 30, 400));
+    }
+
+    #[test]
+    fn blocks_of_a_piece_may_be_lost_before_they_are_counted() {
+        let cursor = Cursor::new();
+        let piece = take(&cursor, 500, 1);
+        (0..3).for_each(|_| cursor.lose(10));
+        assert_eq!(cursor.state().signed_blocks(), -2);
+        cursor.adopt(5 - 1, 0);
+        cursor.give_up(50..piece.end, 0);
+        assert_eq!(figures(&cursor), (50, 2, 30, 50));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 use super::arena_full::{ArenaFull, or_panic};
 use super::hash::hash;
 use super::memory::Memory;
+use super::set_aside;
 use super::static_arena::StaticArena;
 use crate::sync::{AtomicU32, Ordering, array_of, constructor};
 use core::alloc::Layout;
@@ -189,7 +190,7 @@ impl<const N: usize> Room for &'static StaticArena<N> {
     }
 
     fn put_back(&self, block: NonNull<u8>, size: usize) {
-        self.node.cursor.put_back(StaticArena::memory(self).offsets(block.as_ptr(), size));
+        set_aside::put_back(&self.node, StaticArena::memory(self), block, size);
     }
 }
 

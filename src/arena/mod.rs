@@ -2,12 +2,13 @@
 //!
 //! An arena comes with the program, as zeros in `.bss`, or is given its memory, so nothing here ever asks the operating system for any.
 //!
-//! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `memory` (where the bytes are), `arena_list` (which arenas there are),
-//! `static_arena` (raw blocks), `values` (typed values), `hash` and `intern` (words), `global_alloc` (as an allocator).
+//! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `memory` (where the bytes are), `piece` and `set_aside` (parts of it for
+//! single threads), `arena_list` (which arenas there are), `static_arena` (raw blocks), `values` (typed values), `hash` and `intern` (words), `global_alloc` (as an allocator).
 
 mod arena_full;
 mod arena_list;
 mod arena_stats;
+mod arena_table;
 mod bump;
 mod cursor;
 mod global_alloc;
@@ -16,7 +17,12 @@ mod intern;
 mod memory;
 mod piece;
 mod static_arena;
+mod unpublished;
 mod values;
+
+/// Pieces of an arena for single threads.
+#[cfg_attr(any(not(feature = "std"), loom), path = "shared_cursor.rs")]
+mod set_aside;
 
 pub use arena_full::ArenaFull;
 pub use arena_stats::ArenaStats;

@@ -9,6 +9,7 @@ use super::arena_stats::ArenaStats;
 use super::cursor::MAX_CAPACITY;
 use super::intern::Trie;
 use super::memory::Memory;
+use super::set_aside;
 use crate::sync::{UnsafeCell, constructor};
 use core::alloc::Layout;
 use core::fmt;
@@ -115,7 +116,7 @@ impl StaticArena<0> {
         ///
         /// static mut REGION: [MaybeUninit<u8>; 4096] = [MaybeUninit::uninit(); 4096];
         /// // SAFETY: nothing else names `REGION`.
-        /// static ARENA: StaticArena = StaticArena::from_slice(unsafe { &mut *&raw mut REGION });
+        /// static ARENA: StaticArena = StaticArena::from_slice(unsafe { &mut *core::ptr::addr_of_mut!(REGION) });
         ///
         /// assert_eq!((ARENA.alloc_str("board").len(), ARENA.capacity()), (5, 4096));
         /// ```
@@ -182,22 +183,31 @@ impl<const N: usize> StaticArena<N> {
     /// [`ArenaFull`] where too few bytes are left.
     #[inline]
     pub fn try_alloc_layout(&'static self, layout: Layout) -> Result<NonNull<u8>, ArenaFull> {
-        if !self.node.has_joined() {
-            self.join();
+        if layout.size() == 0 {
+            return Ok(dangling(layout));
         }
-        match self.take(layout)? {
-            Some(block) => Ok(self.memory().at(block.start)),
-            None => Ok(dangling(layout)),
+        match set_aside::take(&self.node, layout) {
+            Some(block) => Ok(block),
+            None => self.place_slowly(layout),
         }
     }
 
-    /// A block for `layout`, as offsets; `None` where its size is zero.
+    #[cold]
+    #[inline(never)]
+    fn place_slowly(&'static self, layout: Layout) -> Result<NonNull<u8>, ArenaFull> {
+        self.join();
+        let placed = set_aside::take_slowly(&self.node, self.memory(), layout);
+        placed.inspect_err(|_| self.node.count_fallback())
+    }
+
+    /// A block for `layout` from the cursor, as offsets; `None` where its size is zero.
     #[inline]
     pub(super) fn take(&self, layout: Layout) -> Result<Option<Range<usize>>, ArenaFull> {
         if layout.size() == 0 {
             return Ok(None);
         }
-        self.node.cursor.take(self.memory().addresses(), layout).map(Some)
+        let taken = self.node.cursor.take(self.memory().addresses(), layout);
+        taken.map(Some).inspect_err(|_| self.node.count_fallback())
     }
 
     /// How many bytes at the start of `block`, just taken, may hold something other than zero.
@@ -226,11 +236,36 @@ impl<const N: usize> StaticArena<N> {
         &self.beside.words
     }
 
-    #[cold]
-    #[inline(never)]
     fn join(&'static self) {
         #[cfg(not(loom))]
-        super::ARENAS.join(&self.node, self.capacity());
+        if !self.node.has_joined() {
+            super::ARENAS.join(&self.node, self.capacity());
+        }
+    }
+
+    /// Ends the placing for good: from now on every request is refused, and counted among the [`fallbacks`](Self::fallbacks). What is there
+    /// stays as it is, and can be given back and shrunk; the bytes are dead then. Bytes that were left are [`slack`](Self::slack).
+    ///
+    /// Another thread that has set bytes of the arena aside may fill those, 16 KiB at most, until a request of its does not fit them; so what all
+    /// threads must be refused needs them to have ended, or to be told. To seal an arena again changes nothing.
+    ///
+    /// ```
+    /// static ARENA: tenure::StaticArena<100> = tenure::StaticArena::new();
+    /// let name: &'static str = ARENA.alloc_str("start-up");
+    /// ARENA.seal();
+    /// assert!(ARENA.is_sealed() && ARENA.try_alloc(1_u8).is_err());
+    /// assert_eq!((name, ARENA.slack(), ARENA.remaining(), ARENA.fallbacks()), ("start-up", 92, 0, 1));
+    /// ```
+    pub fn seal(&'static self) {
+        self.join();
+        set_aside::give_back(&self.node);
+        self.node.cursor.close();
+    }
+
+    /// True once [`seal`](Self::seal) was called. One relaxed load.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.node.cursor.is_closed()
     }
 
     /// Bytes the arena has: `N`, or as many as were brought.
@@ -239,38 +274,53 @@ impl<const N: usize> StaticArena<N> {
         if self.has_own_bytes() { N } else { self.beside.brought_len }
     }
 
-    /// Bytes in use, dead ones included. One relaxed load.
+    /// Bytes in use, dead ones included.
+    ///
+    /// Like all figures, exact for what the calling thread has placed; what [another thread has set aside](ArenaStats) counts as used. A few
+    /// relaxed loads, as for each of them.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.node.cursor.state().used
+        self.stats().used
     }
 
-    /// Bytes not in use. A request at an alignment may get fewer. One relaxed load.
+    /// Bytes in which something can be placed: none once the arena is sealed. A request at an alignment may get fewer.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.capacity() - self.used()
+        self.stats().remaining()
     }
 
-    /// Blocks handed out and not given back; zero-sized values are none. One relaxed load.
+    /// Blocks handed out and not given back; zero-sized values are none. The bytes that another thread has set aside count as one.
     #[must_use]
     pub fn blocks(&self) -> usize {
-        self.node.cursor.state().blocks
+        self.stats().blocks
     }
 
-    /// Bytes in use that hold nothing and never will: skipped for alignment, given back when other blocks lay above, or lost to
-    /// a panic. One relaxed load.
+    /// Bytes in use that hold nothing and never will: skipped for alignment, given back when other blocks lay above, left over where a thread
+    /// has set bytes aside, or lost to a panic.
     #[must_use]
     pub fn dead_bytes(&self) -> usize {
-        self.node.cursor.dead()
+        self.stats().dead
     }
 
-    /// The largest number of bytes that were ever in use. Two relaxed loads.
+    /// The largest number of bytes that were ever in use.
     #[must_use]
     pub fn high_water(&self) -> usize {
-        self.node.cursor.high_water()
+        self.stats().high_water
     }
 
-    /// All of these figures at once. Four relaxed loads.
+    /// Bytes that were left when the arena was sealed; 0 until then.
+    #[must_use]
+    pub fn slack(&self) -> usize {
+        self.stats().slack
+    }
+
+    /// Requests that did not fit, and got an error or null.
+    #[must_use]
+    pub fn fallbacks(&self) -> usize {
+        self.stats().fallbacks
+    }
+
+    /// All of these figures at once. A few relaxed loads.
     ///
     /// ```
     /// static ARENA: tenure::StaticArena<64> = tenure::StaticArena::new();
