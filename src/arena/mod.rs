@@ -15,6 +15,9 @@ mod piece;
 mod static_arena;
 mod values;
 
+pub(crate) use cursor::{Cursor, MAX_CAPACITY};
+pub(crate) use piece::Piece;
+
 pub use arena_full::ArenaFull;
 pub use arena_stats::ArenaStats;
 pub use static_arena::StaticArena;

@@ -61,6 +61,15 @@ impl<const MIN: usize> Piece<MIN> {
         self.dead.store(0, Ordering::Relaxed);
     }
 
+    /// Gets `len` bytes more behind its end, of which the first `stale` may hold something. Owner-only.
+    pub(crate) fn extend(&self, len: usize, stale: usize) {
+        let end = self.end.load(Ordering::Relaxed);
+        if stale > 0 {
+            self.peak.store(end.wrapping_add(stale), Ordering::Relaxed);
+        }
+        self.end.store(end.wrapping_add(len), Ordering::Relaxed);
+    }
+
     /// Has no memory any more, and nothing counted. Owner-only.
     pub(crate) fn clear(&self) {
         for pointer in [&self.next, &self.end, &self.peak] {
@@ -237,7 +246,23 @@ mod tests {
         piece.put_back(third, 50);
         piece.put_back(second, 5);
         assert_eq!(figures(&piece), (0, 20, 236));
+        let all = piece.take(layout(236, 1)).unwrap();
+        piece.extend(0, 0);
+        assert_eq!((piece.take(layout(1, 1)), piece.stale_bytes(all, 236)), (None, 55));
         piece.clear();
         assert_eq!((figures(&piece), piece.next().is_null()), ((0, 0, 0), true));
+    }
+
+    #[test]
+    fn a_piece_that_is_extended_goes_on_where_it_stood() {
+        let mut memory = Memory([0; 256]);
+        let start = NonNull::from(&mut memory.0).cast::<u8>();
+        let piece = Piece::<1>::empty();
+        piece.begin(start, 10, 0);
+        piece.take(layout(8, 1)).unwrap();
+        piece.extend(30, 5);
+        let block = piece.take(layout(32, 1)).unwrap();
+        assert_eq!((block.addr().get() - start.addr().get(), piece.stale_bytes(block, 32)), (8, 7));
+        assert_eq!(figures(&piece), (2, 0, 0));
     }
 }
