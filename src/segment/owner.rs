@@ -51,7 +51,7 @@ impl Owner {
 
     /// True for the id of a heap.
     pub(crate) fn is_heap(self) -> bool {
-        self != Owner::NONE && self.0 < Owner::ALIGNED_MAPPING.0
+        self != Owner::NONE && self.0 < Owner::STATIC.0
     }
 
     /// True where a block with a mapping of its own starts.
