@@ -95,7 +95,7 @@ fn a_stray_write_to_read_only_static_memory_faults_and_reading_and_dropping_do_n
     assert_eq!(run("writes").status.signal(), Some(libc::SIGSEGV));
 }
 
-/// Kibibytes of private and of shared pages in `range`, by the system's account.
+/// Kibibytes of private and of shared pages among the read-only ones in `range`, by the system's account.
 fn pages(range: Range<usize>) -> (usize, usize) {
     let (mut private, mut shared, mut is_inside) = (0, 0, false);
     for line in fs::read_to_string("/proc/self/smaps").unwrap().lines() {
@@ -103,7 +103,7 @@ fn pages(range: Range<usize>) -> (usize, usize) {
         let (name, value) = (words.next().unwrap(), words.next().unwrap_or_default());
         if let Some((start, end)) = name.split_once('-') {
             let [start, end] = [start, end].map(|text| usize::from_str_radix(text, 16).unwrap());
-            is_inside = start < range.end && range.start < end;
+            is_inside = start < range.end && range.start < end && value == "r--p";
         } else if is_inside && name.starts_with("Private_") {
             private += value.parse::<usize>().unwrap();
         } else if is_inside && name.starts_with("Shared_") {
@@ -118,7 +118,7 @@ fn a_forked_child_shares_every_page_of_static_memory_however_long_it_works() {
     alone(120, || {
         const ENTRIES: usize = 100_000;
         let table = static_scope(|| table(ENTRIES));
-        // Read-only, so that the system lists these pages apart from the heap's, which may lie beside them.
+        // Read-only, so that the system lists these pages apart from the heap's, which may lie beside and between them.
         // SAFETY: the table is only read from here on.
         unsafe { seal_read_only() };
         let span = table.values().fold(usize::MAX..0, |span, entry| {
