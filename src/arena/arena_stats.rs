@@ -14,7 +14,7 @@
 pub struct ArenaStats {
     /// Number of arenas these figures are of.
     pub arenas: usize,
-    /// Ranges of memory that the bytes are in: one for each `StaticArena`.
+    /// Separate ranges of memory that the bytes are in: one for each `StaticArena`.
     pub chunks: usize,
     /// Bytes the arenas have.
     pub capacity: usize,
@@ -23,13 +23,13 @@ pub struct ArenaStats {
     /// Used bytes that hold nothing and never will: skipped for alignment, given back too late to be taken up again, left over where a
     /// thread has set bytes aside, or lost to a panic.
     pub dead: usize,
-    /// Bytes that are not used and never will be: those that were left when an arena was sealed.
+    /// Bytes that are not used and never will be: what was left when memory was sealed, or in a chunk that was full for some request.
     pub slack: usize,
     /// Blocks that are handed out and not given back. Zero-sized values are none.
     pub blocks: usize,
     /// Largest number of bytes that were ever in use. More than `used` where blocks were given back.
     pub high_water: usize,
-    /// Requests that did not fit: they got an error, or null.
+    /// Requests that were not served from here: they got an error or null, or memory from the heap.
     pub fallbacks: usize,
 }
 

@@ -47,13 +47,13 @@ impl Display for ArenaStats {
             ("live", self.live(), "values, and blocks that are handed out"),
             ("dead", dead, "used, and hold nothing"),
             ("remaining", self.remaining(), "can be handed out"),
-            ("slack", slack, "were left when the arena was sealed"),
+            ("slack", slack, "not used, and never will be"),
             ("high water", high_water, "the most that was ever used"),
         ] {
             let line = Line { name, bytes, share: Share::of(bytes, capacity), meaning };
             writeln!(f, "{line}")?;
         }
-        write!(f, "arenas {arenas}; chunks {chunks}; blocks {blocks}; requests that did not fit {fallbacks}")
+        write!(f, "arenas {arenas}; chunks {chunks}; blocks {blocks}; requests not served {fallbacks}")
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(lines[2], "  used                 500   50.0 %  live and dead");
         assert_eq!(lines[4], "  dead                  50    5.0 %  used, and hold nothing");
         assert_eq!(lines[5], "  remaining            400   40.0 %  can be handed out");
-        assert_eq!(lines[8], "arenas 1; chunks 1; blocks 12; requests that did not fit 3");
+        assert_eq!(lines[8], "arenas 1; chunks 1; blocks 12; requests not served 3");
     }
 
     #[test]

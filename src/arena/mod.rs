@@ -24,6 +24,9 @@ mod values;
 #[cfg_attr(any(not(feature = "std"), loom), path = "shared_cursor.rs")]
 mod set_aside;
 
+pub(crate) use cursor::{Cursor, MAX_CAPACITY};
+pub(crate) use piece::Piece;
+
 pub use arena_full::ArenaFull;
 pub use arena_stats::ArenaStats;
 pub use static_arena::StaticArena;

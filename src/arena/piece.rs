@@ -246,6 +246,9 @@ mod tests {
         piece.put_back(third, 50);
         piece.put_back(second, 5);
         assert_eq!(figures(&piece), (0, 20, 236));
+        let all = piece.take(layout(236, 1)).unwrap();
+        piece.extend(0, 0);
+        assert_eq!((piece.take(layout(1, 1)), piece.stale_bytes(all, 236)), (None, 55));
         piece.clear();
         assert_eq!((figures(&piece), piece.next().is_null()), ((0, 0, 0), true));
     }

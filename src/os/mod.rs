@@ -55,6 +55,12 @@ pub(crate) trait Platform: Sync {
     /// - `start..start + len` was mapped by this platform and holds nothing that is needed.
     unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool;
 
+    /// Makes part of a mapping readable alone, for good: a write there faults from now on. True on success.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform, and nobody writes there any more.
+    unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool;
+
     /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed.
     ///
     /// # Safety
