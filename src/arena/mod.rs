@@ -3,7 +3,8 @@
 //! An arena comes with the program, as zeros in `.bss`, so nothing here ever asks the operating system for memory.
 //!
 //! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `arena_list` (which arenas there are),
-//! `static_arena` (the memory, and raw blocks of it), `values` (typed values in it), `global_alloc` (as an allocator).
+//! `static_arena` (the memory, and raw blocks of it), `place` (how a value is made in place), `values` (typed values in it),
+//! `global_alloc` (as an allocator).
 
 mod arena_full;
 mod arena_list;
@@ -12,6 +13,7 @@ mod bump;
 mod cursor;
 mod global_alloc;
 mod piece;
+mod place;
 mod static_arena;
 mod values;
 
