@@ -24,6 +24,13 @@ pub(crate) const fn place(free: Range<usize>, size: usize, align: usize) -> Opti
     Some(start..start + size)
 }
 
+/// Bytes of `free`, whose start is not behind its end, as the caller knows.
+#[inline(always)]
+pub(crate) const fn room(free: Range<usize>) -> usize {
+    debug_assert!(free.start <= free.end);
+    free.end.wrapping_sub(free.start)
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
