@@ -49,7 +49,17 @@ impl Node {
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Bytes in which something can be placed, where the arena is of `capacity` bytes. Out of line, so that a path that names it in an error keeps no
+    /// room for all figures.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn remaining(&self, capacity: usize) -> usize {
+        self.stats(capacity).remaining()
+    }
+
     /// This arena's figures, where it is of `capacity` bytes.
+    #[cold]
+    #[inline(never)]
     pub(super) fn stats(&self, capacity: usize) -> ArenaStats {
         let own = set_aside::unpublished(self);
         let state = self.cursor.state();

@@ -3,7 +3,8 @@
 //! An arena comes with the program, as zeros in `.bss`, or is given its memory, so nothing here ever asks the operating system for any.
 //!
 //! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `memory` (where the bytes are), `piece` and `set_aside` (parts of it for
-//! single threads), `arena_list` (which arenas there are), `static_arena` (raw blocks), `values` (typed values), `hash` and `intern` (words), `global_alloc` (as an allocator).
+//! single threads), `arena_list` (which arenas there are), `static_arena` (raw blocks), `place` (how a value is made in place), `values` (typed
+//! values), `hash` and `intern` (words), `global_alloc` (as an allocator).
 
 mod arena_full;
 mod arena_list;
@@ -16,6 +17,7 @@ mod hash;
 mod intern;
 mod memory;
 mod piece;
+mod place;
 mod static_arena;
 mod unpublished;
 mod values;

@@ -13,7 +13,7 @@ use core::ptr::{self, NonNull};
 
 /// A piece of memory, in which blocks start and end at multiples of `MIN`, a power of two: with `MIN` above 1, alignments up to it cost nothing.
 pub(crate) struct Piece<const MIN: usize> {
-    /// Where the next block may start, a multiple of `MIN`. Null, as is `end`, while there is no memory.
+    /// Where the next block may start, a multiple of `MIN` and never behind `end`. Null, as is `end`, while there is no memory.
     next: AtomicPtr<u8>,
     end: AtomicPtr<u8>,
     /// The highest `next` from which it was ever moved back; bytes at or above both were not handed out from this piece.
@@ -79,21 +79,28 @@ impl<const MIN: usize> Piece<MIN> {
         self.dead.store(0, Ordering::Relaxed);
     }
 
-    /// A block for `layout`, whose size is not zero; `None` where it does not fit. Owner-only.
+    /// A block for `layout`; `None` where it does not fit, or its size is zero. Owner-only.
     #[inline(always)]
     pub(crate) fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
+        if layout.size() == 0 {
+            return None;
+        }
         let next = self.next.load(Ordering::Relaxed);
         let end = self.end.load(Ordering::Relaxed);
-        let align = if layout.align() <= MIN { 1 } else { layout.align() };
-        // No overflow: a layout's size is at most `isize::MAX`.
-        let block = bump::place(next.addr()..end.addr(), align::up(layout.size(), MIN), align)?;
-        let skipped = block.start - next.addr();
-        self.next.store(next.wrapping_add(skipped + block.len()), Ordering::Relaxed);
+        // No overflow, here and below: a layout's size is at most `isize::MAX`, and less than an alignment is skipped.
+        let size = align::up(layout.size(), MIN);
+        let skipped = if layout.align() > MIN { bump::skip(next.addr(), layout.align()) } else { 0 };
+        if skipped + size > bump::room(next.addr()..end.addr()) {
+            return None;
+        }
+        let block = next.wrapping_add(skipped);
+        self.next.store(block.wrapping_add(size), Ordering::Relaxed);
         self.blocks.store(self.blocks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         if skipped > 0 {
             self.count_dead(skipped);
         }
-        NonNull::new(next.wrapping_add(skipped))
+        // SAFETY: some bytes fit before `end`, so there is memory, and `next` points into it, as does the block.
+        Some(unsafe { NonNull::new_unchecked(block) })
     }
 
     /// True where the block of `size` bytes at `block` is the last of this piece, so that it may be put back, grown or shrunk.
@@ -170,6 +177,13 @@ impl<const MIN: usize> Piece<MIN> {
         self.end.load(Ordering::Relaxed)
     }
 
+    /// The highest place at which the next block ever could have started: `next`, or where that was before blocks were put back. Null while there
+    /// is no memory. At least the end of what was stale at the beginning.
+    pub(crate) fn highest(&self) -> *mut u8 {
+        let (next, peak) = (self.next(), self.peak.load(Ordering::Relaxed));
+        if peak > next { peak } else { next }
+    }
+
     /// What is counted here; a snapshot when another thread is at work.
     pub(crate) fn figures(&self) -> PieceFigures {
         PieceFigures {
@@ -201,7 +215,7 @@ mod tests {
         let mut memory = Memory([0; 256]);
         let start = NonNull::from(&mut memory.0).cast::<u8>();
         let piece = Piece::<1>::empty();
-        assert_eq!(piece.take(layout(1, 1)), None);
+        assert_eq!([piece.take(layout(1, 1)), piece.take(layout(0, 1)), piece.take(layout(0, 64))], [None; 3]);
         piece.begin(start, 256, 0);
         assert_eq!(piece.take(layout(3, 1)), Some(start));
         assert_eq!(piece.take(layout(8, 8)).unwrap().addr().get(), start.addr().get() + 8);
@@ -237,6 +251,7 @@ mod tests {
         assert!(piece.resize_last(second, 30, 40));
         assert!(!piece.resize_last(second, 40, 237));
         assert!(piece.resize_last(second, 40, 5));
+        assert_eq!(piece.highest().addr(), start.addr().get() + 60);
         assert_eq!(figures(&piece), (2, 0, 231));
         let third = piece.take(layout(50, 1)).unwrap();
         assert_eq!(piece.stale_bytes(third, 50), 35);

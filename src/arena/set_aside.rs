@@ -8,7 +8,6 @@
 //! - **At most an eighth**: a piece is no larger than an eighth of what its thread has placed in the arena, nor of what is left there.
 //! - **Unpublished**: the cursor counts a piece as one block in use; what it holds is counted there when the piece is given back.
 
-use super::arena_full::ArenaFull;
 use super::arena_list::Node;
 use super::bump;
 use super::memory::Memory;
@@ -76,15 +75,15 @@ pub(super) fn take(arena: &Node, layout: Layout) -> Option<NonNull<u8>> {
     SLOT.with(|slot| if ptr::eq(slot.arena.get(), arena) { slot.piece.take(layout) } else { None })
 }
 
-/// A block from the arena's cursor, or from a piece that is extended or set aside now.
-pub(super) fn take_slowly(arena: &'static Node, memory: Memory, layout: Layout) -> Result<NonNull<u8>, ArenaFull> {
+/// A block from the arena's cursor, or from a piece that is extended or set aside now; `None` where there is no room.
+pub(super) fn take_slowly(arena: &'static Node, memory: Memory, layout: Layout) -> Option<NonNull<u8>> {
     SLOT.with(|slot| {
         if ptr::eq(slot.arena.get(), arena) {
             slot.refill(arena, memory, layout)
         } else {
-            let block = arena.cursor.take(memory.addresses(), layout)?;
+            let block = arena.cursor.take(memory.addresses(), layout).ok()?;
             slot.consider(arena, memory, layout.size());
-            Ok(memory.at(block.start))
+            Some(memory.at(block.start))
         }
     })
 }
@@ -211,45 +210,41 @@ impl Slot {
     }
 
     /// A block for `layout`, which does not fit the piece.
-    fn refill(&self, arena: &'static Node, memory: Memory, layout: Layout) -> Result<NonNull<u8>, ArenaFull> {
+    fn refill(&self, arena: &'static Node, memory: Memory, layout: Layout) -> Option<NonNull<u8>> {
         if arena.cursor.is_closed() {
             self.turn_away();
-            return Err(ArenaFull::new(layout, 0));
+            return None;
         }
-        if let Some(block) = self.extend(arena, memory, layout)? {
-            return Ok(block);
+        if self.extend(arena, memory, layout) {
+            return self.piece.take(layout);
         }
         let left = memory.len().saturating_sub(arena.cursor.state().used);
         let len = self.wanted().min(left / SHARE);
         // So that of every piece at most an eighth is left when it is given up.
         let worst = layout.size().saturating_add(layout.align() - 1);
-        let fits_well = worst <= len / SHARE;
-        if let (true, Some(block)) = (fits_well && self.begin(arena, memory, len), self.piece.take(layout)) {
-            return Ok(block);
+        if worst <= len / SHARE && self.begin(arena, memory, len) {
+            return self.piece.take(layout);
         }
-        let block = arena.cursor.take(memory.addresses(), layout)?;
+        let block = arena.cursor.take(memory.addresses(), layout).ok()?;
         self.placed.set(self.placed.get().saturating_add(layout.size()));
-        Ok(memory.at(block.start))
+        Some(memory.at(block.start))
     }
 
-    /// Extends the piece where it stands, and takes a block of it; `None` where something lies behind it.
-    fn extend(&self, arena: &Node, memory: Memory, layout: Layout) -> Result<Option<NonNull<u8>>, ArenaFull> {
+    /// Extends the piece where it stands, by so much at least that a block for `layout` fits; false, and no change, where something lies
+    /// behind it or the arena ends.
+    fn extend(&self, arena: &Node, memory: Memory, layout: Layout) -> bool {
         if !self.has_piece() {
-            return Ok(None);
+            return false;
         }
         let free = self.piece.next().addr()..memory.addresses().end;
-        let Some(block) = bump::place(free.clone(), layout.size(), layout.align()) else {
-            // Nor does it fit behind whatever else was placed.
-            let left = memory.len() - arena.cursor.state().used + self.unpublished().left;
-            return Err(ArenaFull::new(layout, left));
-        };
+        let Some(block) = bump::place(free.clone(), layout.size(), layout.align()) else { return false };
         let len = self.wanted().min(free.len() / SHARE).max(block.end - free.start);
         let rest = self.rest(memory);
-        if !arena.cursor.grow(rest.clone(), len, memory.len()) {
-            return Ok(None);
+        let is_last = arena.cursor.grow(rest.clone(), len, memory.len());
+        if is_last {
+            self.piece.extend(len - rest.len(), 0);
         }
-        self.piece.extend(len - rest.len(), 0);
-        Ok(self.piece.take(layout))
+        is_last
     }
 
     /// Gives the piece back and sets another one aside, of `len` bytes; false, and no change, where the arena has not as many.

@@ -2,7 +2,6 @@
 //!
 //! Stands in for `set_aside`, function for function.
 
-use super::arena_full::ArenaFull;
 use super::arena_list::Node;
 use super::memory::Memory;
 use super::unpublished::Unpublished;
@@ -15,9 +14,9 @@ pub(super) fn take(_arena: &Node, _layout: Layout) -> Option<NonNull<u8>> {
     None
 }
 
-/// A block from the arena's cursor.
-pub(super) fn take_slowly(arena: &'static Node, memory: Memory, layout: Layout) -> Result<NonNull<u8>, ArenaFull> {
-    arena.cursor.take(memory.addresses(), layout).map(|block| memory.at(block.start))
+/// A block from the arena's cursor; `None` where there is no room.
+pub(super) fn take_slowly(arena: &'static Node, memory: Memory, layout: Layout) -> Option<NonNull<u8>> {
+    arena.cursor.take(memory.addresses(), layout).ok().map(|block| memory.at(block.start))
 }
 
 /// Takes back the block of `size` bytes that the calling thread took last of this arena.

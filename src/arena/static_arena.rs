@@ -183,21 +183,36 @@ impl<const N: usize> StaticArena<N> {
     /// [`ArenaFull`] where too few bytes are left.
     #[inline]
     pub fn try_alloc_layout(&'static self, layout: Layout) -> Result<NonNull<u8>, ArenaFull> {
+        self.place(layout).ok_or_else(|| self.full(layout))
+    }
+
+    /// A block for `layout`, not initialised; an aligned, dangling pointer for a size of zero; `None` where there is no room.
+    #[inline(always)]
+    pub(super) fn place(&'static self, layout: Layout) -> Option<NonNull<u8>> {
         if layout.size() == 0 {
-            return Ok(dangling(layout));
+            return Some(dangling(layout));
         }
         match set_aside::take(&self.node, layout) {
-            Some(block) => Ok(block),
+            Some(block) => Some(block),
             None => self.place_slowly(layout),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn place_slowly(&'static self, layout: Layout) -> Result<NonNull<u8>, ArenaFull> {
+    fn place_slowly(&'static self, layout: Layout) -> Option<NonNull<u8>> {
         self.join();
         let placed = set_aside::take_slowly(&self.node, self.memory(), layout);
-        placed.inspect_err(|_| self.node.count_fallback())
+        if placed.is_none() {
+            self.node.count_fallback();
+        }
+        placed
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn full(&self, layout: Layout) -> ArenaFull {
+        ArenaFull::new(layout, self.remaining())
     }
 
     /// A block for `layout` from the cursor, as offsets; `None` where its size is zero.
@@ -286,7 +301,7 @@ impl<const N: usize> StaticArena<N> {
     /// Bytes in which something can be placed: none once the arena is sealed. A request at an alignment may get fewer.
     #[must_use]
     pub fn remaining(&self) -> usize {
-        self.stats().remaining()
+        self.node.remaining(self.capacity())
     }
 
     /// Blocks handed out and not given back; zero-sized values are none. The bytes that another thread has set aside count as one.

@@ -1,26 +1,28 @@
 //! Values, slices and strings placed in a static arena.
 //!
-//! A value's bytes are reserved before it is made, so it is made where it stays; if making it panics, they are dead.
+//! If making a value panics, its bytes are dead.
 
 use super::arena_full::{ArenaFull, or_panic};
-use super::cursor::Cursor;
+use super::place::Place;
 use super::static_arena::StaticArena;
 use core::alloc::Layout;
-use core::mem;
 use core::ptr::NonNull;
-use core::slice;
 
-/// A block whose value is being made. If that panics, the block is counted dead.
-struct Unfinished<'a> {
-    cursor: &'a Cursor,
-    size: usize,
-}
+// SAFETY: the cursor hands out no byte twice; and as the arena is a static, its blocks end with the process.
+unsafe impl<const N: usize> Place for &'static StaticArena<N> {
+    #[inline(always)]
+    fn try_place(&self, layout: Layout) -> Option<NonNull<u8>> {
+        self.place(layout)
+    }
 
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if self.size > 0 {
-            self.cursor.lose(self.size);
-        }
+    #[inline]
+    fn lose(&self, _block: NonNull<u8>, size: usize) {
+        self.node.cursor.lose(size);
+    }
+
+    #[inline]
+    fn left(&self) -> usize {
+        self.remaining()
     }
 }
 
@@ -80,13 +82,9 @@ impl<const N: usize> StaticArena<N> {
     /// [`ArenaFull`] where too few bytes are left; `make` is not called then.
     #[inline]
     pub fn try_alloc_with<T: 'static>(&'static self, make: impl FnOnce() -> T) -> Result<&'static mut T, ArenaFull> {
-        let place = self.try_alloc_layout(Layout::new::<T>())?.cast::<T>();
-        let unfinished = Unfinished { cursor: &self.node.cursor, size: size_of::<T>() };
-        // SAFETY: the block just taken has the layout of `T`, and is ours alone.
-        unsafe { place.write(make()) };
-        mem::forget(unfinished);
-        // SAFETY: written above; and nobody but us will ever know of this block, which is never put back.
-        Ok(unsafe { &mut *place.as_ptr() })
+        let mut value = self.place_with(make).ok_or_else(|| self.full::<T>(1))?;
+        // SAFETY: just placed, for the rest of the process; and nobody but us knows of it.
+        Ok(unsafe { value.as_mut() })
     }
 
     /// Places a copy of `source`.
@@ -112,11 +110,9 @@ impl<const N: usize> StaticArena<N> {
     /// [`ArenaFull`] where too few bytes are left.
     #[inline]
     pub fn try_alloc_slice_copy<T: Copy + 'static>(&'static self, source: &[T]) -> Result<&'static mut [T], ArenaFull> {
-        let place = self.try_alloc_layout(Layout::for_value(source))?.cast::<T>();
-        // SAFETY: the block has the layout of `source`, is ours alone, and so does not overlap it.
-        unsafe { place.copy_from_nonoverlapping(NonNull::from(source).cast(), source.len()) };
-        // SAFETY: copied above; and nobody but us will ever know of this block, which is never put back.
-        Ok(unsafe { slice::from_raw_parts_mut(place.as_ptr(), source.len()) })
+        let mut values = self.place_slice_copy(source).ok_or_else(|| self.full::<T>(source.len()))?;
+        // SAFETY: just placed, for the rest of the process; and nobody but us knows of it.
+        Ok(unsafe { values.as_mut() })
     }
 
     /// Places a clone of each value of `source`.
@@ -180,20 +176,11 @@ impl<const N: usize> StaticArena<N> {
     pub fn try_alloc_slice_fill_with<T: 'static>(
         &'static self,
         len: usize,
-        mut make: impl FnMut(usize) -> T,
+        make: impl FnMut(usize) -> T,
     ) -> Result<&'static mut [T], ArenaFull> {
-        let Ok(layout) = Layout::array::<T>(len) else { return Err(ArenaFull::too_large::<T>(len, self.remaining())) };
-        let place = self.try_alloc_layout(layout)?.cast::<T>();
-        let unfinished = Unfinished { cursor: &self.node.cursor, size: layout.size() };
-        for index in 0..len {
-            // SAFETY: the block has room for `len` values of `T`, and `index` is below `len`.
-            let slot = unsafe { place.add(index) };
-            // SAFETY: the slot is aligned, since the block is, and ours alone.
-            unsafe { slot.write(make(index)) };
-        }
-        mem::forget(unfinished);
-        // SAFETY: all `len` were written; and nobody but us will ever know of this block, which is never put back.
-        Ok(unsafe { slice::from_raw_parts_mut(place.as_ptr(), len) })
+        let mut values = self.place_slice_with(len, make).ok_or_else(|| self.full::<T>(len))?;
+        // SAFETY: just placed, for the rest of the process; and nobody but us knows of it.
+        Ok(unsafe { values.as_mut() })
     }
 
     /// Places a copy of `source`.
@@ -221,8 +208,8 @@ impl<const N: usize> StaticArena<N> {
     /// [`ArenaFull`] where too few bytes are left.
     #[inline]
     pub fn try_alloc_str(&'static self, source: &str) -> Result<&'static mut str, ArenaFull> {
-        let bytes = self.try_alloc_slice_copy(source.as_bytes())?;
-        // SAFETY: a copy of the bytes of a `str`.
-        Ok(unsafe { str::from_utf8_unchecked_mut(bytes) })
+        let mut text = self.place_str(source).ok_or_else(|| self.full::<u8>(source.len()))?;
+        // SAFETY: just placed, for the rest of the process; and nobody but us knows of it.
+        Ok(unsafe { text.as_mut() })
     }
 }
