@@ -5,7 +5,7 @@
 /// Figures of a [`StaticArena`](crate::StaticArena), or the sum over several.
 ///
 /// `used == live() + dead` and `capacity == used + remaining() + slack`, once no other thread is at work in the arena. A thread that places
-/// many values in an arena sets up to an eighth of what it has placed there aside, 16 KiB at most: to others these bytes count as used, and as
+/// many values in an arena sets up to an eighth of what it has placed there aside, 64 KiB at most: to others these bytes count as used, and as
 /// one block, until it has filled them or has ended. What the calling thread has set aside is counted as it is.
 ///
 /// `Display` prints a table for people, in which dead bytes come first where they are more than a tenth of those used.

@@ -15,6 +15,7 @@ mod cursor;
 mod global_alloc;
 mod hash;
 mod intern;
+mod likely;
 mod memory;
 mod piece;
 mod place;

@@ -6,6 +6,7 @@
 //! - **Below the cursor**: every byte of every block in use lies below `next`.
 
 use super::bump;
+use super::likely::likely;
 use crate::align;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, constructor};
 use core::alloc::Layout;
@@ -86,19 +87,33 @@ impl<const MIN: usize> Piece<MIN> {
             return None;
         }
         let next = self.next.load(Ordering::Relaxed);
-        let end = self.end.load(Ordering::Relaxed);
-        // No overflow, here and below: a layout's size is at most `isize::MAX`, and less than an alignment is skipped.
-        let size = align::up(layout.size(), MIN);
-        let skipped = if layout.align() > MIN { bump::skip(next.addr(), layout.align()) } else { 0 };
-        if skipped + size > bump::room(next.addr()..end.addr()) {
-            return None;
+        if layout.align() > MIN && !likely(align::is_aligned(next.addr(), layout.align())) {
+            return self.take_aligned(layout);
         }
-        let block = next.wrapping_add(skipped);
+        let end = self.end.load(Ordering::Relaxed);
+        // No overflow: a layout's size is at most `isize::MAX`.
+        let size = align::up(layout.size(), MIN);
+        if likely(size <= bump::room(next.addr()..end.addr())) { self.hand_out(next, size) } else { None }
+    }
+
+    /// As [`take`](Self::take), where bytes must be skipped first. Out of line, for most blocks are like the last one.
+    #[inline(never)]
+    fn take_aligned(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let next = self.next.load(Ordering::Relaxed);
+        let end = self.end.load(Ordering::Relaxed);
+        // No overflow: a layout's size is at most `isize::MAX`.
+        let size = align::up(layout.size(), MIN);
+        let block = bump::place(next.addr()..end.addr(), size, layout.align())?;
+        let skipped = block.start - next.addr();
+        self.count_dead(skipped);
+        self.hand_out(next.wrapping_add(skipped), size)
+    }
+
+    /// The block of `size` bytes at `block`, which is not before `next` and ends at `end` at most.
+    #[inline(always)]
+    fn hand_out(&self, block: *mut u8, size: usize) -> Option<NonNull<u8>> {
         self.next.store(block.wrapping_add(size), Ordering::Relaxed);
         self.blocks.store(self.blocks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        if skipped > 0 {
-            self.count_dead(skipped);
-        }
         // SAFETY: some bytes fit before `end`, so there is memory, and `next` points into it, as does the block.
         Some(unsafe { NonNull::new_unchecked(block) })
     }

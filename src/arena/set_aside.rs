@@ -10,6 +10,7 @@
 
 use super::arena_list::Node;
 use super::bump;
+use super::likely::likely;
 use super::memory::Memory;
 use super::piece::{Piece, PieceFigures};
 use super::unpublished::Unpublished;
@@ -22,8 +23,8 @@ use core::ptr::{self, NonNull};
 const SHARE: usize = 8;
 /// The smallest piece that is set aside at first, in bytes: less would not be worth the trouble.
 const SMALLEST: usize = 512;
-/// The largest piece, in bytes: some thousand small values to each visit at the cursor.
-const LARGEST: usize = 16 * 1024;
+/// The largest piece, in bytes: a hundred values even of half a KiB to each visit at the cursor.
+const LARGEST: usize = 64 * 1024;
 /// Blocks that a thread takes from an arena's cursor before it turns to that arena. Also what a change of arenas costs must be spread over.
 const PATIENCE: usize = 64;
 
@@ -72,7 +73,7 @@ impl Drop for AtEnd {
 /// A block of the calling thread's piece, if it has one of this arena and the layout, whose size is not zero, fits.
 #[inline(always)]
 pub(super) fn take(arena: &Node, layout: Layout) -> Option<NonNull<u8>> {
-    SLOT.with(|slot| if ptr::eq(slot.arena.get(), arena) { slot.piece.take(layout) } else { None })
+    SLOT.with(|slot| if likely(ptr::eq(slot.arena.get(), arena)) { slot.piece.take(layout) } else { None })
 }
 
 /// A block from the arena's cursor, or from a piece that is extended or set aside now; `None` where there is no room.

@@ -261,7 +261,7 @@ impl<const N: usize> StaticArena<N> {
     /// Ends the placing for good: from now on every request is refused, and counted among the [`fallbacks`](Self::fallbacks). What is there
     /// stays as it is, and can be given back and shrunk; the bytes are dead then. Bytes that were left are [`slack`](Self::slack).
     ///
-    /// Another thread that has set bytes of the arena aside may fill those, 16 KiB at most, until a request of its does not fit them; so what all
+    /// Another thread that has set bytes of the arena aside may fill those, 64 KiB at most, until a request of its does not fit them; so what all
     /// threads must be refused needs them to have ended, or to be told. To seal an arena again changes nothing.
     ///
     /// ```
