@@ -88,7 +88,7 @@ impl<const MIN: usize> Piece<MIN> {
         // No overflow: a layout's size is at most `isize::MAX`.
         let block = bump::place(next.addr()..end.addr(), align::up(layout.size(), MIN), align)?;
         let skipped = block.start - next.addr();
-        self.next.store(next.wrapping_add(skipped + block.len()), Ordering::Relaxed);
+        self.next.store(next.wrapping_add(block.end - next.addr()), Ordering::Relaxed);
         self.blocks.store(self.blocks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         if skipped > 0 {
             self.count_dead(skipped);
