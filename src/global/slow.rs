@@ -1,6 +1,6 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
-use super::static_memory::{Route, free_static, resize_static, route};
+use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
 use super::{BACKEND, REGISTRY, Tenure, routing, tls};
 use crate::heap::{self, Borrower};
@@ -27,11 +27,14 @@ static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 #[cold]
 #[inline(never)]
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
-    match route(tenure, layout) {
+    if !routing::is_static() {
+        return alloc_dynamic(class);
+    }
+    place_at_hand(layout).or_else(|| match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
         Route::Dynamic => alloc_dynamic(class),
         Route::Nowhere => None,
-    }
+    })
 }
 
 /// A block of `class` from the calling thread's heap, whatever scope it is in.

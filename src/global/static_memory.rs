@@ -70,12 +70,20 @@ pub(super) enum Route {
     Nowhere,
 }
 
+/// A block in what the calling thread, which is in a static scope, has set aside; `None` where there is none, or too little. Most blocks are served here.
+#[inline(always)]
+pub(super) fn place_at_hand(layout: Layout) -> Option<NonNull<u8>> {
+    with_piece(|piece| REGION.place_in_piece(piece?, layout))
+}
+
 /// Where an allocation of the calling thread goes: where it is to static memory, it is placed there.
 #[inline]
 pub(super) fn route(tenure: &Tenure, layout: Layout) -> Route {
     if routing::is_static() { place(tenure, layout) } else { Route::Dynamic }
 }
 
+#[cold]
+#[inline(never)]
 fn place(tenure: &Tenure, layout: Layout) -> Route {
     let Settings { capacity, when_full } = tenure.static_memory;
     let placed = match source() {
@@ -98,6 +106,7 @@ fn place(tenure: &Tenure, layout: Layout) -> Route {
 }
 
 /// Runs `act` on the piece of static memory that is set aside for the calling thread, if there is one.
+#[inline(always)]
 fn with_piece<R>(act: impl FnOnce(Option<&Piece<1>>) -> R) -> R {
     match own() {
         Some((heap, thread)) => {

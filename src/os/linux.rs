@@ -88,6 +88,12 @@ impl Platform for Native {
         unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) == 0 }
     }
 
+    unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize) {
+        let _errno = KeepErrno::new();
+        // SAFETY: the caller's own mapping, whose contents are not changed. Where huge pages are unknown or forbidden, nothing happens.
+        unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
+    }
+
     unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool {
         let _errno = KeepErrno::new();
         // SAFETY: the caller vouches that nobody writes to the range.

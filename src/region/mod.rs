@@ -29,6 +29,10 @@ use core::ptr::{self, NonNull};
 /// Longest chunk that is mapped ahead of need. Pages that were not touched cost addresses alone.
 const MAX_CHUNK: usize = 1 << 30;
 
+/// Static memory that is backed by small pages. What comes after is filled densely and stays for good, for which huge pages are made: they save most of the page faults now, and
+/// most of the misses in the table of translations later. The unused part of the last one is small beside this, and goes back on sealing.
+const SMALL_PAGES: usize = 8 * 1024 * 1024;
+
 /// Bytes that a thread sets aside at a time: a locked instruction for each of these is not felt, and what is left of it when the thread stops allocating is not much.
 const PIECE: usize = 32 * 1024;
 
@@ -109,6 +113,12 @@ impl Region {
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Places a block for `layout`, whose size is not zero, in what the calling thread has set aside; `None` where it does not fit.
+    #[inline(always)]
+    pub(crate) fn place_in_piece(&self, piece: &Piece<1>, layout: Layout) -> Option<NonNull<u8>> {
+        if self.is_sealed() { None } else { piece.take(layout) }
+    }
+
     /// Places a block for `layout`, whose size is not zero: in the calling thread's piece, if it has one. `None` where the region is sealed or full, or the system has
     /// no memory. The first call decides on the capacity, in bytes or [`GROWS`].
     pub(crate) fn place(
@@ -121,20 +131,16 @@ impl Region {
         if self.is_sealed() {
             return None;
         }
-        if let Some(piece) = piece {
-            if let Some(block) = piece.take(layout) {
-                return Some(Placed { block, stale: piece.stale_bytes(block, layout.size()) });
-            }
-            self.decide(capacity);
-            if layout.size().max(layout.align()) <= MAX_IN_PIECE
-                && self.set_aside(backend, piece, layout.size() + layout.align() - 1)
-                && let Some(block) = piece.take(layout)
-            {
-                return Some(Placed { block, stale: piece.stale_bytes(block, layout.size()) });
-            }
-        }
         self.decide(capacity);
-        self.take(backend, layout)
+        let placed = piece.and_then(|piece| {
+            let block = self.place_in_piece(piece, layout).or_else(|| {
+                let fits = layout.size().max(layout.align()) <= MAX_IN_PIECE;
+                let is_ready = fits && self.set_aside(backend, piece, layout.size() + layout.align() - 1);
+                is_ready.then(|| piece.take(layout))?
+            })?;
+            Some(Placed { block, stale: piece.stale_bytes(block, layout.size()) })
+        });
+        placed.or_else(|| self.take(backend, layout))
     }
 
     fn decide(&self, capacity: usize) {
@@ -184,7 +190,9 @@ impl Region {
         if count == MAX_CHUNKS || needed > MAX_CAPACITY {
             return false;
         }
-        let Some((start, len)) = backend.map_static(wanted, needed) else { return false };
+        let Some((start, len)) = backend.map_static(wanted, needed, SMALL_PAGES.saturating_sub(total)) else {
+            return false;
+        };
         let extent = Extent { start: start.addr().get(), len };
         let added = self.chunks.add(count, extent);
         if added == Added::Yes {

@@ -9,15 +9,22 @@ use crate::sync::Ordering;
 use core::ptr::{self, NonNull};
 
 impl Backend {
-    /// Maps zeros at a multiple of a granule as static memory: `wanted` bytes, or `needed` where that is refused. Both are multiples of a granule.
-    /// Returns where, and how many; `None` where the system has not even those.
-    pub(crate) fn map_static(&self, wanted: usize, needed: usize) -> Option<(NonNull<u8>, usize)> {
+    /// Maps zeros at a multiple of a granule as static memory: `wanted` bytes, or `needed` where that is refused. Both are multiples of a granule, as is `small`:
+    /// from there on, the system is asked for huge pages. Returns where, and how many; `None` where the system has not even what is needed.
+    pub(crate) fn map_static(&self, wanted: usize, needed: usize, small: usize) -> Option<(NonNull<u8>, usize)> {
         // Memory that is kept for reuse is given up for what is needed alone.
         let as_wanted = self.map_granules(wanted).map(|start| (start, wanted));
-        as_wanted.or_else(|| {
+        let (start, len) = as_wanted.or_else(|| {
             let bytes = needed.checked_add(GRANULE)?;
             self.or_relieve(bytes, || self.map_granules(needed)).map(|start| (start, needed))
-        })
+        })?;
+        if small < len
+            && let Some(huge) = NonNull::new(start.as_ptr().wrapping_add(small))
+        {
+            // SAFETY: the end of what was just mapped.
+            unsafe { self.os.prefer_huge_pages(huge, len - small) };
+        }
+        Some((start, len))
     }
 
     fn map_granules(&self, len: usize) -> Option<NonNull<u8>> {
