@@ -2,6 +2,8 @@
 #![no_std]
 // Only the protocols are of interest there; what uses them is not.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
+// Without an operating system nobody has a heap.
+#![cfg_attr(any(not(any(unix, windows)), tenure_bare_metal), allow(dead_code))]
 #![warn(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 #[cfg(any(feature = "std", test, loom))]

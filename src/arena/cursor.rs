@@ -148,6 +148,7 @@ impl Cursor {
 
     /// Takes the end of the caller's block back, of which nothing but the first `used` bytes was ever used. They can be handed out
     /// again if the block is the last, and are dead if it is not.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "without thread-local storage there are no pieces"))]
     pub(crate) fn give_up(&self, rest: Range<usize>, used: usize) {
         // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
         if !self.move_end(rest.end, rest.start, rest.start + used, 0, Ordering::Release) {

@@ -21,6 +21,7 @@ impl Memory {
     }
 
     #[inline(always)]
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "without thread-local storage there are no pieces"))]
     pub(super) const fn len(self) -> usize {
         self.len
     }

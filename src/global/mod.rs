@@ -7,7 +7,8 @@ mod static_memory;
 mod thread;
 
 #[cfg_attr(feature = "std", path = "tls_std.rs")]
-#[cfg_attr(not(feature = "std"), path = "tls_asm.rs")]
+#[cfg_attr(all(not(feature = "std"), any(unix, windows), not(tenure_bare_metal)), path = "tls_asm.rs")]
+#[cfg_attr(all(not(feature = "std"), any(not(any(unix, windows)), tenure_bare_metal)), path = "tls_none.rs")]
 mod tls;
 
 pub use scope::{DynamicScope, RoutedFuture, StaticScope, dynamic_scope, static_scope};

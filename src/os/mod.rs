@@ -4,11 +4,16 @@
 //! call costs nothing beside a system call. Everything else is a free function that the one platform file provides.
 //! To port Tenure, write that file; `docs/porting.md` has the list.
 
-#[cfg(target_os = "linux")]
+// `tenure_bare_metal` is for checks: it builds for the host as for a target without a system.
+#[cfg(all(target_os = "linux", not(tenure_bare_metal)))]
 #[path = "linux.rs"]
 mod native;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "none", target_os = "unknown", tenure_bare_metal))]
+#[path = "none.rs"]
+mod native;
+
+#[cfg(not(any(target_os = "linux", target_os = "none", target_os = "unknown")))]
 compile_error!("this operating system has no platform file yet: docs/porting.md says what one must provide");
 
 #[cfg(test)]
