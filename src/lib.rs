@@ -48,6 +48,23 @@ pub use region::Sealed;
 #[cfg(not(loom))]
 pub use stats::{ClassStats, SIZE_CLASSES, Stats};
 
+/// What the fuzz targets reach inside for. No part of the interface.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    use core::ops::Range;
+
+    /// Where a block lies.
+    pub fn place(free: Range<usize>, size: usize, align: usize) -> Option<Range<usize>> {
+        crate::arena::place_block(free, size, align)
+    }
+
+    /// Bytes to the next multiple of an alignment.
+    pub fn skip(start: usize, align: usize) -> usize {
+        crate::arena::skip(start, align)
+    }
+}
+
 /// The unit tests run on what they test.
 #[cfg(all(test, not(loom)))]
 #[global_allocator]

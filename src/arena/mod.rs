@@ -27,6 +27,8 @@ mod values;
 #[cfg_attr(any(not(feature = "std"), loom), path = "shared_cursor.rs")]
 mod set_aside;
 
+#[cfg(fuzzing)]
+pub(crate) use bump::{place as place_block, skip};
 pub(crate) use cursor::{Cursor, MAX_CAPACITY};
 pub(crate) use piece::Piece;
 

@@ -52,9 +52,14 @@ use core::ptr::{self, NonNull};
 ///
 /// # Cost
 ///
-/// No lock and no system call: to place a value is one compare-exchange, retried only when another thread came first, and
-/// one more atomic addition where bytes are skipped for alignment. The capacity is at most 4 GiB − 2, which is checked
-/// when the program is compiled.
+/// No lock and no system call. A thread's first values, and all of them without the feature `std`, cost one compare-exchange each, retried only when
+/// another thread came first, and one more atomic addition where bytes are skipped for alignment. A thread that has placed 64 values and 4 KiB sets
+/// bytes of the arena aside, an eighth of what it has placed at a time, and from then on a value costs some fifteen instructions on memory of that
+/// thread alone. What it leaves over when it ends, or when others come between, is less than an eighth of what it has placed.
+///
+/// The capacity is at most 4 GiB − 2, which is checked when the program is compiled.
+///
+/// Signal handlers must not place values in an arena in which the thread that they interrupt may just be placing one.
 ///
 /// # Memory of your own
 ///
