@@ -64,6 +64,22 @@ fn a_thread_alone_packs_as_if_nothing_was_set_aside() {
     assert_eq!((ARENA.remaining(), ARENA.used()), (0, 1 << 20));
 }
 
+#[test]
+fn alignments_up_to_4_mib_and_zero_sizes_are_exact_where_bytes_are_set_aside() {
+    static ARENA: StaticArena<{ 32 << 20 }> = StaticArena::new();
+    warm_up(&ARENA);
+    for shift in (0..=22).chain((0..22).rev()) {
+        let (before, blocks) = (ARENA.used(), ARENA.blocks());
+        let block = ARENA.alloc_layout(layout(3, 1 << shift));
+        assert_eq!(block.addr().get() % (1 << shift), 0);
+        assert!(ARENA.used() - before < (1 << shift) + 3 && ARENA.blocks() == blocks + 1);
+        let used = ARENA.used();
+        assert_eq!(ARENA.alloc_layout(layout(0, 1 << shift)).addr().get(), 1 << shift);
+        assert_eq!((ARENA.used(), ARENA.blocks()), (used, blocks + 1));
+    }
+    assert_eq!(ARENA.stats().live(), 16_000 + 45 * 3);
+}
+
 /// Fills the arena from several threads at once with values that `size` gives the bytes of; returns its figures when they have ended.
 fn fill<const N: usize>(arena: &'static StaticArena<N>, threads: u64, size: fn(&mut Random) -> usize) -> ArenaStats {
     let placed: Vec<_> = (1..=threads)
