@@ -35,13 +35,18 @@ mod stats;
 #[cfg(not(loom))]
 mod global;
 
+#[cfg(not(loom))]
+mod phase;
+
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
 #[cfg(not(loom))]
 pub use global::Tenure;
 #[cfg(not(loom))]
+pub use phase::{Arena, Scope};
+#[cfg(not(loom))]
 pub use stats::{ClassStats, SIZE_CLASSES, Stats};
 
-/// The unit tests run on what they test.
-#[cfg(all(test, not(loom)))]
+/// The unit tests run on what they test; but not under Miri, which has no mappings.
+#[cfg(all(test, not(loom), not(miri)))]
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();

@@ -49,6 +49,7 @@ impl Node {
             dead: self.cursor.dead(),
             blocks,
             high_water: self.cursor.high_water().max(used),
+            ..ArenaStats::default()
         }
     }
 }

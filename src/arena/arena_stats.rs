@@ -1,8 +1,8 @@
-//! The figures of static memory, of one arena or summed over all.
+//! The figures of arenas, of one arena or summed over all.
 //!
 //! Blocks and bytes in use are taken from one word, so they agree; all else may be a moment older or newer.
 
-/// Figures of a [`StaticArena`](crate::StaticArena), or the sum over several.
+/// Figures of a [`StaticArena`](crate::StaticArena) or an [`Arena`](crate::Arena), or the sum over several.
 ///
 /// `used == live() + dead`, once no other thread is at work in the arena.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -10,7 +10,7 @@
 pub struct ArenaStats {
     /// Number of arenas these figures are of.
     pub arenas: usize,
-    /// Bytes the arenas were declared with.
+    /// Bytes the arenas were declared with; of an `Arena`, bytes of its chunks.
     pub capacity: usize,
     /// Bytes below the cursor: handed out, skipped for alignment, or dead.
     pub used: usize,
@@ -21,6 +21,12 @@ pub struct ArenaStats {
     pub blocks: usize,
     /// Largest number of bytes that were ever in use. More than `used` where blocks were given back.
     pub high_water: usize,
+    /// Bytes of which nothing more is made: what is left at the ends of chunks before the current one.
+    pub slack: usize,
+    /// Requests that could not be served.
+    pub fallbacks: usize,
+    /// Number of chunks.
+    pub chunks: usize,
 }
 
 impl ArenaStats {
@@ -45,6 +51,9 @@ impl ArenaStats {
             dead: self.dead + other.dead,
             blocks: self.blocks + other.blocks,
             high_water: self.high_water + other.high_water,
+            slack: self.slack + other.slack,
+            fallbacks: self.fallbacks + other.fallbacks,
+            chunks: self.chunks + other.chunks,
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! An arena comes with the program, as zeros in `.bss`, so nothing here ever asks the operating system for memory.
 //!
-//! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `arena_list` (which arenas there are),
-//! `static_arena` (the memory, and raw blocks of it), `place` (how a value is made in place), `values` (typed values in it),
-//! `global_alloc` (as an allocator).
+//! Bottom-up: `bump` (arithmetic), `piece` (a cursor for one owner, in memory of other layers), `cursor` (the lock-free protocol),
+//! `arena_list` (which arenas there are), `static_arena` (the memory, and raw blocks of it), `place` (how a value is made in place),
+//! `values` (typed values in it), `global_alloc` (as an allocator).
 
 mod arena_full;
 mod arena_list;
@@ -20,6 +20,15 @@ mod values;
 pub use arena_full::ArenaFull;
 pub use arena_stats::ArenaStats;
 pub use static_arena::StaticArena;
+
+#[cfg(not(loom))]
+pub(crate) use arena_full::or_panic;
+#[cfg(not(loom))]
+pub(crate) use piece::Piece;
+#[cfg(not(loom))]
+pub(crate) use place::Place;
+#[cfg(not(loom))]
+pub(crate) use static_arena::dangling;
 
 /// Every static arena of the process that has been used.
 #[cfg(not(loom))]
