@@ -38,6 +38,9 @@ mod global;
 #[cfg(not(loom))]
 mod phase;
 
+#[cfg(all(feature = "allocator-api2", not(loom)))]
+mod allocator;
+
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
 #[cfg(not(loom))]
 pub use global::Tenure;

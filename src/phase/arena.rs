@@ -42,7 +42,8 @@ use core::ptr::{self, NonNull};
 /// # Nothing is dropped
 ///
 /// What is placed is forgotten when the phase ends; **no destructor runs**. For numbers, strings and references that is all there is to it. A `Vec`
-/// or a `String` placed here keeps its own buffer, which is in other memory, for ever, and a guard never runs its clean-up.
+/// or a `String` placed here keeps its own buffer, which is in other memory, for ever, and a guard never runs its clean-up. Collections that take an
+/// allocator can have their buffers here as well: with the feature `allocator-api2`, `&Arena` is one.
 ///
 /// # One owner
 ///

@@ -188,6 +188,12 @@ impl Scope<'_, '_> {
     pub fn stats(&self) -> ArenaStats {
         self.arena.stats()
     }
+
+    /// The arena, of which a collection that borrows the scope may have its blocks.
+    #[cfg(feature = "allocator-api2")]
+    pub(crate) fn arena(&self) -> &Arena {
+        self.arena
+    }
 }
 
 // SAFETY: the arena's blocks; what is placed in them stays until the scope ends.
