@@ -39,11 +39,19 @@ mod stats;
 #[cfg(not(loom))]
 mod global;
 
+#[cfg(not(loom))]
+mod phase;
+
+#[cfg(all(feature = "allocator-api2", not(loom)))]
+mod allocator;
+
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
 #[cfg(not(loom))]
 pub use global::{
     DynamicScope, RoutedFuture, StaticScope, Tenure, WhenFull, dynamic_scope, seal, seal_read_only, static_scope,
 };
+#[cfg(not(loom))]
+pub use phase::{Arena, Scope};
 pub use region::Sealed;
 #[cfg(not(loom))]
 pub use stats::{ClassStats, SIZE_CLASSES, Stats};
@@ -65,7 +73,7 @@ pub mod fuzzing {
     }
 }
 
-/// The unit tests run on what they test.
-#[cfg(all(test, not(loom)))]
+/// The unit tests run on what they test; but not under Miri, which has no mappings.
+#[cfg(all(test, not(loom), not(miri)))]
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();

@@ -16,7 +16,7 @@ use support::block::{Block, layout};
 use support::intervals::Intervals;
 use support::process;
 use support::random::{Random, seed};
-use tenure::{ArenaStats, DynamicScope, RoutedFuture, StaticScope, Tenure, dynamic_scope, static_scope};
+use tenure::{Arena, ArenaStats, DynamicScope, RoutedFuture, StaticScope, Tenure, dynamic_scope, static_scope};
 
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
@@ -350,6 +350,24 @@ fn a_routed_future_is_in_its_scope_when_it_is_polled_on_whatever_thread_and_not_
         // The future itself, a box, is dropped.
         assert_eq!((in_static, on_heap), (1, 0));
         assert_eq!((built.len(), passing), (3, vec![2; 10]));
+    });
+}
+
+#[test]
+fn an_arena_that_is_filled_in_a_scope_is_dynamic_memory() {
+    alone(60, || {
+        let (arena, in_static, on_heap) = changes(|| {
+            static_scope(|| {
+                let arena = Arena::new();
+                for n in 0..10_000_u64 {
+                    arena.alloc(n);
+                }
+                arena
+            })
+        });
+        assert!(in_static == 0 && on_heap > 0);
+        let ((), in_static, after) = changes(|| static_scope(|| drop(arena)));
+        assert_eq!((in_static, after), (0, -on_heap));
     });
 }
 

@@ -121,10 +121,8 @@ fn a_forked_child_shares_every_page_of_static_memory_however_long_it_works() {
         // Read-only, so that the system lists these pages apart from the heap's, which may lie beside and between them.
         // SAFETY: the table is only read from here on.
         unsafe { seal_read_only() };
-        let span = table.values().fold(usize::MAX..0, |span, entry| {
-            let start = (&raw const **entry).addr();
-            span.start.min(start)..span.end.max(start + 240)
-        });
+        let addresses = table.values().map(|entry| (&raw const **entry).addr());
+        let span = addresses.clone().min().unwrap()..addresses.max().unwrap() + 240;
         // SAFETY: the child works on its own copy, and leaves by `_exit`.
         let child = unsafe { libc::fork() };
         if child == 0 {

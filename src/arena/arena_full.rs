@@ -1,6 +1,6 @@
 //! The error of an arena that cannot serve a request.
 //!
-//! Arenas are not freed, so a request that failed once fails for good; a smaller one may still fit.
+//! A static arena is not freed, so a request that failed once fails for good; a smaller one may still fit.
 
 use core::alloc::Layout;
 use core::error::Error;
@@ -32,7 +32,7 @@ impl ArenaFull {
     }
 
     /// For a slice of `len` values of `T`, too large for any layout.
-    pub(super) const fn too_large<T>(len: usize, left: usize) -> Self {
+    pub(crate) const fn too_large<T>(len: usize, left: usize) -> Self {
         Self { size: size_of::<T>().saturating_mul(len), align: align_of::<T>(), left }
     }
 
@@ -48,7 +48,8 @@ impl ArenaFull {
         self.align
     }
 
-    /// Bytes that were left in the arena. They may be enough for the size and yet too few once aligned.
+    /// Bytes that were left: in a [`StaticArena`](crate::StaticArena), or in the current chunk of an [`Arena`](crate::Arena). They may be
+    /// enough for the size and yet too few once aligned.
     #[must_use]
     pub const fn left(&self) -> usize {
         self.left
@@ -58,7 +59,7 @@ impl ArenaFull {
 /// What was placed; or a panic, at the place that the user called from.
 #[inline]
 #[track_caller]
-pub(super) fn or_panic<T>(placed: Result<T, ArenaFull>) -> T {
+pub(crate) fn or_panic<T>(placed: Result<T, ArenaFull>) -> T {
     match placed {
         Ok(placed) => placed,
         Err(full) => panic_full(full),

@@ -1,8 +1,8 @@
-//! The figures of static memory, of one arena or summed over all.
+//! The figures of arenas, of one arena or summed over all.
 //!
 //! Blocks and bytes in use are taken from one word, so they agree; all else may be a moment older or newer.
 
-/// Figures of a [`StaticArena`](crate::StaticArena), or the sum over several.
+/// Figures of a [`StaticArena`](crate::StaticArena) or an [`Arena`](crate::Arena), or the sum over several.
 ///
 /// `used == live() + dead` and `capacity == used + remaining() + slack`, once no other thread is at work in the arena. A thread that places
 /// many values in an arena sets up to an eighth of what it has placed there aside, 64 KiB at most: to others these bytes count as used, and as
@@ -14,9 +14,9 @@
 pub struct ArenaStats {
     /// Number of arenas these figures are of.
     pub arenas: usize,
-    /// Separate ranges of memory that the bytes are in: one for each `StaticArena`.
+    /// Separate ranges of memory that the bytes are in: one for each `StaticArena`; blocks of dynamic memory for an `Arena`.
     pub chunks: usize,
-    /// Bytes the arenas have.
+    /// Bytes the arenas have; of an `Arena`, bytes of its chunks.
     pub capacity: usize,
     /// Bytes handed out, skipped for alignment, or dead.
     pub used: usize,

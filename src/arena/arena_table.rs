@@ -4,9 +4,18 @@ use super::arena_stats::ArenaStats;
 use core::fmt::{self, Display, Formatter};
 
 impl ArenaStats {
-    /// True where more than a tenth of the used bytes are dead.
-    const fn is_mostly_waste(&self) -> bool {
+    /// True where more than a tenth of the used bytes are dead: something that comes and goes is placed where nothing is used again.
+    #[must_use]
+    pub const fn is_wasteful(&self) -> bool {
         self.dead > self.used / 10
+    }
+
+    /// The line that comes before all others where [`ArenaStats::is_wasteful`].
+    pub(crate) fn write_waste(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if !self.is_wasteful() {
+            return Ok(());
+        }
+        writeln!(f, "{} dead bytes:{} of what is used holds nothing", self.dead, Share::of(self.dead, self.used))
     }
 }
 
@@ -36,10 +45,7 @@ impl Share {
 impl Display for ArenaStats {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { arenas, chunks, capacity, used, dead, slack, blocks, high_water, fallbacks } = *self;
-        if self.is_mostly_waste() {
-            let share = Share::of(dead, used);
-            writeln!(f, "{dead} dead bytes:{share} of what is used holds nothing")?;
-        }
+        self.write_waste(f)?;
         writeln!(f, "static memory        bytes")?;
         for (name, bytes, meaning) in [
             ("capacity", capacity, ""),

@@ -146,14 +146,11 @@ impl Cursor {
         }
     }
 
-    /// Takes the end of the caller's block back, of which nothing but the first `used` bytes was ever used. They can be handed out
-    /// again if the block is the last, and are dead if it is not.
-    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "without thread-local storage there are no pieces"))]
-    pub(crate) fn give_up(&self, rest: Range<usize>, used: usize) {
+    /// Takes the end of the caller's block back, of which nothing but the first `used` bytes was ever used, to be handed out again;
+    /// false, and no change, where the block is not the last.
+    pub(crate) fn give_up(&self, rest: Range<usize>, used: usize) -> bool {
         // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
-        if !self.move_end(rest.end, rest.start, rest.start + used, 0, Ordering::Release) {
-            self.count_dead(rest.len());
-        }
+        self.move_end(rest.end, rest.start, rest.start + used, 0, Ordering::Release)
     }
 
     /// Moves the cursor from the end of a block that the caller owns; false where the block is not the last. What it gives back was
@@ -317,12 +314,12 @@ mod tests {
         let cursor = Cursor::new();
         let piece = take(&cursor, 500, 1);
         cursor.adopt(3 - 1, 20);
-        cursor.give_up(100..piece.end, 40);
+        assert!(cursor.give_up(100..piece.end, 40));
         assert_eq!(figures(&cursor), (100, 3, 20, 140));
         let again = take(&cursor, 300, 1);
         assert_eq!((again.clone(), cursor.handed_out_before(&again)), (100..400, 40));
-        cursor.give_up(90..100, 0);
-        assert_eq!(figures(&cursor), (400, 4, 30, 400));
+        assert!(!cursor.give_up(90..100, 0));
+        assert_eq!(figures(&cursor), (400, 4, 20, 400));
     }
 
     #[test]
@@ -332,7 +329,7 @@ mod tests {
         (0..3).for_each(|_| cursor.lose(10));
         assert_eq!(cursor.state().signed_blocks(), -2);
         cursor.adopt(5 - 1, 0);
-        cursor.give_up(50..piece.end, 0);
+        assert!(cursor.give_up(50..piece.end, 0));
         assert_eq!(figures(&cursor), (50, 2, 30, 50));
     }
 

@@ -36,6 +36,13 @@ pub use arena_full::ArenaFull;
 pub use arena_stats::ArenaStats;
 pub use static_arena::StaticArena;
 
+#[cfg(not(loom))]
+pub(crate) use arena_full::or_panic;
+#[cfg(not(loom))]
+pub(crate) use place::Place;
+#[cfg(not(loom))]
+pub(crate) use static_arena::dangling;
+
 /// Every static arena of the process that has been used.
 #[cfg(not(loom))]
 static ARENAS: arena_list::ArenaList = arena_list::ArenaList::new();

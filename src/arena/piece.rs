@@ -175,6 +175,12 @@ impl<const MIN: usize> Piece<MIN> {
         self.peak.load(Ordering::Relaxed).addr().clamp(start, start + size) - start
     }
 
+    /// How many bytes from `next` on may hold something. Owner-only.
+    pub(crate) fn stale_rest(&self) -> usize {
+        let (next, end) = (self.next().addr(), self.end().addr());
+        self.peak.load(Ordering::Relaxed).addr().clamp(next, end) - next
+    }
+
     #[inline]
     fn count_dead(&self, bytes: usize) {
         self.dead.store(self.dead.load(Ordering::Relaxed).wrapping_add(bytes), Ordering::Relaxed);
@@ -269,13 +275,13 @@ mod tests {
         assert_eq!(piece.highest().addr(), start.addr().get() + 60);
         assert_eq!(figures(&piece), (2, 0, 231));
         let third = piece.take(layout(50, 1)).unwrap();
-        assert_eq!(piece.stale_bytes(third, 50), 35);
+        assert_eq!((piece.stale_bytes(third, 50), piece.stale_rest()), (35, 0));
         piece.cut_off(20, 5);
         piece.put_back(first, 5);
         assert_eq!(figures(&piece), (2, 20, 181));
         piece.put_back(third, 50);
         piece.put_back(second, 5);
-        assert_eq!(figures(&piece), (0, 20, 236));
+        assert_eq!((figures(&piece), piece.stale_rest()), ((0, 20, 236), 55));
         let all = piece.take(layout(236, 1)).unwrap();
         piece.extend(0, 0);
         assert_eq!((piece.take(layout(1, 1)), piece.stale_bytes(all, 236)), (None, 55));

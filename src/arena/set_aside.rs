@@ -201,12 +201,10 @@ impl Slot {
             return;
         }
         let own = self.unpublished();
-        arena.cursor.adopt(own.blocks, own.dead);
         let rest = self.rest(memory);
-        if let Some(start) = NonNull::new(self.piece.next()) {
-            let used = self.piece.stale_bytes(start, rest.len());
-            arena.cursor.give_up(rest, used);
-        }
+        let left = rest.len();
+        let is_given_back = arena.cursor.give_up(rest, self.piece.stale_rest());
+        arena.cursor.adopt(own.blocks, own.dead + if is_given_back { 0 } else { left });
         self.piece.clear();
     }
 

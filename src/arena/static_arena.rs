@@ -357,7 +357,7 @@ impl<const N: usize> StaticArena<N> {
 
 /// An aligned address at which no bytes are.
 #[inline(always)]
-pub(super) fn dangling(layout: Layout) -> NonNull<u8> {
+pub(crate) fn dangling(layout: Layout) -> NonNull<u8> {
     // SAFETY: an alignment is a power of two, so it is not zero.
     unsafe { NonNull::new_unchecked(ptr::without_provenance_mut(layout.align())) }
 }

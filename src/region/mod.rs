@@ -237,12 +237,8 @@ impl Region {
 
     /// Makes a piece at least `needed` bytes longer where it stands; false where something follows it.
     fn extend(&self, piece: &Piece<1>, needed: usize) -> bool {
+        let Some((chunk, extent)) = self.chunk_of_piece(piece) else { return false };
         let end = piece.end().addr();
-        if end == 0 {
-            return false;
-        }
-        // A piece is in the chunk of its last byte.
-        let Some((chunk, extent)) = self.chunk_of(end - 1) else { return false };
         let memory = self.memory(extent);
         let from = end - memory.start;
         let len = self.step(needed).min(memory.end - end);
@@ -254,22 +250,32 @@ impl Region {
         true
     }
 
-    /// Ends a piece: its figures and what is left of it go to its chunk.
+    /// Ends a piece, if there is one: its figures go to its chunk, and so does what is left of it, to be used again if nothing lies behind it.
     fn retire(&self, piece: &Piece<1>) {
-        let figures = piece.figures();
+        let left = if self.give_rest_up(piece) { 0 } else { piece.figures().left };
+        self.publish(piece, left);
+    }
+
+    /// Gives what is left of a piece to its chunk; false, and no change, where something lies behind it, or there is no piece.
+    fn give_rest_up(&self, piece: &Piece<1>) -> bool {
         let (next, end) = (piece.next().addr(), piece.end().addr());
-        if end == 0 {
-            return;
-        }
-        if let Some((chunk, extent)) = self.chunk_of(end - 1) {
-            chunk.cursor.adopt(figures.blocks as isize - 1, figures.dead);
-            if figures.left > 0 {
-                // The rest is a block of its own for a moment: taken up again if it is the last, else dead.
-                chunk.cursor.adopt(1, 0);
-                chunk.cursor.put_back(next - extent.start..end - extent.start);
-            }
+        self.chunk_of_piece(piece).is_some_and(|(chunk, Extent { start, .. })| {
+            chunk.cursor.give_up(next - start..end - start, piece.stale_rest())
+        })
+    }
+
+    /// Passes what a piece has counted on to its chunk, and `dead` bytes more. The piece is no more.
+    fn publish(&self, piece: &Piece<1>, dead: usize) {
+        if let Some((chunk, _)) = self.chunk_of_piece(piece) {
+            let figures = piece.figures();
+            chunk.cursor.adopt(figures.blocks as isize - 1, figures.dead + dead);
         }
         piece.clear();
+    }
+
+    /// The chunk in which a piece lies: that of its last byte.
+    fn chunk_of_piece(&self, piece: &Piece<1>) -> Option<(&Chunk, Extent)> {
+        self.chunk_of(piece.end().addr().checked_sub(1)?)
     }
 
     /// Takes back a block of `size` bytes, not zero, from any thread, whose piece is `piece`. Its bytes are used again if it is the last in that piece or in its chunk; otherwise
@@ -315,8 +321,9 @@ impl Region {
 
     /// Nothing is placed here any more. What is left of every chunk goes back to the system, in whole pages; `piece` is the calling thread's.
     pub(crate) fn seal(&self, backend: &Backend, piece: Option<&Piece<1>>) -> Sealed {
-        if let Some(piece) = piece {
-            self.retire(piece);
+        // Where something lies behind it, what is left of it is slack, as is what other threads have set aside.
+        if let Some(piece) = piece.filter(|piece| self.give_rest_up(piece)) {
+            self.publish(piece, 0);
         }
         self.is_sealed.store(true, Ordering::Relaxed);
         let mut sealed = Sealed::default();

@@ -1,6 +1,7 @@
 //! The snapshot as a table for people.
 
 use super::{ClassStats, Stats};
+use crate::arena::ArenaStats;
 use core::fmt::{self, Display, Formatter};
 
 /// A number of bytes, in the unit that suits it.
@@ -29,6 +30,10 @@ fn share(part: usize, whole: usize) -> f64 {
 
 impl Display for Stats {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.static_memory.is_wasteful() {
+            write!(f, "static memory: ")?;
+            self.static_memory.write_waste(f)?;
+        }
         self.write_balance(f)?;
         self.write_beside(f)?;
         self.write_classes(f)
@@ -65,19 +70,23 @@ impl Stats {
             f,
             "segments {segments} in use, {pooled_segments} unused; heaps {heaps}, {parked_heaps} of them parked"
         )?;
-        let memory = &self.static_memory;
-        if memory.arenas > 0 {
-            writeln!(
-                f,
-                "static arenas {}: {} blocks, {} of {} used, {} dead",
-                memory.arenas,
-                memory.blocks,
-                Bytes(memory.used),
-                Bytes(memory.capacity),
-                Bytes(memory.dead)
-            )?;
-        }
+        self.write_static(f)?;
         writeln!(f, "spans {spans}, {}; mappings {mappings}, {}", Bytes(self.span_bytes), Bytes(self.mapping_bytes))
+    }
+
+    /// The meter of static memory, where there is any.
+    fn write_static(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let ArenaStats { arenas, chunks, capacity, used, dead, slack, blocks, high_water, fallbacks } =
+            self.static_memory;
+        if arenas == 0 && fallbacks == 0 {
+            return Ok(());
+        }
+        let [capacity, used, high_water, dead, slack] = [capacity, used, high_water, dead, slack].map(Bytes);
+        writeln!(
+            f,
+            "static memory: {blocks} blocks in {chunks} chunks; {used} of {capacity} used, at most {high_water}"
+        )?;
+        writeln!(f, "  {dead} dead, {slack} slack; {fallbacks} requests served elsewhere or not at all")
     }
 
     fn write_classes(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -209,7 +209,7 @@ fn loom_the_rest_of_a_piece_is_done_with_when_it_is_taken_again() {
         // One block of one byte stays; another of one byte was taken back into the piece.
         arena.write(&(0..2), 1);
         arena.cursor.adopt(1 - 1, 0);
-        arena.cursor.give_up(1..piece.end, 1);
+        assert!(arena.cursor.give_up(1..piece.end, 1));
         let taken = thread.join().unwrap();
         arena.assert_filled(&(0..1), 1);
         arena.assert_adds_up(1 + taken, 1 + usize::from(taken > 0));
