@@ -11,9 +11,9 @@ const TURN: Duration = Duration::from_millis(5);
 const TURNS: usize = 61;
 
 /// Nanoseconds per operation.
-struct Times {
-    median: f64,
-    min: f64,
+pub struct Times {
+    pub median: f64,
+    pub min: f64,
 }
 
 impl Times {
@@ -42,11 +42,11 @@ pub fn compare(row: &Row, effort: Effort) -> Comparison {
         tenure.play();
         system.play();
     }
-    Comparison { name: row.name, tenure: Times::of(tenure.times), system: Times::of(system.times) }
+    Comparison { name: row.name, tenure: tenure.times(), system: system.times() }
 }
 
 /// One allocator at one workload.
-struct Player {
+pub struct Player {
     routine: Routine,
     operations: u64,
     rounds: u64,
@@ -54,7 +54,7 @@ struct Player {
 }
 
 impl Player {
-    fn new(mut routine: Routine, operations: u64, effort: Effort) -> Self {
+    pub fn new(mut routine: Routine, operations: u64, effort: Effort) -> Self {
         let rounds = match effort {
             Effort::Measure => rounds_per_turn(&mut routine),
             Effort::Try => 1,
@@ -62,7 +62,11 @@ impl Player {
         Self { routine, operations, rounds, times: Vec::with_capacity(TURNS) }
     }
 
-    fn play(&mut self) {
+    pub fn times(self) -> Times {
+        Times::of(self.times)
+    }
+
+    pub fn play(&mut self) {
         let elapsed = (self.routine)(self.rounds);
         self.times.push(elapsed.as_nanos() as f64 / (self.rounds * self.operations) as f64);
     }

@@ -5,6 +5,7 @@
 
 pub mod block;
 mod compare;
+pub mod contest;
 pub mod random;
 
 pub use compare::compare;
@@ -86,7 +87,7 @@ pub enum Effort {
 
 impl Effort {
     /// Criterion's rule: measure under `cargo bench`, which passes `--bench`, unless told `--test`.
-    fn from_args() -> Self {
+    pub fn from_args() -> Self {
         let has = |flag| std::env::args().any(|arg| arg == flag);
         if has("--bench") && !has("--test") { Self::Measure } else { Self::Try }
     }
@@ -108,7 +109,7 @@ pub fn run(title: &str, rows: &[Row]) {
     }
 }
 
-fn criterion() -> Criterion {
+pub fn criterion() -> Criterion {
     Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_millis(1500))
