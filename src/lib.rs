@@ -2,6 +2,8 @@
 #![no_std]
 // Only the protocols are of interest there; what uses them is not.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
+// Without an operating system nobody has a heap.
+#![cfg_attr(any(not(any(unix, windows)), tenure_bare_metal), allow(dead_code))]
 #![warn(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 #[cfg(any(feature = "std", test, loom))]
@@ -23,6 +25,8 @@ mod slab;
 
 mod segment;
 
+mod region;
+
 mod magazine;
 
 mod heap;
@@ -43,11 +47,31 @@ mod allocator;
 
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
 #[cfg(not(loom))]
-pub use global::Tenure;
+pub use global::{
+    DynamicScope, RoutedFuture, StaticScope, Tenure, WhenFull, dynamic_scope, seal, seal_read_only, static_scope,
+};
 #[cfg(not(loom))]
 pub use phase::{Arena, Scope};
+pub use region::Sealed;
 #[cfg(not(loom))]
 pub use stats::{ClassStats, SIZE_CLASSES, Stats};
+
+/// What the fuzz targets reach inside for. No part of the interface.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    use core::ops::Range;
+
+    /// Where a block lies.
+    pub fn place(free: Range<usize>, size: usize, align: usize) -> Option<Range<usize>> {
+        crate::arena::place_block(free, size, align)
+    }
+
+    /// Bytes to the next multiple of an alignment.
+    pub fn skip(start: usize, align: usize) -> usize {
+        crate::arena::skip(start, align)
+    }
+}
 
 /// The unit tests run on what they test; but not under Miri, which has no mappings.
 #[cfg(all(test, not(loom), not(miri)))]

@@ -237,6 +237,91 @@ fn zeroed_memory_is_zero_whether_fresh_or_taken_up_again() {
     }
 }
 
+#[test]
+fn a_sealed_arena_refuses_every_kind_of_request_and_counts_them() {
+    static ARENA: StaticArena<1000> = StaticArena::new();
+    let word = ARENA.intern("word");
+    ARENA.seal();
+    let before = ARENA.stats();
+    ARENA.seal();
+    assert_eq!(ARENA.stats(), before);
+    assert_eq!((before.used, before.slack, before.remaining()), (28, 972, 0));
+    let full = ARENA.try_alloc(1_u8).unwrap_err();
+    assert_eq!((full.size(), full.align(), full.left()), (1, 1, 0));
+    assert!(ARENA.try_alloc_with(|| -> u8 { panic!("made without a place") }).is_err());
+    assert!(ARENA.try_alloc_slice_copy(&[1]).is_err() && ARENA.try_alloc_slice_clone(&[1]).is_err());
+    assert!(ARENA.try_alloc_str("x").is_err() && ARENA.try_alloc_layout(layout(1, 1)).is_err());
+    assert!(ARENA.try_intern("new").is_err());
+    assert!(ptr::eq(ARENA.intern("word"), word));
+    assert_eq!(ARENA.alloc_slice_fill_with(3, |_| ()).len(), 3);
+    // SAFETY: the sizes are not zero.
+    unsafe {
+        assert!(GlobalAlloc::alloc(&ARENA, layout(1, 1)).is_null());
+        assert!(ARENA.alloc_zeroed(layout(1, 1)).is_null());
+    }
+    let after = ARENA.stats();
+    assert_eq!((after.fallbacks, after.used, after.blocks, after.slack), (9, 28, 1, 972));
+    assert!(catch_unwind(|| ARENA.alloc(1_u8)).is_err());
+}
+
+#[test]
+fn blocks_of_a_sealed_arena_can_be_given_back_and_shrunk_but_not_grown() {
+    static ARENA: StaticArena<1000> = StaticArena::new();
+    // SAFETY: each block is used within its size and given up once, with the layout it has by then.
+    unsafe {
+        let first = GlobalAlloc::alloc(&ARENA, layout(100, 1));
+        let last = GlobalAlloc::alloc(&ARENA, layout(60, 1));
+        last.write_bytes(7, 60);
+        ARENA.seal();
+        assert!(ARENA.realloc(last, layout(60, 1), 61).is_null());
+        assert_eq!(slice::from_raw_parts(last, 60), [7; 60]);
+        assert_eq!(ARENA.realloc(last, layout(60, 1), 20), last);
+        assert_eq!((ARENA.used(), ARENA.dead_bytes(), ARENA.blocks()), (160, 40, 2));
+        ARENA.dealloc(first, layout(100, 1));
+        ARENA.dealloc(last, layout(20, 1));
+    }
+    let stats = ARENA.stats();
+    assert_eq!((stats.used, stats.dead, stats.blocks, stats.slack), (160, 160, 0, 840));
+    assert!(ARENA.try_alloc(1_u8).is_err());
+    assert_eq!(ARENA.fallbacks(), 2);
+}
+
+#[test]
+fn a_block_can_be_given_back_on_another_thread() {
+    static ARENA: StaticArena<1000> = StaticArena::new();
+    let (small, large) = (layout(10, 1), layout(100, 4));
+    // SAFETY: the sizes are not zero.
+    let blocks = unsafe { [GlobalAlloc::alloc(&ARENA, small), GlobalAlloc::alloc(&ARENA, large)] };
+    let addresses = blocks.map(|block| block.expose_provenance());
+    thread::spawn(move || {
+        let [first, last] = addresses.map(ptr::with_exposed_provenance_mut);
+        // SAFETY: both are given back once, with their own layouts.
+        unsafe {
+            ARENA.dealloc(last, large);
+            ARENA.dealloc(first, small);
+        }
+    })
+    .join()
+    .unwrap();
+    // The two bytes skipped for alignment are dead, and so is the first block, above which they lie.
+    assert_eq!((ARENA.used(), ARENA.dead_bytes(), ARENA.blocks()), (12, 12, 0));
+    // SAFETY: the size is not zero.
+    assert_eq!(unsafe { GlobalAlloc::alloc(&ARENA, large) }, blocks[1]);
+}
+
+#[test]
+fn alignments_larger_than_what_is_left_are_refused_and_change_nothing() {
+    static ARENA: StaticArena<{ 1 << 16 }> = StaticArena::new();
+    ARENA.alloc(1_u8);
+    for shift in 16..isize::BITS - 1 {
+        let full = ARENA.try_alloc_layout(layout((1 << 16) - 1, 1 << shift)).unwrap_err();
+        assert_eq!((full.align(), full.left()), (1 << shift, (1 << 16) - 1));
+    }
+    let stats = ARENA.stats();
+    assert_eq!((stats.blocks, stats.used, stats.dead), (1, 1, 0));
+    assert_eq!(ARENA.alloc_layout(layout((1 << 16) - 1, 1)).addr().get() % 64, 1);
+}
+
 /// A block that a thread of the test below holds, filled with `pattern`.
 struct Held {
     block: *mut u8,
@@ -351,5 +436,5 @@ fn values_placed_by_many_threads_stay_as_they_are() {
         assert!(slice.iter().all(|found| found == value));
     }
     assert_eq!(ARENA.blocks(), placed.iter().filter(|(slice, _)| !slice.is_empty()).count());
-    assert_eq!(ARENA.used(), placed.iter().map(|(slice, _)| size_of_val(&**slice)).sum());
+    assert_eq!(ARENA.stats().live(), placed.iter().map(|(slice, _)| size_of_val(&**slice)).sum());
 }

@@ -3,7 +3,8 @@
 //! Nothing ever leaves it, so it needs neither locks nor reclamation, and a walk may be as slow as it likes.
 
 use super::arena_stats::ArenaStats;
-use super::cursor::{Cursor, State};
+use super::cursor::Cursor;
+use super::set_aside;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, constructor};
 use core::ptr;
 
@@ -17,6 +18,8 @@ pub(super) struct Node {
     capacity: AtomicUsize,
     /// Null for the first to join. Written before the node is in a list, and never again.
     next: AtomicPtr<Node>,
+    /// Requests that did not fit.
+    fallbacks: AtomicUsize,
     /// True from the moment that a thread has undertaken to put this node in a list.
     has_joined: AtomicBool,
 }
@@ -28,6 +31,7 @@ impl Node {
                 cursor: Cursor::new(),
                 capacity: AtomicUsize::new(0),
                 next: AtomicPtr::new(ptr::null_mut()),
+                fallbacks: AtomicUsize::new(0),
                 has_joined: AtomicBool::new(false),
             }
         }
@@ -39,17 +43,39 @@ impl Node {
         self.has_joined.load(Ordering::Relaxed)
     }
 
+    /// A request did not fit.
+    #[cold]
+    pub(super) fn count_fallback(&self) {
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Bytes in which something can be placed, where the arena is of `capacity` bytes. Out of line, so that a path that names it in an error keeps no
+    /// room for all figures.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn remaining(&self, capacity: usize) -> usize {
+        self.stats(capacity).remaining()
+    }
+
     /// This arena's figures, where it is of `capacity` bytes.
+    #[cold]
+    #[inline(never)]
     pub(super) fn stats(&self, capacity: usize) -> ArenaStats {
-        let State { used, blocks } = self.cursor.state();
+        let own = set_aside::unpublished(self);
+        let state = self.cursor.state();
+        let used = state.used.saturating_sub(own.left);
+        // Where the cursor stands beyond what is used, it has not been used so far.
+        let high_water = if own.left == 0 { self.cursor.high_water() } else { self.cursor.peak() };
         ArenaStats {
             arenas: 1,
+            chunks: 1,
             capacity,
             used,
-            dead: self.cursor.dead(),
-            blocks,
-            high_water: self.cursor.high_water().max(used),
-            ..ArenaStats::default()
+            dead: self.cursor.dead() + own.dead,
+            slack: if self.cursor.is_closed() { capacity.saturating_sub(state.used) } else { 0 },
+            blocks: usize::try_from(state.signed_blocks() + own.blocks).unwrap_or_default(),
+            high_water: high_water.max(used),
+            fallbacks: self.fallbacks.load(Ordering::Relaxed),
         }
     }
 }

@@ -1,32 +1,36 @@
-//! The figures of arenas, of one arena or summed over all.
+//! The figures of static memory, of one arena or summed over all.
 //!
 //! Blocks and bytes in use are taken from one word, so they agree; all else may be a moment older or newer.
 
 /// Figures of a [`StaticArena`](crate::StaticArena) or an [`Arena`](crate::Arena), or the sum over several.
 ///
-/// `used == live() + dead`, once no other thread is at work in the arena.
+/// `used == live() + dead` and `capacity == used + remaining() + slack`, once no other thread is at work in the arena. A thread that places
+/// many values in an arena sets up to an eighth of what it has placed there aside, 64 KiB at most: to others these bytes count as used, and as
+/// one block, until it has filled them or has ended. What the calling thread has set aside is counted as it is.
+///
+/// `Display` prints a table for people, in which dead bytes come first where they are more than a tenth of those used.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct ArenaStats {
     /// Number of arenas these figures are of.
     pub arenas: usize,
-    /// Bytes the arenas were declared with; of an `Arena`, bytes of its chunks.
+    /// Separate ranges of memory that the bytes are in: one for each `StaticArena`, any number for an `Arena`.
+    pub chunks: usize,
+    /// Bytes the arenas have.
     pub capacity: usize,
-    /// Bytes below the cursor: handed out, skipped for alignment, or dead.
+    /// Bytes handed out, skipped for alignment, or dead.
     pub used: usize,
-    /// Used bytes that hold nothing and never will: skipped for alignment, given back too late to be taken up again, or lost
-    /// to a panic.
+    /// Used bytes that hold nothing and never will: skipped for alignment, given back too late to be taken up again, left over where a
+    /// thread has set bytes aside, or lost to a panic.
     pub dead: usize,
+    /// Bytes that are not used and never will be: what was left when memory was sealed, or in a chunk that was full for some request.
+    pub slack: usize,
     /// Blocks that are handed out and not given back. Zero-sized values are none.
     pub blocks: usize,
     /// Largest number of bytes that were ever in use. More than `used` where blocks were given back.
     pub high_water: usize,
-    /// Bytes of which nothing more is made: what is left at the ends of chunks before the current one.
-    pub slack: usize,
-    /// Requests that could not be served.
+    /// Requests that were not served from here: they got an error or null, or memory from the heap.
     pub fallbacks: usize,
-    /// Number of chunks.
-    pub chunks: usize,
 }
 
 impl ArenaStats {
@@ -36,24 +40,24 @@ impl ArenaStats {
         self.used.saturating_sub(self.dead)
     }
 
-    /// Bytes not in use: `capacity - used`.
+    /// Bytes in which something can be placed: `capacity - used - slack`.
     #[must_use]
     pub const fn remaining(&self) -> usize {
-        self.capacity.saturating_sub(self.used)
+        self.capacity.saturating_sub(self.used).saturating_sub(self.slack)
     }
 
     /// Both together.
     pub(crate) const fn plus(self, other: Self) -> Self {
         Self {
             arenas: self.arenas + other.arenas,
+            chunks: self.chunks + other.chunks,
             capacity: self.capacity + other.capacity,
             used: self.used + other.used,
             dead: self.dead + other.dead,
+            slack: self.slack + other.slack,
             blocks: self.blocks + other.blocks,
             high_water: self.high_water + other.high_water,
-            slack: self.slack + other.slack,
             fallbacks: self.fallbacks + other.fallbacks,
-            chunks: self.chunks + other.chunks,
         }
     }
 }

@@ -4,24 +4,28 @@
 
 #![forbid(unsafe_code)]
 
-use crate::align;
 use core::ops::Range;
 
 /// The first `size` bytes of `free` that start at a multiple of `align`, a power of two; `None` where they do not fit.
 ///
 /// `free.start <= block.start && block.end <= free.end && block.len() == size`
 ///
-/// A branch on whether the start is aligned already, not a rounding: most often it is, and then the next block's address waits for
-/// one addition alone.
 #[inline(always)]
 pub(crate) const fn place(free: Range<usize>, size: usize, align: usize) -> Option<Range<usize>> {
     let Some(room) = free.end.checked_sub(free.start) else { return None };
-    let skip = if align::is_aligned(free.start, align) { 0 } else { align - (free.start & (align - 1)) };
-    if size > room || skip > room - size {
-        return None;
+    let skipped = skip(free.start, align);
+    match skipped.checked_add(size) {
+        Some(needed) if needed <= room => Some(free.start + skipped..free.start + needed),
+        _ => None,
     }
-    let start = free.start + skip;
-    Some(start..start + size)
+}
+
+/// Bytes from `start` to the next multiple of `align`, a power of two; counted round the end of the address space where none comes before.
+///
+/// No branch on whether the start is aligned already: compilers make no branch of that, only more instructions.
+#[inline(always)]
+pub(crate) const fn skip(start: usize, align: usize) -> usize {
+    start.wrapping_neg() & (align - 1)
 }
 
 /// Bytes of `free`, whose start is not behind its end, as the caller knows.

@@ -14,19 +14,19 @@ use crate::sync::{AtomicU64, AtomicUsize, Ordering, constructor};
 use core::alloc::Layout;
 use core::ops::Range;
 
-/// Largest capacity, in bytes, that a cursor can count. A static of 2 GiB is more than the usual code model can link.
-pub(super) const MAX_CAPACITY: usize = CLOSED - 1;
+/// Largest capacity, in bytes, that a cursor can count: 4 GiB - 2. A static of 2 GiB is more than the usual code model can link.
+pub(crate) const MAX_CAPACITY: usize = CLOSED - 1;
 
 /// What a closed cursor's word says in place of `used`: more than any capacity, so nothing fits and no block ends there.
 const CLOSED: usize = u32::MAX as usize;
 
 /// What one atomic word says of an arena. `blocks <= used`, since no block is empty.
 #[derive(Clone, Copy)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Bytes from the arena's start to the cursor.
-    pub(super) used: usize,
+    pub(crate) used: usize,
     /// Blocks handed out and not given back.
-    pub(super) blocks: usize,
+    pub(crate) blocks: usize,
 }
 
 impl State {
@@ -37,18 +37,24 @@ impl State {
         Self { used: word as u32 as usize, blocks: (word >> 32) as usize }
     }
 
+    /// The number of blocks wraps round at 2^32: see [`Cursor::adopt`].
     const fn word(self) -> u64 {
         self.used as u64 | (self.blocks as u64) << 32
+    }
+
+    /// Number of blocks, where it may be below zero for a while: see [`Cursor::adopt`].
+    pub(crate) const fn signed_blocks(self) -> isize {
+        self.blocks as u32 as i32 as isize
     }
 }
 
 /// The bump cursor of one arena. Zero at first in every bit, so that an arena lives in `.bss`.
 ///
 /// Blocks are ranges of offsets from the arena's start. `used == bytes of live blocks + dead`
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     /// A [`State`].
     state: AtomicU64,
-    /// The highest `used` that a block was given back or shrunk at. Bytes at or above both this and `used` were never
+    /// The highest `used` that a block was given back or shrunk at, or that the used part of a rest ended at. Bytes at or above both this and `used` were never
     /// handed out.
     peak: AtomicUsize,
     /// Bytes below `used` that no live block holds.
@@ -59,7 +65,7 @@ pub(super) struct Cursor {
 
 impl Cursor {
     constructor! {
-        pub(super) fn new() -> Self {
+        pub(crate) fn new() -> Self {
             Self {
                 state: AtomicU64::new(0),
                 peak: AtomicUsize::new(0),
@@ -73,7 +79,7 @@ impl Cursor {
     ///
     /// The bytes may have been handed out before: see [`handed_out_before`](Self::handed_out_before).
     #[inline]
-    pub(super) fn take(&self, memory: Range<usize>, layout: Layout) -> Result<Range<usize>, ArenaFull> {
+    pub(crate) fn take(&self, memory: Range<usize>, layout: Layout) -> Result<Range<usize>, ArenaFull> {
         debug_assert!(layout.size() > 0 && memory.len() <= MAX_CAPACITY);
         let base = memory.start;
         let mut word = self.state.load(Ordering::Relaxed);
@@ -84,7 +90,7 @@ impl Cursor {
             let Some(block) = bump::place(free.clone(), layout.size(), layout.align()) else {
                 return Err(ArenaFull::new(layout, free.len()));
             };
-            let next = State { used: block.end - base, blocks: blocks + 1 }.word();
+            let next = State { used: block.end - base, blocks: blocks.wrapping_add(1) }.word();
             // Acquire: pairs with the Release in `put_back` and in `shrink`, whose callers may have used these bytes.
             match self.state.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => {
@@ -99,23 +105,23 @@ impl Cursor {
     /// How many bytes at the start of `block`, just taken, may have been handed out before. All others are as they were
     /// when the arena was made.
     #[inline]
-    pub(super) fn handed_out_before(&self, block: &Range<usize>) -> usize {
+    pub(crate) fn handed_out_before(&self, block: &Range<usize>) -> usize {
         // Relaxed: whoever gave these bytes back raised `peak` first, and `take` acquired that.
         self.peak.load(Ordering::Relaxed).clamp(block.start, block.end) - block.start
     }
 
     /// Takes a block back from its owner: to be handed out again if it is the last, and dead if it is not.
     #[inline]
-    pub(super) fn put_back(&self, block: Range<usize>) {
+    pub(crate) fn put_back(&self, block: Range<usize>) {
         // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
-        if !self.move_end(block.end, block.start, 1, Ordering::Release) {
+        if !self.move_end(block.end, block.start, block.end, 1, Ordering::Release) {
             self.lose(block.len());
         }
     }
 
     /// Counts a block of `size` bytes dead. Nothing is asked of its bytes: they are never used again.
     #[inline]
-    pub(super) fn lose(&self, size: usize) {
+    pub(crate) fn lose(&self, size: usize) {
         self.state.fetch_sub(State::ONE_BLOCK, Ordering::Relaxed);
         self.count_dead(size);
     }
@@ -123,26 +129,37 @@ impl Cursor {
     /// Grows the caller's block to `size` bytes in place; false, and no change, where it is not the last or the arena's
     /// `capacity` does not allow it.
     #[inline]
-    pub(super) fn grow(&self, block: Range<usize>, size: usize, capacity: usize) -> bool {
+    pub(crate) fn grow(&self, block: Range<usize>, size: usize, capacity: usize) -> bool {
         let Some(grown) = bump::place(block.start..capacity, size, 1) else { return false };
         // Acquire: pairs with the Release in `put_back` and in `shrink`, whose callers may have used the bytes we gain.
-        self.move_end(block.end, grown.end, 0, Ordering::Acquire)
+        self.move_end(block.end, grown.end, 0, 0, Ordering::Acquire)
     }
 
     /// Shrinks the caller's block to `size` bytes, in place. Those cut off can be handed out again if it is the last,
     /// and are dead if it is not.
     #[inline]
-    pub(super) fn shrink(&self, block: Range<usize>, size: usize) {
+    pub(crate) fn shrink(&self, block: Range<usize>, size: usize) {
         debug_assert!(0 < size && size <= block.len());
         // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
-        if !self.move_end(block.end, block.start + size, 0, Ordering::Release) {
+        if !self.move_end(block.end, block.start + size, block.end, 0, Ordering::Release) {
             self.count_dead(block.len() - size);
         }
     }
 
-    /// Moves the cursor from the end of a block that the caller owns; false where the block is not the last.
+    /// Takes the end of the caller's block back, of which nothing but the first `used` bytes was ever used. They can be handed out
+    /// again if the block is the last, and are dead if it is not.
+    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "without thread-local storage there are no pieces"))]
+    pub(crate) fn give_up(&self, rest: Range<usize>, used: usize) {
+        // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
+        if !self.move_end(rest.end, rest.start, rest.start + used, 0, Ordering::Release) {
+            self.count_dead(rest.len());
+        }
+    }
+
+    /// Moves the cursor from the end of a block that the caller owns; false where the block is not the last. What it gives back was
+    /// used up to `peak`.
     #[inline]
-    fn move_end(&self, from: usize, to: usize, blocks_put_back: usize, on_success: Ordering) -> bool {
+    fn move_end(&self, from: usize, to: usize, peak: usize, blocks_put_back: usize, on_success: Ordering) -> bool {
         let mut word = self.state.load(Ordering::Relaxed);
         loop {
             let State { used, blocks } = State::of_word(word);
@@ -150,11 +167,11 @@ impl Cursor {
                 return false;
             }
             // Before the cursor moves, so that whoever takes the bytes knows that they are not fresh. Should the move fail,
-            // `peak` is still true: the block did end here.
-            if to < from && self.peak.load(Ordering::Relaxed) < from {
-                self.peak.fetch_max(from, Ordering::Relaxed);
+            // `peak` is still true: so far they were used.
+            if to < peak && self.peak.load(Ordering::Relaxed) < peak {
+                self.peak.fetch_max(peak, Ordering::Relaxed);
             }
-            let next = State { used: to, blocks: blocks - blocks_put_back }.word();
+            let next = State { used: to, blocks: blocks.wrapping_sub(blocks_put_back) }.word();
             match self.state.compare_exchange_weak(word, next, on_success, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => word = now,
@@ -162,9 +179,17 @@ impl Cursor {
         }
     }
 
+    /// Counts `blocks` and `dead` bytes more, which lie in a block that was taken as one and divided since.
+    ///
+    /// Parts that are given back one by one may come before this, so that the number of blocks goes below zero and wraps round for a while.
+    pub(crate) fn adopt(&self, blocks: isize, dead: usize) {
+        self.state.fetch_add((blocks as u64).wrapping_mul(State::ONE_BLOCK), Ordering::Relaxed);
+        self.count_dead(dead);
+    }
+
     /// Ends the handing out for good. Returns where the bytes begin that were never to be handed out, which are the caller's now;
     /// `None` where the cursor was closed already.
-    pub(super) fn close(&self) -> Option<usize> {
+    pub(crate) fn close(&self) -> Option<usize> {
         let mut word = self.state.load(Ordering::Relaxed);
         loop {
             let state = State::of_word(word);
@@ -184,7 +209,7 @@ impl Cursor {
     }
 
     /// True where the cursor was closed. One relaxed load.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         State::of_word(self.state.load(Ordering::Relaxed)).used == CLOSED
     }
 
@@ -196,19 +221,24 @@ impl Cursor {
     }
 
     /// Bytes and blocks in use. One relaxed load, so the two agree; two where the cursor is closed.
-    pub(super) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         let state = State::of_word(self.state.load(Ordering::Relaxed));
         if state.used == CLOSED { State { used: self.closed_at.load(Ordering::Relaxed), ..state } } else { state }
     }
 
     /// Bytes below the cursor that no live block holds.
-    pub(super) fn dead(&self) -> usize {
+    pub(crate) fn dead(&self) -> usize {
         self.dead.load(Ordering::Relaxed)
     }
 
+    /// The highest `used` at which a block was given back or shrunk.
+    pub(super) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
     /// The largest number of bytes that were ever in use.
-    pub(super) fn high_water(&self) -> usize {
-        self.peak.load(Ordering::Relaxed).max(self.state().used)
+    pub(crate) fn high_water(&self) -> usize {
+        self.peak().max(self.state().used)
     }
 }
 
@@ -280,6 +310,30 @@ mod tests {
         cursor.put_back(second);
         cursor.put_back(0..20);
         assert_eq!(figures(&cursor), (50, 0, 50, 200));
+    }
+
+    #[test]
+    fn of_a_rest_that_is_given_up_only_the_used_part_counts_as_handed_out_before() {
+        let cursor = Cursor::new();
+        let piece = take(&cursor, 500, 1);
+        cursor.adopt(3 - 1, 20);
+        cursor.give_up(100..piece.end, 40);
+        assert_eq!(figures(&cursor), (100, 3, 20, 140));
+        let again = take(&cursor, 300, 1);
+        assert_eq!((again.clone(), cursor.handed_out_before(&again)), (100..400, 40));
+        cursor.give_up(90..100, 0);
+        assert_eq!(figures(&cursor), (400, 4, 30, 400));
+    }
+
+    #[test]
+    fn blocks_of_a_piece_may_be_lost_before_they_are_counted() {
+        let cursor = Cursor::new();
+        let piece = take(&cursor, 500, 1);
+        (0..3).for_each(|_| cursor.lose(10));
+        assert_eq!(cursor.state().signed_blocks(), -2);
+        cursor.adopt(5 - 1, 0);
+        cursor.give_up(50..piece.end, 0);
+        assert_eq!(figures(&cursor), (50, 2, 30, 50));
     }
 
     #[test]

@@ -14,20 +14,21 @@ unsafe impl<const N: usize> GlobalAlloc for StaticArena<N> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match self.take(layout) {
-            Ok(Some(block)) => self.at(block.start).as_ptr(),
+            Ok(Some(block)) => self.memory().at(block.start).as_ptr(),
             Ok(None) => dangling(layout).as_ptr(),
             Err(_) => ptr::null_mut(),
         }
     }
 
-    /// Clears only bytes that were handed out before. All others are still the zeros of `.bss`, and are not touched.
+    /// Clears only bytes that were handed out before, where the arena's bytes are its own: all others are still the zeros of `.bss`, and are
+    /// not touched.
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         match self.take(layout) {
             Ok(Some(block)) => {
-                let start = self.at(block.start).as_ptr();
+                let start = self.memory().at(block.start).as_ptr();
                 // SAFETY: these are the first bytes of a block that was just taken, and is ours alone.
-                unsafe { start.write_bytes(0, self.node.cursor.handed_out_before(&block)) };
+                unsafe { start.write_bytes(0, self.stale_bytes(&block)) };
                 start
             }
             Ok(None) => dangling(layout).as_ptr(),
@@ -38,19 +39,19 @@ unsafe impl<const N: usize> GlobalAlloc for StaticArena<N> {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if layout.size() > 0 {
-            self.node.cursor.put_back(self.offsets(block, layout.size()));
+            self.node.cursor.put_back(self.memory().offsets(block, layout.size()));
         }
     }
 
     /// In place where the block shrinks or is the last. Else it moves, and the old bytes are dead.
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let offsets = self.offsets(block, layout.size());
+        let offsets = self.memory().offsets(block, layout.size());
         if new_size <= layout.size() {
             self.node.cursor.shrink(offsets, new_size);
             return block;
         }
-        if self.node.cursor.grow(offsets, new_size, N) {
+        if self.node.cursor.grow(offsets, new_size, self.capacity()) {
             return block;
         }
         // SAFETY: the caller vouches that `new_size`, rounded up to this alignment, is no more than `isize::MAX`.

@@ -1,21 +1,36 @@
 //! Static memory: placed once, there until the process ends.
 //!
-//! An arena comes with the program, as zeros in `.bss`, so nothing here ever asks the operating system for memory.
+//! An arena comes with the program, as zeros in `.bss`, or is given its memory, so nothing here ever asks the operating system for any.
 //!
-//! Bottom-up: `bump` (arithmetic), `piece` (a cursor for one owner, in memory of other layers), `cursor` (the lock-free protocol),
-//! `arena_list` (which arenas there are), `static_arena` (the memory, and raw blocks of it), `place` (how a value is made in place),
-//! `values` (typed values in it), `global_alloc` (as an allocator).
+//! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `memory` (where the bytes are), `piece` and `set_aside` (parts of it for
+//! single threads), `arena_list` (which arenas there are), `static_arena` (raw blocks), `place` (how a value is made in place), `values` (typed
+//! values), `hash` and `intern` (words), `global_alloc` (as an allocator).
 
 mod arena_full;
 mod arena_list;
 mod arena_stats;
+mod arena_table;
 mod bump;
 mod cursor;
 mod global_alloc;
+mod hash;
+mod intern;
+mod likely;
+mod memory;
 mod piece;
 mod place;
 mod static_arena;
+mod unpublished;
 mod values;
+
+/// Pieces of an arena for single threads.
+#[cfg_attr(any(not(feature = "std"), loom), path = "shared_cursor.rs")]
+mod set_aside;
+
+#[cfg(fuzzing)]
+pub(crate) use bump::{place as place_block, skip};
+pub(crate) use cursor::{Cursor, MAX_CAPACITY};
+pub(crate) use piece::Piece;
 
 pub use arena_full::ArenaFull;
 pub use arena_stats::ArenaStats;
@@ -23,8 +38,6 @@ pub use static_arena::StaticArena;
 
 #[cfg(not(loom))]
 pub(crate) use arena_full::or_panic;
-#[cfg(not(loom))]
-pub(crate) use piece::Piece;
 #[cfg(not(loom))]
 pub(crate) use place::Place;
 #[cfg(not(loom))]

@@ -6,6 +6,7 @@
 //! - **Below the cursor**: every byte of every block in use lies below `next`.
 
 use super::bump;
+use super::likely::likely;
 use crate::align;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, constructor};
 use core::alloc::Layout;
@@ -61,6 +62,15 @@ impl<const MIN: usize> Piece<MIN> {
         self.dead.store(0, Ordering::Relaxed);
     }
 
+    /// Gets `len` bytes more behind its end, of which the first `stale` may hold something. Owner-only.
+    pub(crate) fn extend(&self, len: usize, stale: usize) {
+        let end = self.end.load(Ordering::Relaxed);
+        if stale > 0 {
+            self.peak.store(end.wrapping_add(stale), Ordering::Relaxed);
+        }
+        self.end.store(end.wrapping_add(len), Ordering::Relaxed);
+    }
+
     /// Has no memory any more, and nothing counted. Owner-only.
     pub(crate) fn clear(&self) {
         for pointer in [&self.next, &self.end, &self.peak] {
@@ -77,23 +87,33 @@ impl<const MIN: usize> Piece<MIN> {
             return None;
         }
         let next = self.next.load(Ordering::Relaxed);
+        if layout.align() > MIN && !likely(align::is_aligned(next.addr(), layout.align())) {
+            return self.take_aligned(layout);
+        }
         let end = self.end.load(Ordering::Relaxed);
-        let free = next.addr()..end.addr();
         // No overflow: a layout's size is at most `isize::MAX`.
         let size = align::up(layout.size(), MIN);
-        let skipped = if layout.align() > MIN {
-            bump::place(free, size, layout.align())?.start - next.addr()
-        } else if size <= bump::room(free) {
-            0
-        } else {
-            return None;
-        };
-        let block = next.wrapping_add(skipped);
+        if likely(size <= bump::room(next.addr()..end.addr())) { self.hand_out(next, size) } else { None }
+    }
+
+    /// As [`take`](Self::take), where bytes must be skipped first. Out of line, for most blocks are like the last one.
+    #[inline(never)]
+    fn take_aligned(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let next = self.next.load(Ordering::Relaxed);
+        let end = self.end.load(Ordering::Relaxed);
+        // No overflow: a layout's size is at most `isize::MAX`.
+        let size = align::up(layout.size(), MIN);
+        let block = bump::place(next.addr()..end.addr(), size, layout.align())?;
+        let skipped = block.start - next.addr();
+        self.count_dead(skipped);
+        self.hand_out(next.wrapping_add(skipped), size)
+    }
+
+    /// The block of `size` bytes at `block`, which is not before `next` and ends at `end` at most.
+    #[inline(always)]
+    fn hand_out(&self, block: *mut u8, size: usize) -> Option<NonNull<u8>> {
         self.next.store(block.wrapping_add(size), Ordering::Relaxed);
         self.blocks.store(self.blocks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        if skipped > 0 {
-            self.count_dead(skipped);
-        }
         // SAFETY: some bytes fit before `end`, so there is memory, and `next` points into it, as does the block.
         Some(unsafe { NonNull::new_unchecked(block) })
     }
@@ -256,7 +276,23 @@ mod tests {
         piece.put_back(third, 50);
         piece.put_back(second, 5);
         assert_eq!(figures(&piece), (0, 20, 236));
+        let all = piece.take(layout(236, 1)).unwrap();
+        piece.extend(0, 0);
+        assert_eq!((piece.take(layout(1, 1)), piece.stale_bytes(all, 236)), (None, 55));
         piece.clear();
         assert_eq!((figures(&piece), piece.next().is_null()), ((0, 0, 0), true));
+    }
+
+    #[test]
+    fn a_piece_that_is_extended_goes_on_where_it_stood() {
+        let mut memory = Memory([0; 256]);
+        let start = NonNull::from(&mut memory.0).cast::<u8>();
+        let piece = Piece::<1>::empty();
+        piece.begin(start, 10, 0);
+        piece.take(layout(8, 1)).unwrap();
+        piece.extend(30, 5);
+        let block = piece.take(layout(32, 1)).unwrap();
+        assert_eq!((block.addr().get() - start.addr().get(), piece.stale_bytes(block, 32)), (8, 7));
+        assert_eq!(figures(&piece), (2, 0, 0));
     }
 }

@@ -12,7 +12,7 @@ use core::ptr::NonNull;
 unsafe impl<const N: usize> Place for &'static StaticArena<N> {
     #[inline(always)]
     fn try_place(&self, layout: Layout) -> Option<NonNull<u8>> {
-        self.try_alloc_layout(layout).ok()
+        self.place(layout)
     }
 
     #[inline]

@@ -4,11 +4,16 @@
 //! call costs nothing beside a system call. Everything else is a free function that the one platform file provides.
 //! To port Tenure, write that file; `docs/porting.md` has the list.
 
-#[cfg(target_os = "linux")]
+// `tenure_bare_metal` is for checks: it builds for the host as for a target without a system.
+#[cfg(all(target_os = "linux", not(tenure_bare_metal)))]
 #[path = "linux.rs"]
 mod native;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(target_os = "none", target_os = "unknown", tenure_bare_metal))]
+#[path = "none.rs"]
+mod native;
+
+#[cfg(not(any(target_os = "linux", target_os = "none", target_os = "unknown")))]
 compile_error!("this operating system has no platform file yet: docs/porting.md says what one must provide");
 
 #[cfg(test)]
@@ -54,6 +59,18 @@ pub(crate) trait Platform: Sync {
     /// # Safety
     /// - `start..start + len` was mapped by this platform and holds nothing that is needed.
     unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// Says that a mapping will be used densely, from its start to its end, so that the system may back it with huge pages. A hint: it may have no effect.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform.
+    unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize);
+
+    /// Makes part of a mapping readable alone, for good: a write there faults from now on. True on success.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform, and nobody writes there any more.
+    unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool;
 
     /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed.
     ///

@@ -186,3 +186,58 @@ fn loom_bytes_that_a_closing_thread_gets_are_done_with() {
         assert_eq!((arena.take(1), arena.cursor.close()), (None, None));
     });
 }
+
+/// What a thread does with a piece that it has divided: it counts its blocks and gives the rest back, of which it had used a part.
+///
+/// Red where `give_up` moves the cursor with `Relaxed`, where `take` succeeds with `Relaxed`, and where `peak` is raised only after the cursor
+/// moved.
+#[test]
+fn loom_the_rest_of_a_piece_is_done_with_when_it_is_taken_again() {
+    loom::model(|| {
+        let arena = Arena::of(3);
+        let piece = arena.take(3).unwrap();
+        let other = arena.clone();
+        let thread = thread::spawn(move || {
+            let taken = other.take(2);
+            if let Some(block) = &taken {
+                let stale = block.start..block.start + other.cursor.handed_out_before(block);
+                other.write(&stale, 0);
+                other.assert_filled(block, 0);
+            }
+            taken.map_or(0, |block| block.len())
+        });
+        // One block of one byte stays; another of one byte was taken back into the piece.
+        arena.write(&(0..2), 1);
+        arena.cursor.adopt(1 - 1, 0);
+        arena.cursor.give_up(1..piece.end, 1);
+        let taken = thread.join().unwrap();
+        arena.assert_filled(&(0..1), 1);
+        arena.assert_adds_up(1 + taken, 1 + usize::from(taken > 0));
+        assert_eq!(arena.cursor.dead(), 0);
+    });
+}
+
+/// The piece grows, or the other thread's block comes behind it and the rest is dead; neither byte nor block is counted twice.
+#[test]
+fn loom_a_piece_is_extended_only_where_nothing_lies_behind_it() {
+    loom::model(|| {
+        let arena = Arena::of(4);
+        let piece = arena.take(2).unwrap();
+        let other = arena.clone();
+        let thread = thread::spawn(move || {
+            let taken = other.take(1);
+            if let Some(block) = &taken {
+                other.write(block, 2);
+                other.assert_filled(block, 2);
+            }
+            taken.map_or(0, |block| block.len())
+        });
+        let end = if arena.cursor.grow(1..piece.end, 2, 4) { 3 } else { 2 };
+        arena.write(&(0..end), 1);
+        arena.assert_filled(&(0..end), 1);
+        // Three blocks of one byte, or two.
+        arena.cursor.adopt(end as isize - 1, 0);
+        let taken = thread.join().unwrap();
+        arena.assert_adds_up(end + taken, end + taken);
+    });
+}

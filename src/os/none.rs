@@ -1,0 +1,84 @@
+//! No operating system: there is no memory to be had, so every memory call refuses, and no thread ever ends.
+//!
+//! What remains of Tenure is what needs no system: arenas over memory of the program's own. The heap builds, and has nothing.
+
+use super::Platform;
+use core::ffi::c_void;
+use core::hint;
+use core::ptr::NonNull;
+
+/// The absent system.
+pub(crate) struct Native;
+
+impl Platform for Native {
+    fn page_size(&self) -> usize {
+        4096
+    }
+
+    fn map(&self, _hint: usize, _len: usize) -> Option<NonNull<u8>> {
+        None
+    }
+
+    fn map_exactly(&self, _address: usize, _len: usize) -> Option<NonNull<u8>> {
+        None
+    }
+
+    fn reserve(&self, _len: usize) -> Option<NonNull<u8>> {
+        None
+    }
+
+    unsafe fn commit(&self, _start: NonNull<u8>, _len: usize) -> bool {
+        false
+    }
+
+    unsafe fn unmap(&self, _start: NonNull<u8>, _len: usize) -> bool {
+        false
+    }
+
+    unsafe fn purge(&self, _start: NonNull<u8>, _len: usize) -> bool {
+        false
+    }
+
+    unsafe fn prefer_huge_pages(&self, _start: NonNull<u8>, _len: usize) {}
+
+    unsafe fn protect(&self, _start: NonNull<u8>, _len: usize) -> bool {
+        false
+    }
+
+    unsafe fn resize(&self, _start: NonNull<u8>, _old_len: usize, _new_len: usize) -> bool {
+        false
+    }
+
+    unsafe fn relocate(&self, _start: NonNull<u8>, _old_len: usize, _target: NonNull<u8>, _new_len: usize) -> bool {
+        false
+    }
+
+    fn now_ms(&self) -> u64 {
+        0
+    }
+}
+
+/// Nobody else is there to run.
+pub(crate) fn yield_now() {
+    hint::spin_loop();
+}
+
+/// There is nowhere to write to.
+pub(crate) fn write_stderr(_bytes: &[u8]) {}
+
+/// There is no process to end: goes no further.
+pub(crate) fn abort() -> ! {
+    loop {
+        hint::spin_loop();
+    }
+}
+
+/// Nobody would call the hook.
+pub(crate) fn on_thread_exit(_hook: unsafe extern "C" fn(*mut c_void), _argument: *const c_void) -> bool {
+    false
+}
+
+/// There is no fork to be told of.
+pub(crate) fn on_fork_in_child(_hook: unsafe extern "C" fn()) -> bool {
+    true
+}
