@@ -9,7 +9,6 @@ use core::ops::Range;
 /// The first `size` bytes of `free` that start at a multiple of `align`, a power of two; `None` where they do not fit.
 ///
 /// `free.start <= block.start && block.end <= free.end && block.len() == size`
-///
 #[inline(always)]
 pub(crate) const fn place(free: Range<usize>, size: usize, align: usize) -> Option<Range<usize>> {
     let Some(room) = free.end.checked_sub(free.start) else { return None };
