@@ -125,8 +125,7 @@ fn in_static_arena<const WORDS: usize>() -> Routine {
 
 fn in_static_alloc<const WORDS: usize>() -> Routine {
     type Bump = static_alloc::Bump<[u8; BYTES + 64]>;
-    // SAFETY: as good as `Bump::uninit`, but made where it stays: a counter of zero before bytes that may be anything.
-    let mut arena: Box<Bump> = unsafe { Box::new_zeroed().assume_init() };
+    let arena: &'static mut Bump = Bump::from_maybe_uninit(Box::leak(Box::<Bump>::new_uninit()));
     Box::new(move |rounds| {
         timed(rounds, || {
             for n in 0..values::<WORDS>() {
