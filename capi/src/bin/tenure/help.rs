@@ -4,7 +4,7 @@ pub const COMMAND: &str = "\
 Examples:
   tenure run -- ls -l
   tenure run --stats -- sqlite3 shop.db 'select count(*) from orders'
-  tenure run --python --stats=stats.%p.json --format json --children -- python3 -m service
+  tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
 
 See `tenure run --help` for the options, the environment and the exit statuses.";
 
@@ -22,13 +22,13 @@ Exit status: the program's own, and otherwise
   126  the program cannot be run, or the library is not found or cannot be preloaded
   127  there is no such program
 
-Nothing is printed by a program that ends by a fatal signal or by _exit. A program that is statically linked, or that gains rights on being
-run (set-user-id), ignores the library.
+A program that ends by a fatal signal or by _exit, as some shells do, prints no statistics. One that is statically linked, or that gains rights on
+being run (set-user-id), ignores the library.
 
 Examples:
   tenure run -- ls -l
   tenure run --stats -- sqlite3 shop.db 'select count(*) from orders'
-  tenure run --python --stats=stats.%p.json --format json --children -- python3 -m service
+  tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
   TENURE_PURGE_DELAY=0 tenure run --lib ./libtenure_malloc.so -- redis-server";
 
 #[cfg(test)]
