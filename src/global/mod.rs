@@ -2,6 +2,7 @@
 
 mod slow;
 mod thread;
+mod untyped;
 
 #[cfg_attr(feature = "std", path = "tls_std.rs")]
 #[cfg_attr(not(feature = "std"), path = "tls_asm.rs")]

@@ -135,12 +135,16 @@ fn check_class(block: NonNull<u8>, class: SizeClass) {
 #[cold]
 #[inline(never)]
 fn refuse(block: NonNull<u8>, size: usize, owner: Owner) -> ! {
-    let reason = match owner {
+    fatal(format_args!("invalid free of {block:p} ({size} bytes): {}", what_is_there(owner)))
+}
+
+/// Says what lies where no block of a slab or a span does.
+pub(super) fn what_is_there(owner: Owner) -> &'static str {
+    match owner {
         Owner::MAPPING | Owner::ALIGNED_MAPPING => "it is part of a large block; was it allocated with another layout?",
         Owner::POOLED | Owner::RELEASED | Owner::UNMATCHED => "everything there has been freed already",
         _ => "it is no memory of this allocator, or was freed already",
-    };
-    fatal(format_args!("invalid free of {block:p} ({size} bytes): {reason}"))
+    }
 }
 
 /// A block that is too large for a slab.

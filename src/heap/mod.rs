@@ -20,7 +20,7 @@ use self::core::Core;
 use crate::align;
 use crate::lock::Lock;
 use crate::magazine::{Magazine, Tops};
-use crate::segment::{Backend, Owner};
+use crate::segment::{Backend, Owner, OwnerView};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
 use crate::sync::{AtomicBool, Ordering};
@@ -83,6 +83,11 @@ impl Heap {
 
     pub(crate) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// The owner map of the backend that the heap has its memory from.
+    pub(crate) fn owners(&self) -> OwnerView {
+        self.backend.owners.view()
     }
 
     #[cfg(not(feature = "std"))]
