@@ -40,6 +40,10 @@ pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut u8 {
 /// As [`aligned_alloc`], of an alignment that is rounded up to a power of two.
 #[unsafe(no_mangle)]
 pub extern "C" fn memalign(align: usize, size: usize) -> *mut u8 {
+    allocate_rounded(align, size)
+}
+
+pub(crate) fn allocate_rounded(align: usize, size: usize) -> *mut u8 {
     match align.checked_next_power_of_two() {
         Some(align) => or_no_memory(allocate(align, size)),
         None => {
@@ -56,6 +60,13 @@ pub extern "C" fn memalign(align: usize, size: usize) -> *mut u8 {
 /// - `place` points to a pointer that may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_memalign(place: *mut *mut c_void, align: usize, size: usize) -> c_int {
+    // SAFETY: passed on.
+    unsafe { allocate_into(place, align, size) }
+}
+
+/// # Safety
+/// - As for `posix_memalign`.
+pub(crate) unsafe fn allocate_into(place: *mut *mut c_void, align: usize, size: usize) -> c_int {
     if !align.is_power_of_two() || align < size_of::<*mut c_void>() {
         return libc::EINVAL;
     }
@@ -71,25 +82,23 @@ pub unsafe extern "C" fn posix_memalign(place: *mut *mut c_void, align: usize, s
 /// A block at the start of a page.
 #[unsafe(no_mangle)]
 pub extern "C" fn valloc(size: usize) -> *mut u8 {
+    allocate_at_page(size)
+}
+
+pub(crate) fn allocate_at_page(size: usize) -> *mut u8 {
     or_no_memory(allocate(page_size(), size))
 }
 
 /// A block of whole pages: `size` rounded up to them, at the start of one.
 #[unsafe(no_mangle)]
 pub extern "C" fn pvalloc(size: usize) -> *mut u8 {
+    allocate_pages(size)
+}
+
+pub(crate) fn allocate_pages(size: usize) -> *mut u8 {
     let page = page_size();
     match size.checked_next_multiple_of(page) {
         Some(size) => or_no_memory(allocate(page, size)),
         None => no_memory(),
     }
-}
-
-/// Bytes of a block that may be used; 0 for null.
-///
-/// # Safety
-/// - `block` is null or a block of this library's that is in use.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn malloc_usable_size(block: *const u8) -> usize {
-    // SAFETY: passed on.
-    unsafe { TENURE.usable_size(block) }
 }

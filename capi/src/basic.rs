@@ -1,6 +1,7 @@
 //! `malloc`, `calloc`, `realloc`, `free`, and their relatives that multiply.
 //!
-//! A request of more than `PTRDIFF_MAX` bytes fails as one for which there is no memory.
+//! A request of more than `PTRDIFF_MAX` bytes fails as one for which there is no memory. What other files need of these stands in functions that are not
+//! exported: a call by the exported name could end in another library.
 
 use crate::TENURE;
 use crate::errno::{no_memory, or_no_memory};
@@ -10,16 +11,21 @@ use core::ptr;
 /// A block of `size` bytes, which may be 0; null and `ENOMEM` where there is no memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc(size: usize) -> *mut u8 {
+    allocate(size)
+}
+
+#[inline(always)]
+pub(crate) fn allocate(size: usize) -> *mut u8 {
     match TENURE.untyped_at_hand(size) {
         Some(block) => block.as_ptr(),
-        None => malloc_slowly(size),
+        None => allocate_slowly(size),
     }
 }
 
 /// The rest of [`malloc`]: a jump there, with nothing to come back to.
 #[cold]
 #[inline(never)]
-fn malloc_slowly(size: usize) -> *mut u8 {
+fn allocate_slowly(size: usize) -> *mut u8 {
     or_no_memory(TENURE.alloc_untyped(size))
 }
 
@@ -46,18 +52,23 @@ pub unsafe extern "C" fn cfree(block: *mut u8) {
 /// A block of `count` times `size` zeros; null and `ENOMEM` where there is no memory, or where the product overflows.
 #[unsafe(no_mangle)]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
+    allocate_zeroed(count, size)
+}
+
+#[inline(always)]
+pub(crate) fn allocate_zeroed(count: usize, size: usize) -> *mut u8 {
     let (bytes, overflows) = count.overflowing_mul(size);
     if !overflows && let Some(block) = TENURE.untyped_at_hand(bytes) {
         // SAFETY: the block is at least as large, and nobody else's.
         unsafe { block.as_ptr().write_bytes(0, bytes) };
         return block.as_ptr();
     }
-    calloc_slowly(count, size)
+    allocate_zeroed_slowly(count, size)
 }
 
 #[cold]
 #[inline(never)]
-fn calloc_slowly(count: usize, size: usize) -> *mut u8 {
+fn allocate_zeroed_slowly(count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
         Some(bytes) => or_no_memory(TENURE.alloc_zeroed_untyped(bytes)),
         None => no_memory(),
@@ -71,6 +82,14 @@ fn calloc_slowly(count: usize, size: usize) -> *mut u8 {
 /// - `block` is null or a block of this library's that is in use.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realloc(block: *mut u8, size: usize) -> *mut u8 {
+    // SAFETY: passed on.
+    unsafe { resize(block, size) }
+}
+
+/// # Safety
+/// - As for `realloc`.
+#[inline(always)]
+pub(crate) unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
     if size == 0 && !block.is_null() {
         // SAFETY: passed on.
         unsafe { TENURE.free_untyped(block) };
@@ -88,7 +107,7 @@ pub unsafe extern "C" fn realloc(block: *mut u8, size: usize) -> *mut u8 {
 pub unsafe extern "C" fn reallocarray(block: *mut u8, count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
         // SAFETY: passed on.
-        Some(bytes) => unsafe { realloc(block, bytes) },
+        Some(bytes) => unsafe { resize(block, bytes) },
         None => no_memory(),
     }
 }

@@ -7,7 +7,17 @@
 
 mod aligned;
 mod basic;
+mod cxx;
+mod cxx_failure;
 mod errno;
+mod glibc_names;
+mod introspection;
+mod json;
+mod life;
+mod output;
+mod own;
+mod settings;
+mod sized;
 
 use tenure::Tenure;
 

@@ -11,10 +11,13 @@ use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
-/// How long unused memory is kept before it goes back to the system, in milliseconds.
+/// How long unused memory is kept before it goes back to the system, in milliseconds, unless the program says otherwise.
 ///
 /// A page that comes back costs a microsecond or two, so it should have been idle for far longer than that.
-const PURGE_DELAY: u64 = 1000;
+pub(super) const PURGE_DELAY: u64 = 1000;
+
+/// How long unused memory is kept, in milliseconds.
+pub(super) static PURGE_AFTER: AtomicU64 = AtomicU64::new(PURGE_DELAY);
 
 /// Slow paths between looks at the clock.
 const PATIENCE: u16 = 64;
@@ -75,11 +78,7 @@ fn reclaim() {
         // A signal handler has interrupted a slow path, which may hold a lock.
         return;
     }
-    if let Some((heap, thread)) = own() {
-        let _busy = Busy::new(thread);
-        // SAFETY: the calling thread's own heap and tops.
-        unsafe { heap.empty_magazines(&thread.tops) };
-    }
+    let _busy = empty_own_magazines();
     for heap in REGISTRY.heaps() {
         heap.reclaim();
     }
@@ -302,14 +301,22 @@ fn count_down(thread: &Borrower) {
 #[inline(never)]
 fn purge_when_due() {
     let now = BACKEND.os.now_ms();
+    let delay = PURGE_AFTER.load(Ordering::Relaxed);
     let due = NEXT_PURGE.load(Ordering::Relaxed);
     if now < due
-        || NEXT_PURGE.compare_exchange(due, now + PURGE_DELAY / 2, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        || NEXT_PURGE.compare_exchange(due, now + delay / 2, Ordering::Relaxed, Ordering::Relaxed).is_err()
         || due == 0
     {
         return;
     }
-    purge_unused_since(now.saturating_sub(PURGE_DELAY), now, false);
+    purge_unused_since(now.saturating_sub(delay), now, false);
+}
+
+/// Keeps unused memory for so many milliseconds from now on.
+pub(super) fn set_purge_delay(delay: u64) {
+    PURGE_AFTER.store(delay, Ordering::Relaxed);
+    // Whoever looks next reckons with the new delay.
+    NEXT_PURGE.fetch_min(BACKEND.os.now_ms() + delay / 2, Ordering::Relaxed);
 }
 
 fn purge_unused_since(before: u64, now: u64, is_patient: bool) {
@@ -319,13 +326,19 @@ fn purge_unused_since(before: u64, now: u64, is_patient: bool) {
     BACKEND.purge_unused(before, now);
 }
 
+/// Empties the calling thread's magazines, if it has a heap that is not at work. The thread is inside a slow path until the result is dropped.
+fn empty_own_magazines() -> Option<Busy> {
+    let (heap, thread) = own()?;
+    let busy = Busy::new(thread);
+    // SAFETY: the calling thread's own heap and tops.
+    unsafe { heap.empty_magazines(&thread.tops) };
+    Some(busy)
+}
+
 /// Purges everything that is unused, now.
 pub(super) fn purge() {
-    if let Some((heap, thread)) = own() {
-        let _busy = Busy::new(thread);
-        // SAFETY: the calling thread's own heap and tops.
-        unsafe { heap.empty_magazines(&thread.tops) };
-    }
     // Without patience in a signal handler that has interrupted a slow path, which may hold a lock.
-    purge_unused_since(u64::MAX, 0, !tls::current().is_busy.get());
+    let is_patient = !tls::current().is_busy.get();
+    let _busy = empty_own_magazines();
+    purge_unused_since(u64::MAX, 0, is_patient);
 }

@@ -4,11 +4,11 @@
 //! layout, of a line that changes only when a slab is carved or retired.
 
 use super::{BACKEND, Tenure, into_raw, slow, tls};
-use crate::heap::Borrower;
+use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, GRANULE, Owner};
-use crate::size_class::{SLOT_SIZE, SizeClass, UNTYPED_ALIGN};
-use crate::slab::{Blocks, SlotKind};
+use crate::size_class::{SizeClass, UNTYPED_ALIGN};
+use crate::slab::Blocks;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -180,13 +180,15 @@ impl Extent {
         let owner = BACKEND.owners.look_up(address);
         if owner.is_heap() {
             // SAFETY: in a segment.
-            let slab = unsafe { segment::slab_of(address) };
-            match slab.kind() {
-                SlotKind::Slab(class) if Blocks::of(class).locate(block.as_ptr()).is_ok() => return Self::Slab(class),
-                SlotKind::Span if address.is_multiple_of(SLOT_SIZE) => {
-                    return Self::Large { len: slab.extent() * SLOT_SIZE, align: UNTYPED_ALIGN };
+            match unsafe { class_at(address) } {
+                Some(class) if Blocks::of(class).locate(block.as_ptr()).is_ok() => return Self::Slab(class),
+                Some(_) => {}
+                None => {
+                    // SAFETY: in a segment.
+                    if let Some(len) = unsafe { heap::span_len(block) } {
+                        return Self::Large { len, align: UNTYPED_ALIGN };
+                    }
                 }
-                _ => {}
             }
         } else if let Some(len) = BACKEND.mapped_size(block) {
             let align = if owner == Owner::ALIGNED_MAPPING { GRANULE } else { UNTYPED_ALIGN };
@@ -214,22 +216,31 @@ fn free(block: *mut u8) {
     learn_owners(thread);
     if owner.is_heap() {
         // SAFETY: in a segment.
-        let slab = unsafe { segment::slab_of(address) };
-        match slab.kind() {
-            SlotKind::Slab(class) => {
-                // SAFETY: the calling thread's own tops.
-                if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
-                    slow::free(block, class);
-                }
-                return;
+        if let Some(class) = unsafe { class_at(address) } {
+            // SAFETY: the calling thread's own tops.
+            if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
+                slow::free(block, class);
             }
-            SlotKind::Span if address.is_multiple_of(SLOT_SIZE) => return free_large(block, slab.extent() * SLOT_SIZE),
-            _ => {}
+            return;
+        }
+        // SAFETY: in a segment.
+        if let Some(len) = unsafe { heap::span_len(block) } {
+            return free_large(block, len);
         }
     } else if let Some(len) = BACKEND.mapped_size(block) {
         return free_large(block, len);
     }
     fatal(format_args!("invalid free of {block:p}: {}", what_is_there(owner)))
+}
+
+/// The class whose slab holds `address`, if a slab does.
+///
+/// # Safety
+/// - `address` lies in a segment.
+unsafe fn class_at(address: usize) -> Option<SizeClass> {
+    // SAFETY: passed on.
+    let code = unsafe { segment::class_code_at(address / GRANULE, address) };
+    code.checked_sub(1).map(SizeClass::from_index)
 }
 
 /// Frees a span or a mapping of `len` bytes.

@@ -14,7 +14,7 @@ mod span;
 
 pub(crate) use borrower::Borrower;
 pub(crate) use outbox::return_remotely;
-pub(crate) use span::{is_span, is_span_of, return_span_remotely};
+pub(crate) use span::{is_span, is_span_of, return_span_remotely, span_len};
 
 use self::core::Core;
 use crate::align;
