@@ -150,6 +150,12 @@ fn the_library_can_be_loaded_late_and_closed() {
 }
 
 #[test]
+fn the_library_can_be_loaded_when_the_program_has_taken_every_key() {
+    let program = compile("dlopen_of_the_library.c", &[]);
+    Run::on_system(&program).arg(library()).arg("keys").succeeds();
+}
+
+#[test]
 fn a_library_that_allocates_can_be_loaded_and_closed() {
     let plugin = compile("plugin.c", &["-shared".as_ref(), "-fPIC".as_ref()]);
     let program = compile("dlopen_of_a_library_that_allocates.c", &[]);
