@@ -74,9 +74,7 @@ pub extern "C" fn mallinfo() -> libc::mallinfo {
 /// Gives unused memory back to the system, whatever `pad` says; 1 where that was any, 0 otherwise.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
-    let before = TENURE.stats().purged;
-    TENURE.purge();
-    c_int::from(TENURE.stats().purged > before)
+    c_int::from(TENURE.purge() > 0)
 }
 
 /// Writes the statistics to standard error.

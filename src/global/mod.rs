@@ -60,9 +60,12 @@ impl Tenure {
     /// Gives unused memory back to the system now: the calling thread's magazines, free slots of every heap, whichever thread
     /// has it, unused segments, and freed mappings. What is in magazines of other threads stays.
     ///
-    /// Takes a system call for each run of free 64 KiB slots, and waits for threads that are just refilling or flushing.
-    pub fn purge(&self) {
+    /// Returns how many bytes that was, with what other threads have given back meanwhile. Takes a system call for each run of free 64 KiB slots, and waits
+    /// for threads that are just refilling or flushing.
+    pub fn purge(&self) -> usize {
+        let before = BACKEND.counters.returned();
         slow::purge();
+        BACKEND.counters.returned() - before
     }
 
     /// How long unused memory is kept before it goes back to the system: a second, unless [`Tenure::set_purge_delay`] has said otherwise.
