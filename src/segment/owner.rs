@@ -136,8 +136,8 @@ impl OwnerMap {
 
     /// The map for a thread to keep at hand, if there is a full one by now.
     pub(crate) fn view(&self) -> OwnerView {
-        // Acquire: pairs with the Release in `publish`, for `first`.
-        let base = self.base.load(Ordering::Acquire);
+        let base = self.base.load(Ordering::Relaxed);
+        // Relaxed: a thread that does not see yet what was agreed on has no view yet.
         if base.is_null() || self.first.load(Ordering::Relaxed) > 0 {
             return OwnerView::NOTHING;
         }
