@@ -23,6 +23,8 @@ mod slab;
 
 mod segment;
 
+mod region;
+
 mod magazine;
 
 mod heap;
@@ -37,7 +39,10 @@ mod global;
 
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
 #[cfg(not(loom))]
-pub use global::Tenure;
+pub use global::{
+    DynamicScope, RoutedFuture, StaticScope, Tenure, WhenFull, dynamic_scope, seal, seal_read_only, static_scope,
+};
+pub use region::Sealed;
 #[cfg(not(loom))]
 pub use stats::{ClassStats, SIZE_CLASSES, Stats};
 

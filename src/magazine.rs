@@ -151,6 +151,14 @@ impl Tops {
         self.top(class).store(top, Ordering::Relaxed);
     }
 
+    /// Hands every magazine over to `other`, whose own are given up. Own thread only.
+    pub(crate) fn move_to(&self, other: &Tops) {
+        for class in SizeClass::all() {
+            other.set(class, self.top(class).load(Ordering::Relaxed));
+            self.set(class, NOWHERE);
+        }
+    }
+
     /// Gives every magazine up. Own thread only.
     pub(crate) fn reset(&self) {
         for class in SizeClass::all() {

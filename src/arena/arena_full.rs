@@ -27,7 +27,7 @@ pub struct ArenaFull {
 }
 
 impl ArenaFull {
-    pub(super) const fn new(layout: Layout, left: usize) -> Self {
+    pub(crate) const fn new(layout: Layout, left: usize) -> Self {
         Self { size: layout.size(), align: layout.align(), left }
     }
 

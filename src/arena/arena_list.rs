@@ -49,6 +49,9 @@ impl Node {
             dead: self.cursor.dead(),
             blocks,
             high_water: self.cursor.high_water().max(used),
+            slack: 0,
+            fallbacks: 0,
+            chunks: 1,
         }
     }
 }

@@ -21,6 +21,12 @@ pub struct ArenaStats {
     pub blocks: usize,
     /// Largest number of bytes that were ever in use. More than `used` where blocks were given back.
     pub high_water: usize,
+    /// Bytes that belong to the arenas and in which nothing more will be placed: what is left in chunks that were full for some request, or were sealed.
+    pub slack: usize,
+    /// Number of requests that were not served from here: answered with an error or a null, or by the heap.
+    pub fallbacks: usize,
+    /// Number of separate ranges of memory.
+    pub chunks: usize,
 }
 
 impl ArenaStats {
@@ -45,6 +51,9 @@ impl ArenaStats {
             dead: self.dead + other.dead,
             blocks: self.blocks + other.blocks,
             high_water: self.high_water + other.high_water,
+            slack: self.slack + other.slack,
+            fallbacks: self.fallbacks + other.fallbacks,
+            chunks: self.chunks + other.chunks,
         }
     }
 }

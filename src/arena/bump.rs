@@ -10,11 +10,18 @@ use core::ops::Range;
 /// The first `size` bytes of `free` that start at a multiple of `align`, a power of two; `None` where they do not fit.
 ///
 /// `free.start <= block.start && block.end <= free.end && block.len() == size`
+///
+/// A branch on whether the start is aligned already, not a rounding: most often it is, and then the next block's address waits for
+/// one addition alone.
 #[inline(always)]
-pub(super) const fn place(free: Range<usize>, size: usize, align: usize) -> Option<Range<usize>> {
-    let Some(start) = align::checked_up(free.start, align) else { return None };
-    let Some(end) = start.checked_add(size) else { return None };
-    if end <= free.end { Some(start..end) } else { None }
+pub(crate) const fn place(free: Range<usize>, size: usize, align: usize) -> Option<Range<usize>> {
+    let Some(room) = free.end.checked_sub(free.start) else { return None };
+    let skip = if align::is_aligned(free.start, align) { 0 } else { align - (free.start & (align - 1)) };
+    if size > room || skip > room - size {
+        return None;
+    }
+    let start = free.start + skip;
+    Some(start..start + size)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -83,5 +90,12 @@ mod tests {
         assert_eq!(place(65..128, 64, 64), None);
         assert_eq!(place(128..128, 0, 64), Some(128..128));
         assert_eq!(place(128..128, 1, 1), None);
+    }
+
+    #[test]
+    #[expect(clippy::reversed_empty_ranges, reason = "that is the case in question")]
+    fn nothing_fits_where_the_end_lies_before_the_start() {
+        assert_eq!(place(128..127, 0, 1), None);
+        assert_eq!(place(usize::MAX..0, 1, 8), None);
     }
 }

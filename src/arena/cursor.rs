@@ -6,6 +6,7 @@
 //! - **Below the cursor**: every byte of every live block lies below `used`.
 //! - **Last**: a live block whose end is `used` has no live block above it, so its owner may move the cursor.
 //! - **Dead stay dead**: a byte once counted dead lies below `used` for good.
+//! - **Closed stays closed**: the value of `used` that says so is the end of no block, so no step moves the cursor any more.
 
 use super::arena_full::ArenaFull;
 use super::bump;
@@ -14,15 +15,18 @@ use core::alloc::Layout;
 use core::ops::Range;
 
 /// Largest capacity, in bytes, that a cursor can count. A static of 2 GiB is more than the usual code model can link.
-pub(super) const MAX_CAPACITY: usize = u32::MAX as usize;
+pub(crate) const MAX_CAPACITY: usize = CLOSED - 1;
+
+/// What a closed cursor's word says in place of `used`: more than any capacity, so nothing fits and no block ends there.
+const CLOSED: usize = u32::MAX as usize;
 
 /// What one atomic word says of an arena. `blocks <= used`, since no block is empty.
 #[derive(Clone, Copy)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Bytes from the arena's start to the cursor.
-    pub(super) used: usize,
+    pub(crate) used: usize,
     /// Blocks handed out and not given back.
-    pub(super) blocks: usize,
+    pub(crate) blocks: usize,
 }
 
 impl State {
@@ -33,15 +37,21 @@ impl State {
         Self { used: word as u32 as usize, blocks: (word >> 32) as usize }
     }
 
+    /// The number of blocks wraps round at 2^32: see [`Cursor::adopt`].
     const fn word(self) -> u64 {
         self.used as u64 | (self.blocks as u64) << 32
+    }
+
+    /// Number of blocks, where it may be below zero for a while: see [`Cursor::adopt`].
+    pub(crate) const fn signed_blocks(self) -> isize {
+        self.blocks as u32 as i32 as isize
     }
 }
 
 /// The bump cursor of one arena. Zero at first in every bit, so that an arena lives in `.bss`.
 ///
 /// Blocks are ranges of offsets from the arena's start. `used == bytes of live blocks + dead`
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     /// A [`State`].
     state: AtomicU64,
     /// The highest `used` that a block was given back or shrunk at. Bytes at or above both this and `used` were never
@@ -49,12 +59,19 @@ pub(super) struct Cursor {
     peak: AtomicUsize,
     /// Bytes below `used` that no live block holds.
     dead: AtomicUsize,
+    /// Where the cursor stood when it was closed; 0 until then. Written by the thread that closed it.
+    closed_at: AtomicUsize,
 }
 
 impl Cursor {
     constructor! {
-        pub(super) fn new() -> Self {
-            Self { state: AtomicU64::new(0), peak: AtomicUsize::new(0), dead: AtomicUsize::new(0) }
+        pub(crate) fn new() -> Self {
+            Self {
+                state: AtomicU64::new(0),
+                peak: AtomicUsize::new(0),
+                dead: AtomicUsize::new(0),
+                closed_at: AtomicUsize::new(0),
+            }
         }
     }
 
@@ -62,17 +79,18 @@ impl Cursor {
     ///
     /// The bytes may have been handed out before: see [`handed_out_before`](Self::handed_out_before).
     #[inline]
-    pub(super) fn take(&self, memory: Range<usize>, layout: Layout) -> Result<Range<usize>, ArenaFull> {
+    pub(crate) fn take(&self, memory: Range<usize>, layout: Layout) -> Result<Range<usize>, ArenaFull> {
         debug_assert!(layout.size() > 0 && memory.len() <= MAX_CAPACITY);
         let base = memory.start;
         let mut word = self.state.load(Ordering::Relaxed);
         loop {
             let State { used, blocks } = State::of_word(word);
-            let free = base + used..memory.end;
+            // Beyond the end where the cursor is closed.
+            let free = base.saturating_add(used)..memory.end;
             let Some(block) = bump::place(free.clone(), layout.size(), layout.align()) else {
                 return Err(ArenaFull::new(layout, free.len()));
             };
-            let next = State { used: block.end - base, blocks: blocks + 1 }.word();
+            let next = State { used: block.end - base, blocks: blocks.wrapping_add(1) }.word();
             // Acquire: pairs with the Release in `put_back` and in `shrink`, whose callers may have used these bytes.
             match self.state.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => {
@@ -87,14 +105,14 @@ impl Cursor {
     /// How many bytes at the start of `block`, just taken, may have been handed out before. All others are as they were
     /// when the arena was made.
     #[inline]
-    pub(super) fn handed_out_before(&self, block: &Range<usize>) -> usize {
+    pub(crate) fn handed_out_before(&self, block: &Range<usize>) -> usize {
         // Relaxed: whoever gave these bytes back raised `peak` first, and `take` acquired that.
         self.peak.load(Ordering::Relaxed).clamp(block.start, block.end) - block.start
     }
 
     /// Takes a block back from its owner: to be handed out again if it is the last, and dead if it is not.
     #[inline]
-    pub(super) fn put_back(&self, block: Range<usize>) {
+    pub(crate) fn put_back(&self, block: Range<usize>) {
         // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
         if !self.move_end(block.end, block.start, 1, Ordering::Release) {
             self.lose(block.len());
@@ -103,7 +121,7 @@ impl Cursor {
 
     /// Counts a block of `size` bytes dead. Nothing is asked of its bytes: they are never used again.
     #[inline]
-    pub(super) fn lose(&self, size: usize) {
+    pub(crate) fn lose(&self, size: usize) {
         self.state.fetch_sub(State::ONE_BLOCK, Ordering::Relaxed);
         self.count_dead(size);
     }
@@ -111,7 +129,7 @@ impl Cursor {
     /// Grows the caller's block to `size` bytes in place; false, and no change, where it is not the last or the arena's
     /// `capacity` does not allow it.
     #[inline]
-    pub(super) fn grow(&self, block: Range<usize>, size: usize, capacity: usize) -> bool {
+    pub(crate) fn grow(&self, block: Range<usize>, size: usize, capacity: usize) -> bool {
         let Some(grown) = bump::place(block.start..capacity, size, 1) else { return false };
         // Acquire: pairs with the Release in `put_back` and in `shrink`, whose callers may have used the bytes we gain.
         self.move_end(block.end, grown.end, 0, Ordering::Acquire)
@@ -120,7 +138,7 @@ impl Cursor {
     /// Shrinks the caller's block to `size` bytes, in place. Those cut off can be handed out again if it is the last,
     /// and are dead if it is not.
     #[inline]
-    pub(super) fn shrink(&self, block: Range<usize>, size: usize) {
+    pub(crate) fn shrink(&self, block: Range<usize>, size: usize) {
         debug_assert!(0 < size && size <= block.len());
         // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
         if !self.move_end(block.end, block.start + size, 0, Ordering::Release) {
@@ -142,12 +160,46 @@ impl Cursor {
             if to < from && self.peak.load(Ordering::Relaxed) < from {
                 self.peak.fetch_max(from, Ordering::Relaxed);
             }
-            let next = State { used: to, blocks: blocks - blocks_put_back }.word();
+            let next = State { used: to, blocks: blocks.wrapping_sub(blocks_put_back) }.word();
             match self.state.compare_exchange_weak(word, next, on_success, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => word = now,
             }
         }
+    }
+
+    /// Counts `blocks` and `dead` bytes more, which lie in a block that was taken as one and divided since.
+    ///
+    /// Parts that are given back one by one may come before this, so that the number of blocks goes below zero and wraps round for a while.
+    pub(crate) fn adopt(&self, blocks: isize, dead: usize) {
+        self.state.fetch_add((blocks as u64).wrapping_mul(State::ONE_BLOCK), Ordering::Relaxed);
+        self.count_dead(dead);
+    }
+
+    /// Ends the handing out for good. Returns where the bytes begin that were never to be handed out, which are the caller's now;
+    /// `None` where the cursor was closed already.
+    pub(crate) fn close(&self) -> Option<usize> {
+        let mut word = self.state.load(Ordering::Relaxed);
+        loop {
+            let state = State::of_word(word);
+            if state.used == CLOSED {
+                return None;
+            }
+            let next = State { used: CLOSED, ..state }.word();
+            // Acquire: pairs with the Release in `put_back` and in `shrink`, whose callers may have used the bytes we get.
+            match self.state.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.closed_at.store(state.used, Ordering::Relaxed);
+                    return Some(state.used);
+                }
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// True where the cursor was closed. One relaxed load.
+    pub(crate) fn is_closed(&self) -> bool {
+        State::of_word(self.state.load(Ordering::Relaxed)).used == CLOSED
     }
 
     #[inline]
@@ -157,18 +209,19 @@ impl Cursor {
         }
     }
 
-    /// Bytes and blocks in use. One relaxed load, so the two agree.
-    pub(super) fn state(&self) -> State {
-        State::of_word(self.state.load(Ordering::Relaxed))
+    /// Bytes and blocks in use. One relaxed load, so the two agree; two where the cursor is closed.
+    pub(crate) fn state(&self) -> State {
+        let state = State::of_word(self.state.load(Ordering::Relaxed));
+        if state.used == CLOSED { State { used: self.closed_at.load(Ordering::Relaxed), ..state } } else { state }
     }
 
     /// Bytes below the cursor that no live block holds.
-    pub(super) fn dead(&self) -> usize {
+    pub(crate) fn dead(&self) -> usize {
         self.dead.load(Ordering::Relaxed)
     }
 
     /// The largest number of bytes that were ever in use.
-    pub(super) fn high_water(&self) -> usize {
+    pub(crate) fn high_water(&self) -> usize {
         self.peak.load(Ordering::Relaxed).max(self.state().used)
     }
 }
@@ -251,6 +304,32 @@ mod tests {
         assert_eq!(cursor.take(MEMORY, layout), Err(ArenaFull::new(layout, 1)));
         assert_eq!(figures(&cursor), (999, 1, 0, 999));
         assert_eq!(take(&cursor, 1, 1), 999..1000);
+    }
+
+    #[test]
+    fn a_closed_cursor_hands_nothing_out_and_keeps_its_figures() {
+        let cursor = Cursor::new();
+        let (first, last) = (take(&cursor, 100, 1), take(&cursor, 60, 1));
+        assert_eq!((cursor.is_closed(), cursor.close()), (false, Some(160)));
+        assert_eq!((cursor.is_closed(), cursor.close()), (true, None));
+        let layout = Layout::from_size_align(1, 1).unwrap();
+        assert_eq!(cursor.take(MEMORY, layout), Err(ArenaFull::new(layout, 0)));
+        assert_eq!(figures(&cursor), (160, 2, 0, 160));
+        assert!(!cursor.grow(last.clone(), 61, 1000));
+        cursor.shrink(last, 50);
+        cursor.put_back(first);
+        assert_eq!(figures(&cursor), (160, 1, 110, 160));
+        assert_eq!(cursor.take(MEMORY, layout), Err(ArenaFull::new(layout, 0)));
+    }
+
+    #[test]
+    fn a_cursor_that_is_closed_when_it_is_full_stays_full() {
+        let cursor = Cursor::new();
+        let all = take(&cursor, 1000, 1);
+        assert_eq!(cursor.close(), Some(1000));
+        cursor.put_back(all);
+        assert_eq!((cursor.state().used, cursor.state().blocks, cursor.dead()), (1000, 0, 1000));
+        assert!(cursor.take(MEMORY, Layout::new::<u8>()).is_err());
     }
 
     #[test]

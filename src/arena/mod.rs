@@ -11,8 +11,12 @@ mod arena_stats;
 mod bump;
 mod cursor;
 mod global_alloc;
+mod piece;
 mod static_arena;
 mod values;
+
+pub(crate) use cursor::{Cursor, MAX_CAPACITY};
+pub(crate) use piece::Piece;
 
 pub use arena_full::ArenaFull;
 pub use arena_stats::ArenaStats;

@@ -1,6 +1,9 @@
 //! The process's allocator: [`Tenure`], its statics, and the fast paths.
 
+mod routing;
+mod scope;
 mod slow;
+mod static_memory;
 mod thread;
 mod untyped;
 
@@ -8,21 +11,29 @@ mod untyped;
 #[cfg_attr(not(feature = "std"), path = "tls_asm.rs")]
 mod tls;
 
+pub use scope::{DynamicScope, RoutedFuture, StaticScope, dynamic_scope, static_scope};
+pub use static_memory::{WhenFull, seal, seal_read_only};
+
 use crate::os::Native;
+use crate::region::Region;
 use crate::registry::Registry;
-use crate::segment::Backend;
+use crate::segment::{Backend, Owner};
 use crate::size_class::SizeClass;
 use crate::stats::Stats;
 use crate::sync::Ordering;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use core::time::Duration;
+use static_memory::Settings;
 
 /// Where the process's memory comes from.
 static BACKEND: Backend = Backend::new(&Native);
 
 /// The process's heaps.
 static REGISTRY: Registry = Registry::new();
+
+/// The process's static memory, which scopes fill.
+static REGION: Region = Region::new();
 
 /// The allocator, to be made a program's own:
 ///
@@ -40,13 +51,15 @@ static REGISTRY: Registry = Registry::new();
 /// Allocation and free of a block up to 32 KiB are a handful of instructions on memory of the calling thread alone. Neither ever
 /// panics or changes `errno`. A request that cannot be met gives null; a free of what is not a block in use, where it is noticed, ends the
 /// process with one line on standard error.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Tenure(());
+#[derive(Debug, Clone, Copy)]
+pub struct Tenure {
+    static_memory: Settings,
+}
 
 impl Tenure {
-    /// The allocator. Costs nothing.
+    /// The allocator. Costs nothing. Its static memory grows from the system as scopes fill it.
     pub const fn new() -> Self {
-        Self(())
+        Self { static_memory: Settings::GROWS }
     }
 
     /// What memory is used for, now.
@@ -54,7 +67,7 @@ impl Tenure {
     /// Neither allocates nor stops other threads; what they do meanwhile may be counted or not. Reads the head of every segment: about a microsecond for
     /// each 2 MiB of heap.
     pub fn stats(&self) -> Stats {
-        Stats::take(&BACKEND, &REGISTRY)
+        Stats::take(&BACKEND, &REGISTRY, &REGION)
     }
 
     /// Gives unused memory back to the system now: the calling thread's magazines, free slots of every heap, whichever thread
@@ -95,11 +108,11 @@ impl Tenure {
 unsafe impl GlobalAlloc for Tenure {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some(class) = SizeClass::of(layout) else { return into_raw(slow::alloc_large(layout)) };
+        let Some(class) = SizeClass::of(layout) else { return into_raw(slow::alloc_large(self, layout)) };
         // SAFETY: the calling thread's own tops.
         match unsafe { tls::current().tops.pop(class) } {
             Some(block) => block.as_ptr(),
-            None => into_raw(slow::alloc(class)),
+            None => into_raw(slow::alloc(self, class, layout)),
         }
     }
 
@@ -113,17 +126,17 @@ unsafe impl GlobalAlloc for Tenure {
         let owner = unsafe { BACKEND.owners.owner_of(block) };
         // SAFETY: the calling thread's own tops.
         if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block) } {
-            slow::free(address, class);
+            slow::free(address, class, layout);
         }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let Some(class) = SizeClass::of(layout) else { return into_raw(slow::alloc_large_zeroed(layout)) };
+        let Some(class) = SizeClass::of(layout) else { return into_raw(slow::alloc_large_zeroed(self, layout)) };
         // SAFETY: the calling thread's own tops.
         let (block, is_zero) = match unsafe { tls::current().tops.pop(class) } {
             Some(block) => (block, false),
-            None => match slow::alloc_zeroed(class) {
+            None => match slow::alloc_zeroed(self, class, layout) {
                 Some(found) => found,
                 None => return core::ptr::null_mut(),
             },
@@ -140,11 +153,20 @@ unsafe impl GlobalAlloc for Tenure {
         // SAFETY: the caller says that `new_size`, rounded up to the alignment, is at most `isize::MAX`.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         let class = SizeClass::of(layout);
-        if class.is_some() && class == SizeClass::of(new_layout) {
+        // SAFETY: the block came from Tenure.
+        let is_static = unsafe { BACKEND.owners.owner_of(block) } == Owner::STATIC;
+        // Static memory has no classes: its blocks are as large as was asked for.
+        if class.is_some() && class == SizeClass::of(new_layout) && !is_static {
             return block;
         }
         // SAFETY: the caller gives a block of `layout`, which is not null.
-        into_raw(unsafe { slow::realloc(NonNull::new_unchecked(block), layout, new_layout) })
+        into_raw(unsafe { slow::realloc(self, NonNull::new_unchecked(block), layout, new_layout) })
+    }
+}
+
+impl Default for Tenure {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
+use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure, tls};
+use super::{BACKEND, REGISTRY, Tenure, routing, tls};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
@@ -25,16 +26,34 @@ const PATIENCE: u16 = 64;
 /// When unused memory is looked for next, in milliseconds of the platform's clock.
 static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 
-/// A block of `class`, whose magazine is empty.
+/// A block of `class` for `layout`, of which there is none at hand: the magazine is empty, or the thread is in a static scope.
 #[cold]
 #[inline(never)]
-pub(super) fn alloc(class: SizeClass) -> Option<NonNull<u8>> {
+pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
+    if !routing::is_static() {
+        return alloc_dynamic(class);
+    }
+    place_at_hand(layout).or_else(|| match route(tenure, layout) {
+        Route::Static(placed) => Some(placed.block),
+        Route::Dynamic => alloc_dynamic(class),
+        Route::Nowhere => None,
+    })
+}
+
+/// A block of `class` from the calling thread's heap, whatever scope it is in.
+pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
+            let tops = routing::tops(heap, thread);
+            // Inside a scope nobody has looked there yet.
+            // SAFETY: the calling thread's own tops.
+            if let Some(block) = unsafe { tops.pop(class) } {
+                return Some(block);
+            }
             // SAFETY: the calling thread's own heap and tops.
-            unsafe { heap.refill(&thread.tops, class) }
+            unsafe { heap.refill(tops, class) }
         }
         Source::Shared(heap) => {
             purge_when_due();
@@ -44,16 +63,31 @@ pub(super) fn alloc(class: SizeClass) -> Option<NonNull<u8>> {
     })
 }
 
-/// A block of `class`, whose magazine is empty, and whether it reads as zero.
+/// As [`alloc`], and whether the block reads as zero.
 #[cold]
 #[inline(never)]
-pub(super) fn alloc_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    match route(tenure, layout) {
+        Route::Static(placed) => Some((placed.zeroed(), true)),
+        Route::Dynamic => alloc_dynamic_zeroed(class),
+        Route::Nowhere => None,
+    }
+}
+
+/// As [`alloc_dynamic`], and whether the block reads as zero.
+pub(super) fn alloc_dynamic_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
+            let tops = routing::tops(heap, thread);
+            // As in `alloc_dynamic`.
+            // SAFETY: the calling thread's own tops.
+            if let Some(block) = unsafe { tops.pop(class) } {
+                return Some((block, false));
+            }
             // SAFETY: the calling thread's own heap and tops.
-            unsafe { heap.refill_zeroed(&thread.tops, class) }
+            unsafe { heap.refill_zeroed(tops, class) }
         }
         Source::Shared(heap) => heap.take_one(class),
         Source::Nothing => None,
@@ -87,9 +121,12 @@ fn reclaim() {
 /// Frees a block of `class` that does not go straight into a magazine: the magazine is full, or the block is not this thread's.
 #[cold]
 #[inline(never)]
-pub(super) fn free(block: NonNull<u8>, class: SizeClass) {
+pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     if !owner.is_heap() {
+        if owner == Owner::STATIC && free_static(block, layout.size()) {
+            return;
+        }
         refuse(block, class.size(), owner);
     }
     match own() {
@@ -97,8 +134,13 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass) {
             let _busy = Busy::new(thread);
             count_down(thread);
             if heap.owner() == owner {
-                // SAFETY: the calling thread's own heap and tops, and a block of this heap.
-                unsafe { heap.flush(&thread.tops, class, block) };
+                let tops = routing::tops(heap, thread);
+                // Inside a scope nobody has tried that yet.
+                // SAFETY: the calling thread's own tops.
+                if !unsafe { tops.push(class, block.as_ptr()) } {
+                    // SAFETY: the calling thread's own heap and tops, and a block of this heap.
+                    unsafe { heap.flush(tops, class, block) };
+                }
             } else {
                 // SAFETY: the calling thread's own heap, and a block of another one.
                 unsafe { heap.outbox().put(class, block) };
@@ -142,6 +184,7 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
     match owner {
         Owner::MAPPING | Owner::ALIGNED_MAPPING => "it is part of a large block; was it allocated with another layout?",
         Owner::POOLED | Owner::RELEASED | Owner::UNMATCHED => "everything there has been freed already",
+        Owner::STATIC => "no block of static memory is there",
         _ => "it is no memory of this allocator, or was freed already",
     }
 }
@@ -149,17 +192,36 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
 /// A block that is too large for a slab.
 #[cold]
 #[inline(never)]
-pub(super) fn alloc_large(layout: Layout) -> Option<NonNull<u8>> {
-    take_large(layout, alloc).map(|(block, _)| block)
+pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
+    match route(tenure, layout) {
+        Route::Static(placed) => Some(placed.block),
+        Route::Dynamic => alloc_large_dynamic(layout),
+        Route::Nowhere => None,
+    }
+}
+
+/// A block that is too large for a slab, from the calling thread's heap, whatever scope it is in.
+pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
+    take_large(layout, alloc_dynamic).map(|(block, _)| block)
 }
 
 /// A block that is too large for a slab, and reads as zero.
 #[cold]
 #[inline(never)]
-pub(super) fn alloc_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
+pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
+    match route(tenure, layout) {
+        Route::Static(placed) => return Some(placed.zeroed()),
+        Route::Dynamic => {}
+        Route::Nowhere => return None,
+    }
+    alloc_large_dynamic_zeroed(layout)
+}
+
+/// As [`alloc_large_dynamic`], of a block that reads as zero.
+pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = match take_large(layout, |_| None) {
         Some(found) => found,
-        None => alloc_zeroed(SizeClass::of_span(layout)?)?,
+        None => alloc_dynamic_zeroed(SizeClass::of_span(layout)?)?,
     };
     if !is_zero {
         // SAFETY: the block is at least as large as the layout, and nobody else's.
@@ -196,7 +258,9 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
-    let is_freed = if owner.is_mapping() {
+    let is_freed = if owner == Owner::STATIC {
+        free_static(block, layout.size())
+    } else if owner.is_mapping() {
         let _busy = own().map(|(_, thread)| {
             let busy = Busy::new(thread);
             count_down(thread);
@@ -207,7 +271,8 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
         // SAFETY: the block is some heap's.
         owner.is_heap() && unsafe { heap::return_span_remotely(block) }
     } else if let Some(class) = SizeClass::of_span(layout) {
-        if thread.tops.next(class) == Some(block) {
+        let tops = thread.heap.get().map_or(&thread.tops, |heap| routing::tops(heap, thread));
+        if tops.next(class) == Some(block) {
             fatal(format_args!("double free of {block:p}, a {}-byte block that was freed just before", class.size()));
         }
         // SAFETY: the block lies in a segment.
@@ -215,8 +280,8 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
             refuse(block, layout.size(), owner);
         }
         // SAFETY: the calling thread's own tops.
-        if !unsafe { thread.tops.push(class, block.as_ptr()) } {
-            free(block, class);
+        if !unsafe { tops.push(class, block.as_ptr()) } {
+            free(block, class, layout);
         }
         true
     } else if let Some((heap, thread)) = own() {
@@ -243,10 +308,15 @@ const LEAVE_AT: usize = 256 * 1024;
 /// - The layouts have the same alignment.
 #[cold]
 #[inline(never)]
-pub(super) unsafe fn realloc(block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+    let owner = BACKEND.owners.look_up(block.addr().get());
+    let is_static = owner == Owner::STATIC;
+    if is_static && resize_static(block, old.size(), new.size()) {
+        return Some(block);
+    }
     let mut target = None;
-    if SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
-        let is_mapping = BACKEND.owners.look_up(block.addr().get()).is_mapping();
+    if !is_static && SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
+        let is_mapping = owner.is_mapping();
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
             target = BACKEND.map_growing_block(new);
@@ -257,13 +327,18 @@ pub(super) unsafe fn realloc(block: NonNull<u8>, old: Layout, new: Layout) -> Op
             return Some(resized);
         }
     }
-    // SAFETY: a layout of a size that is not zero.
-    let target = target.or_else(|| NonNull::new(unsafe { Tenure::new().alloc(new) }))?;
+    // What is dynamic stays dynamic; what is static goes where the thread's allocations go.
+    let target = target.or_else(|| match SizeClass::of(new) {
+        // SAFETY: a layout of a size that is not zero.
+        _ if is_static || !routing::is_static() => NonNull::new(unsafe { tenure.alloc(new) }),
+        Some(class) => alloc_dynamic(class),
+        None => alloc_large_dynamic(new),
+    })?;
     let kept = old.size().min(new.size());
     // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
     unsafe { target.copy_from_nonoverlapping(block, kept) };
     // SAFETY: the caller's block.
-    unsafe { Tenure::new().dealloc(block.as_ptr(), old) };
+    unsafe { tenure.dealloc(block.as_ptr(), old) };
     Some(target)
 }
 
@@ -331,7 +406,7 @@ fn empty_own_magazines() -> Option<Busy> {
     let (heap, thread) = own()?;
     let busy = Busy::new(thread);
     // SAFETY: the calling thread's own heap and tops.
-    unsafe { heap.empty_magazines(&thread.tops) };
+    unsafe { heap.empty_magazines(routing::tops(heap, thread)) };
     Some(busy)
 }
 

@@ -1,6 +1,6 @@
 //! A thread's life as a borrower: its first allocation, its end, and what a fork leaves of it.
 
-use super::{BACKEND, REGISTRY, tls};
+use super::{BACKEND, REGISTRY, routing, tls};
 use crate::heap::{Borrower, Heap};
 use crate::os;
 use crate::sync::{AtomicBool, Ordering};
@@ -37,6 +37,7 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
     let thread = tls::current();
     let Some(heap) = thread.heap.get() else { return };
     thread.is_busy.set(true);
+    routing::end(heap, thread);
     // SAFETY: the calling thread has borrowed the heap.
     unsafe { heap.empty_magazines(&thread.tops) };
     heap.seat().leave(os::yield_now);

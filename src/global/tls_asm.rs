@@ -1,8 +1,9 @@
-//! The thread's slot without the standard library: one pointer of thread-local storage, which stable Rust can only name in assembly.
+//! The thread's slot without the standard library: two words of thread-local storage, which stable Rust can only name in assembly.
 //!
 //! The slot itself lies in the borrowed heap. A thread without one points at one of two statics, which say so and are never written.
 //! The access is of the initial-exec form: two instructions and no call, in a program as in a shared library.
 
+use super::routing::Routing;
 use crate::heap::{Borrower, Heap};
 use core::arch::{asm, global_asm};
 use core::ptr;
@@ -31,6 +32,19 @@ global_asm!(
     ".quad {fresh}",
     ".popsection",
     fresh = sym FRESH,
+);
+
+// A word beside it says how the thread is routed, which a thread without a heap has to know as well.
+global_asm!(
+    ".pushsection .tbss, \"awT\", @nobits",
+    ".balign 8",
+    ".globl tenure_thread_routing",
+    ".hidden tenure_thread_routing",
+    ".type tenure_thread_routing, @object",
+    ".size tenure_thread_routing, 8",
+    "tenure_thread_routing:",
+    ".zero 8",
+    ".popsection",
 );
 
 /// The calling thread's slot. Not to be kept, nor passed to another thread.
@@ -82,4 +96,33 @@ pub(super) fn leave() {
 pub(super) fn refresh() {
     leave();
     set(&FRESH.0);
+}
+
+/// To which kind of memory the calling thread's allocations go.
+#[inline]
+pub(super) fn routing() -> Routing {
+    let word: u64;
+    // SAFETY: reads the thread's own copy of the variable defined above.
+    unsafe {
+        asm!(
+            "mov {word}, qword ptr [rip + tenure_thread_routing@GOTTPOFF]",
+            "mov {word}, qword ptr fs:[{word}]",
+            word = out(reg) word,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    Routing::unpack(word)
+}
+
+pub(super) fn set_routing(routing: Routing) {
+    // SAFETY: writes the thread's own copy of the variable defined above.
+    unsafe {
+        asm!(
+            "mov {offset}, qword ptr [rip + tenure_thread_routing@GOTTPOFF]",
+            "mov qword ptr fs:[{offset}], {word}",
+            offset = out(reg) _,
+            word = in(reg) routing.pack(),
+            options(nostack, preserves_flags),
+        );
+    }
 }

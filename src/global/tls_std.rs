@@ -1,9 +1,12 @@
 //! The thread's slot, in the standard library's thread-local storage: two instructions at most, and none with fat LTO.
 
+use super::routing::Routing;
 use crate::heap::{Borrower, Heap};
+use crate::sync::Cell;
 
 std::thread_local! {
     static BORROWER: Borrower = const { Borrower::fresh() };
+    static ROUTING: Cell<u64> = const { Cell::new(0) };
 }
 
 // What a program pays in thread-local storage.
@@ -32,4 +35,14 @@ pub(super) fn leave() {
 pub(super) fn refresh() {
     leave();
     current().is_fresh.set(true);
+}
+
+/// To which kind of memory the calling thread's allocations go.
+#[inline]
+pub(super) fn routing() -> Routing {
+    Routing::unpack(ROUTING.get())
+}
+
+pub(super) fn set_routing(routing: Routing) {
+    ROUTING.set(routing.pack());
 }

@@ -15,7 +15,8 @@ use core::ptr::{self, NonNull};
 /// For programs that keep no layouts, as those in C do.
 ///
 /// A block from [`Tenure::alloc_untyped`] may be freed with [`Tenure::free_untyped`] alone, not with `dealloc`: its class is not that of any layout.
-/// The other way round it may: `free_untyped`, `realloc_untyped` and `usable_size` take every block of Tenure's.
+/// The other way round it may: `free_untyped`, `realloc_untyped` and `usable_size` take every block of Tenure's, but for those of
+/// [static scopes](crate::static_scope), of which only a layout tells the size. Blocks without a layout are dynamic in every scope.
 impl Tenure {
     /// A block of at least `size` bytes; null where there is no memory. A size of 0 gives a block of its own too.
     ///
@@ -51,7 +52,7 @@ impl Tenure {
         // SAFETY: the calling thread's own tops.
         let block = match unsafe { tls::current().tops.pop(class) } {
             Some(block) => block,
-            None => match slow::alloc_zeroed(class) {
+            None => match slow::alloc_dynamic_zeroed(class) {
                 Some((block, false)) => block,
                 Some((block, true)) => return block.as_ptr(),
                 None => return ptr::null_mut(),
@@ -148,15 +149,15 @@ fn untyped(size: usize) -> Option<Layout> {
 #[inline(never)]
 fn alloc_slowly(size: usize) -> *mut u8 {
     into_raw(match SizeClass::of_untyped(size) {
-        Some(class) => slow::alloc(class),
-        None => untyped(size).and_then(slow::alloc_large),
+        Some(class) => slow::alloc_dynamic(class),
+        None => untyped(size).and_then(slow::alloc_large_dynamic),
     })
 }
 
 #[cold]
 #[inline(never)]
 fn alloc_large_zeroed(size: usize) -> *mut u8 {
-    into_raw(untyped(size).and_then(slow::alloc_large_zeroed))
+    into_raw(untyped(size).and_then(slow::alloc_large_dynamic_zeroed))
 }
 
 /// True where a block of `len` bytes that is to have `size` stays as it is, so as not to be copied for little.
@@ -219,16 +220,16 @@ fn free(block: *mut u8) {
         if let Some(class) = unsafe { class_at(address) } {
             // SAFETY: the calling thread's own tops.
             if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
-                slow::free(block, class);
+                slow::free(block, class, layout_of(class.size()));
             }
             return;
         }
         // SAFETY: in a segment.
         if let Some(len) = unsafe { heap::span_len(block) } {
-            return free_large(block, len);
+            return slow::free_large(block, layout_of(len));
         }
     } else if let Some(len) = BACKEND.mapped_size(block) {
-        return free_large(block, len);
+        return slow::free_large(block, layout_of(len));
     }
     fatal(format_args!("invalid free of {block:p}: {}", what_is_there(owner)))
 }
@@ -243,10 +244,10 @@ unsafe fn class_at(address: usize) -> Option<SizeClass> {
     code.checked_sub(1).map(SizeClass::from_index)
 }
 
-/// Frees a span or a mapping of `len` bytes.
-fn free_large(block: NonNull<u8>, len: usize) {
+/// A layout for a block that has `len` bytes.
+fn layout_of(len: usize) -> Layout {
     // SAFETY: no block that exists is larger than a layout can be.
-    slow::free_large(block, unsafe { Layout::from_size_align_unchecked(len, UNTYPED_ALIGN) });
+    unsafe { Layout::from_size_align_unchecked(len, UNTYPED_ALIGN) }
 }
 
 /// Says what lies where no block does.
@@ -275,7 +276,7 @@ unsafe fn realloc_large(block: NonNull<u8>, len: usize, align: usize, size: usiz
         return ptr::null_mut();
     };
     // SAFETY: the caller's block; with these layouts it lies where it would, had it been allocated with the first.
-    into_raw(unsafe { slow::realloc(block, old, new) })
+    into_raw(unsafe { slow::realloc(&Tenure::new(), block, old, new) })
 }
 
 /// Copies a block to one of `size` bytes, and frees it. Null where there is no memory.

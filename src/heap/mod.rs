@@ -18,6 +18,7 @@ pub(crate) use span::{is_span, is_span_of, return_span_remotely, span_len};
 
 use self::core::Core;
 use crate::align;
+use crate::arena::Piece;
 use crate::lock::Lock;
 use crate::magazine::{Magazine, Tops};
 use crate::segment::{Backend, Owner, OwnerView};
@@ -41,6 +42,10 @@ pub(crate) struct Heap {
     seat: Seat,
     /// Blocks of other heaps that the borrower has freed. Borrower-only, but for statistics.
     outbox: Outbox,
+    /// The borrower's tops while it is in a static scope, where those at its hand stand nowhere. Borrower-only, but for statistics.
+    aside: Tops,
+    /// Static memory in which the borrower places blocks. Borrower-only, but for statistics.
+    piece: Piece<1>,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
@@ -71,6 +76,8 @@ impl Heap {
             (&raw mut (*place).pending).write(Pending::new());
             (&raw mut (*place).core).write(Lock::new(Core::new()));
             (&raw mut (*place).seat).write(Seat::new());
+            (&raw mut (*place).aside).write(Tops::nowhere());
+            (&raw mut (*place).piece).write(Piece::empty());
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());
@@ -97,6 +104,16 @@ impl Heap {
 
     pub(crate) fn seat(&self) -> &Seat {
         &self.seat
+    }
+
+    /// The borrower's tops while it is in a static scope. They stand nowhere at all other times.
+    pub(crate) fn aside(&self) -> &Tops {
+        &self.aside
+    }
+
+    /// Static memory that is set aside for the borrower.
+    pub(crate) fn piece(&self) -> &Piece<1> {
+        &self.piece
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
@@ -128,6 +145,7 @@ impl Heap {
     pub(crate) fn forget_borrower(&self) {
         self.seat.clear();
         self.outbox.clear();
+        self.aside.reset();
         #[cfg(not(feature = "std"))]
         self.borrower.leave();
     }

@@ -88,6 +88,18 @@ impl Platform for Native {
         unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) == 0 }
     }
 
+    unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize) {
+        let _errno = KeepErrno::new();
+        // SAFETY: the caller's own mapping, whose contents are not changed. Where huge pages are unknown or forbidden, nothing happens.
+        unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
+    }
+
+    unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool {
+        let _errno = KeepErrno::new();
+        // SAFETY: the caller vouches that nobody writes to the range.
+        unsafe { libc::mprotect(start.as_ptr().cast(), len, libc::PROT_READ) == 0 }
+    }
+
     unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool {
         let _errno = KeepErrno::new();
         // SAFETY: the caller's own mapping; without `MREMAP_MAYMOVE` it stays where it is or is left alone.

@@ -227,6 +227,19 @@ impl Platform for Mock {
         !fails && unsafe { Native.purge(start, len) }
     }
 
+    unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize) {
+        self.assert_pages(start.addr().get(), len);
+        self.state().account.assert_holds(start, len, Some(Use::Mapping));
+    }
+
+    unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool {
+        self.assert_pages(start.addr().get(), len);
+        let (state, fails) = self.enter(Call::Protect);
+        state.account.assert_holds(start, len, Some(Use::Mapping));
+        // SAFETY: passed on.
+        !fails && unsafe { Native.protect(start, len) }
+    }
+
     unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool {
         self.assert_pages(start.addr().get(), old_len);
         self.assert_pages(start.addr().get(), new_len);

@@ -55,6 +55,18 @@ pub(crate) trait Platform: Sync {
     /// - `start..start + len` was mapped by this platform and holds nothing that is needed.
     unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool;
 
+    /// Says that a mapping will be used densely, from its start to its end, so that the system may back it with huge pages. A hint: it may have no effect.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform.
+    unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize);
+
+    /// Makes part of a mapping readable alone, for good: a write there faults from now on. True on success.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform, and nobody writes there any more.
+    unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool;
+
     /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed.
     ///
     /// # Safety

@@ -12,6 +12,7 @@ mod backend;
 mod cache;
 mod mapping;
 mod owner;
+mod static_chunk;
 
 pub(crate) use backend::{Backend, Counters};
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};

@@ -44,12 +44,14 @@ impl Owner {
     pub(crate) const RELEASED: Owner = Owner(u16::MAX - 2);
     /// A block with a mapping of its own starts here, at the granule's start; the mapping's head is in the granule before.
     pub(crate) const ALIGNED_MAPPING: Owner = Owner(u16::MAX - 4);
+    /// Static memory. No heap has this id, so a free of what lies there leaves the fast path.
+    pub(crate) const STATIC: Owner = Owner(u16::MAX - 5);
     /// What a thread without a heap compares with. In the map only for a moment, while a segment changes hands and nobody may take it.
     pub(crate) const UNMATCHED: Owner = Owner(u16::MAX - 3);
 
     /// True for the id of a heap.
     pub(crate) fn is_heap(self) -> bool {
-        self != Owner::NONE && self.0 < Owner::ALIGNED_MAPPING.0
+        self != Owner::NONE && self.0 < Owner::STATIC.0
     }
 
     /// True where a block with a mapping of its own starts.
@@ -134,8 +136,8 @@ impl OwnerMap {
 
     /// The map for a thread to keep at hand, if there is a full one by now.
     pub(crate) fn view(&self) -> OwnerView {
-        // Acquire: pairs with the Release in `publish`, for `first`.
-        let base = self.base.load(Ordering::Acquire);
+        let base = self.base.load(Ordering::Relaxed);
+        // Relaxed: a thread that does not see yet what was agreed on has no view yet.
         if base.is_null() || self.first.load(Ordering::Relaxed) > 0 {
             return OwnerView::NOTHING;
         }

@@ -10,6 +10,9 @@
 mod table;
 
 use crate::arena::{self, ArenaStats};
+use crate::heap::Heap;
+use crate::magazine::Tops;
+use crate::region::Region;
 use crate::registry::Registry;
 use crate::segment::{self, Backend, Owner, Segment};
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
@@ -85,8 +88,10 @@ pub struct Stats {
     pub in_magazines: usize,
     /// Descriptions of all this: segments' first slots, the owner map, heaps, mappings' heads.
     pub metadata: usize,
-    /// Static memory.
+    /// Static memory: every [`StaticArena`](crate::StaticArena) that was used through its own methods, and what scopes have filled.
     pub static_memory: ArenaStats,
+    /// The part of it that [`static_scope`](crate::static_scope) and the like have filled.
+    pub scopes: ArenaStats,
 }
 
 impl Stats {
@@ -121,7 +126,7 @@ impl Stats {
         self.accounted() == self.committed
     }
 
-    pub(crate) fn take(backend: &Backend, registry: &Registry) -> Self {
+    pub(crate) fn take(backend: &Backend, registry: &Registry, region: &Region) -> Self {
         // Filled in place: a second copy of the classes would not fit a small stack.
         let mut stats = Self::empty();
         for class in SizeClass::slabs() {
@@ -130,7 +135,8 @@ impl Stats {
         stats.add_segments(backend);
         stats.add_heaps(registry);
         stats.add_counters(backend);
-        stats.static_memory = arena::registered_totals();
+        stats.scopes = region.stats(registry.heaps().map(Heap::piece));
+        stats.static_memory = arena::registered_totals().plus(stats.scopes);
         stats.committed += stats.static_memory.used;
         stats.peak_committed += stats.static_memory.used;
         stats.settle();
@@ -158,6 +164,7 @@ impl Stats {
             in_magazines: 0,
             metadata: 0,
             static_memory: ArenaStats::default(),
+            scopes: ArenaStats::default(),
         }
     }
 
@@ -206,21 +213,24 @@ impl Stats {
         for heap in registry.heaps() {
             self.heaps += 1;
             self.parked_heaps += usize::from(registry.is_parked(heap));
-            heap.seat().read(|tops| {
-                for class in SizeClass::all() {
-                    let waiting = heap.waiting_in(class, tops);
-                    if class.is_span() {
-                        self.keep_spans(class, waiting);
-                    } else {
-                        self.classes[class.index()].in_magazines += waiting;
-                    }
-                }
-            });
+            heap.seat().read(|tops| self.add_magazines(heap, tops));
+            self.add_magazines(heap, heap.aside());
             for block in heap.outbox().waiting() {
                 // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.
                 if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {
                     self.classes[class.index()].in_magazines += 1;
                 }
+            }
+        }
+    }
+
+    fn add_magazines(&mut self, heap: &Heap, tops: &Tops) {
+        for class in SizeClass::all() {
+            let waiting = heap.waiting_in(class, tops);
+            if class.is_span() {
+                self.keep_spans(class, waiting);
+            } else {
+                self.classes[class.index()].in_magazines += waiting;
             }
         }
     }

@@ -1,5 +1,6 @@
 /* Threads with the smallest stack there may be, through every path: refill, flush, spans, mappings, another thread's blocks, and the end. */
 #include "check.h"
+#include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -7,6 +8,7 @@
 enum { BLOCKS = 400 };
 
 static void *theirs[BLOCKS], *mine[BLOCKS];
+static int nowhere;
 
 static void *run(void *nothing)
 {
@@ -30,12 +32,20 @@ static void *run(void *nothing)
         CHECK(malloc(hide_size((size_t)1 << 47)) == NULL);
     }
     malloc_trim(0);
+    struct mallinfo2 info = mallinfo2();
+    CHECK(info.arena > 0);
+    if (is_on_tenure()) {
+        size_t (*json)(char *, size_t) = (size_t (*)(char *, size_t))dlsym(RTLD_DEFAULT, "tenure_stats_json");
+        int (*print)(int) = (int (*)(int))dlsym(RTLD_DEFAULT, "tenure_stats_print");
+        CHECK(json(NULL, 0) > 100 && print(nowhere) == 0);
+    }
     return nothing;
 }
 
 int main(void)
 {
     pthread_attr_t attributes;
+    CHECK((nowhere = open("/dev/null", O_WRONLY)) >= 0);
     CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN) == 0);
     for (int nth = 0; nth < 50; nth++) {
         for (int each = 0; each < BLOCKS; each++)

@@ -166,3 +166,23 @@ fn loom_blocks_put_back_at_once_are_each_counted_once() {
         assert!(arena.cursor.dead() <= 1);
     });
 }
+
+/// Red where `close` succeeds with `Relaxed`, and where `put_back` moves the cursor with `Relaxed`.
+#[test]
+fn loom_bytes_that_a_closing_thread_gets_are_done_with() {
+    loom::model(|| {
+        let arena = Arena::of(2);
+        let other = arena.clone();
+        let thread = thread::spawn(move || {
+            if let Some(block) = other.take(2) {
+                other.write(&block, 1);
+                other.cursor.put_back(block);
+            }
+        });
+        let rest = arena.cursor.close().unwrap()..2;
+        arena.write(&rest, 2);
+        arena.assert_filled(&rest, 2);
+        thread.join().unwrap();
+        assert_eq!((arena.take(1), arena.cursor.close()), (None, None));
+    });
+}

@@ -12,19 +12,21 @@ pub(crate) enum Call {
     Commit,
     Unmap,
     Purge,
+    Protect,
     Resize,
     Relocate,
 }
 
 impl Call {
     /// Every kind of call.
-    pub(crate) const ALL: [Call; 8] = [
+    pub(crate) const ALL: [Call; 9] = [
         Call::Map,
         Call::MapExactly,
         Call::Reserve,
         Call::Commit,
         Call::Unmap,
         Call::Purge,
+        Call::Protect,
         Call::Resize,
         Call::Relocate,
     ];

@@ -164,6 +164,14 @@ impl Platform for System {
         unreachable!("no model asks for this")
     }
 
+    unsafe fn prefer_huge_pages(&self, _start: NonNull<u8>, _len: usize) {
+        unreachable!("no model asks for this")
+    }
+
+    unsafe fn protect(&self, _start: NonNull<u8>, _len: usize) -> bool {
+        unreachable!("no model asks for this")
+    }
+
     unsafe fn resize(&self, _start: NonNull<u8>, _old_len: usize, _new_len: usize) -> bool {
         unreachable!("no model asks for this")
     }

@@ -158,7 +158,9 @@ fn without_faults_no_request_is_refused_and_all_kinds_of_calls_are_made() {
     assert_eq!(live.refused, 0);
     let made: Vec<_> = Call::ALL.iter().map(|&call| (call, world.mock.calls(Some(call)))).collect();
     std::println!("{} calls: {made:?}", world.mock.calls(None));
-    assert!(made.iter().all(|&(call, count)| count > 0 || call == Call::MapExactly || call == Call::Relocate));
+    // The workload has no static memory to protect, and may do without the other two.
+    let may_be_missing = [Call::MapExactly, Call::Relocate, Call::Protect];
+    assert!(made.iter().all(|&(call, count)| count > 0 || may_be_missing.contains(&call)));
 }
 
 #[test]

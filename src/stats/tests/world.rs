@@ -4,6 +4,7 @@
 use crate::heap::{self, Borrower, Heap};
 use crate::os::Platform;
 use crate::os::mock::Mock;
+use crate::region::Region;
 use crate::registry::Registry;
 use crate::segment::{Backend, Owner};
 use crate::size_class::SizeClass;
@@ -18,12 +19,14 @@ pub(super) struct World {
     pub(super) mock: &'static Mock,
     pub(super) backend: &'static Backend,
     pub(super) registry: &'static Registry,
+    pub(super) region: &'static Region,
 }
 
 impl World {
     pub(super) fn on(mock: &'static Mock) -> Self {
         let backend = Box::leak(Box::new(Backend::new(mock)));
-        Self { mock, backend, registry: Box::leak(Box::new(Registry::new())) }
+        let registry = Box::leak(Box::new(Registry::new()));
+        Self { mock, backend, registry, region: Box::leak(Box::new(Region::new())) }
     }
 
     pub(super) fn new() -> Self {
@@ -39,7 +42,7 @@ impl World {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        Stats::take(self.backend, self.registry)
+        Stats::take(self.backend, self.registry, self.region)
     }
 
     /// Panics unless every byte is accounted for and the program has these blocks and no others.
