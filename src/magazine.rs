@@ -60,8 +60,11 @@ impl Magazine {
 /// The tops of a thread's magazines, one for each class.
 ///
 /// Written by their own thread alone; read by others for statistics.
+///
+/// Found by a class's [code](SizeClass::code). The one under code 0, which is no class's, stands nowhere for ever: a block of no known class finds
+/// its magazine full, and so the slow path.
 #[repr(transparent)]
-pub(crate) struct Tops([AtomicPtr<Place>; size_class::COUNT]);
+pub(crate) struct Tops([AtomicPtr<Place>; size_class::COUNT + 1]);
 
 /// What a top says while the thread has no magazine for the class.
 const NOWHERE: *mut Place = ptr::from_ref(&NO_MAGAZINE).cast::<Place>().cast_mut().wrapping_add(PLACES);
@@ -70,14 +73,22 @@ impl Tops {
     constructor! {
         /// No magazine for any class.
         pub(crate) fn nowhere() -> Self {
-            Tops(array_of!(AtomicPtr::new(NOWHERE); size_class::COUNT))
+            Tops(array_of!(AtomicPtr::new(NOWHERE); size_class::COUNT + 1))
         }
     }
 
     #[inline(always)]
     fn top(&self, class: SizeClass) -> &AtomicPtr<Place> {
-        // SAFETY: a class's index is below `COUNT`.
-        unsafe { self.0.get_unchecked(class.index()) }
+        // SAFETY: a class's code is at most `COUNT`.
+        unsafe { self.under(class.code()) }
+    }
+
+    /// # Safety
+    /// - `code` is a class's, or 0.
+    #[inline(always)]
+    unsafe fn under(&self, code: usize) -> &AtomicPtr<Place> {
+        // SAFETY: codes are at most `COUNT`.
+        unsafe { self.0.get_unchecked(code) }
     }
 
     /// A block of `class`, or `None` where the magazine is empty.
@@ -99,15 +110,28 @@ impl Tops {
     /// - These are the calling thread's tops.
     #[inline(always)]
     pub(crate) unsafe fn push(&self, class: SizeClass, block: *mut u8) -> bool {
-        let top = self.top(class).load(Ordering::Relaxed);
+        // SAFETY: the caller's own tops, and a class's code.
+        unsafe { self.push_under(class.code(), block) }
+    }
+
+    /// As [`Tops::push`], for the class with this code; false for code 0, which is no class's.
+    ///
+    /// # Safety
+    /// - These are the calling thread's tops.
+    /// - `code` is a class's, or 0.
+    #[inline(always)]
+    pub(crate) unsafe fn push_under(&self, code: usize, block: *mut u8) -> bool {
+        // SAFETY: passed on.
+        let slot = unsafe { self.under(code) };
+        let top = slot.load(Ordering::Relaxed);
         if top.addr().is_multiple_of(ALIGN) {
             return false;
         }
         // SAFETY: below the end of a magazine of the calling thread's own.
         unsafe { *top = block };
         // Loaded anew, which makes the step one instruction in memory.
-        let step = self.top(class).load(Ordering::Relaxed).wrapping_add(1);
-        self.top(class).store(step, Ordering::Relaxed);
+        let step = slot.load(Ordering::Relaxed).wrapping_add(1);
+        slot.store(step, Ordering::Relaxed);
         true
     }
 

@@ -45,6 +45,21 @@ static CLASS_OF_GRAINS: [u8; MAX_SIZE / GRAIN + 1] = {
     table
 };
 
+/// Bytes to which a block of more than [`GRAIN`] bytes is aligned where only its size is known, as C asks of `malloc`.
+pub(crate) const UNTYPED_ALIGN: usize = 16;
+
+/// Class of each size, in units of `GRAIN`, rounded up, where only the size is known: the smallest that is large enough and a multiple
+/// of [`UNTYPED_ALIGN`]. What fits the smallest class can hold nothing that needs more than its alignment.
+static UNTYPED_CLASS_OF_GRAINS: [u8; MAX_SIZE / GRAIN + 1] = {
+    let mut table = [0; MAX_SIZE / GRAIN + 1];
+    let mut grains = 2;
+    while grains < table.len() {
+        table[grains] = index_of(align::up(grains * GRAIN, UNTYPED_ALIGN)) as u8;
+        grains += 1;
+    }
+    table
+};
+
 /// Block size of each class, in bytes.
 static SIZES: [u32; COUNT] = {
     let mut sizes = [0; COUNT];
@@ -109,6 +124,15 @@ impl SizeClass {
         Some(Self(CLASS_OF_GRAINS[align::up(size, GRAIN) / GRAIN]))
     }
 
+    /// The class that serves a block of which only the size is known, which may be 0; `None` where it is larger than any slab's block.
+    #[inline(always)]
+    pub(crate) fn of_untyped(size: usize) -> Option<Self> {
+        if size > MAX_SIZE {
+            return None;
+        }
+        Some(Self(UNTYPED_CLASS_OF_GRAINS[align::up(size, GRAIN) / GRAIN]))
+    }
+
     /// The class with this index, which is below [`COUNT`].
     #[inline(always)]
     pub(crate) const fn from_index(index: usize) -> Self {
@@ -120,6 +144,12 @@ impl SizeClass {
     #[inline(always)]
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
+    }
+
+    /// This class's code: its index plus one, at most [`COUNT`]. 0 is left for *no class*.
+    #[inline(always)]
+    pub(crate) const fn code(self) -> usize {
+        self.0 as usize + 1
     }
 
     /// Size of this class's blocks, in bytes.
@@ -158,6 +188,19 @@ mod tests {
             assert!(class.index() == 0 || size_of(class.index() - 1) < size, "{size} fits a smaller class");
         }
         assert_eq!(SizeClass::of_size(MAX_SIZE + 1), None);
+    }
+
+    #[test]
+    fn a_size_alone_gets_a_class_that_holds_it_at_an_alignment_of_16_or_of_8_where_8_bytes_suffice() {
+        for size in 0..=MAX_SIZE {
+            let class = SizeClass::of_untyped(size).unwrap();
+            let align = if size <= 8 { 8 } else { UNTYPED_ALIGN };
+            assert!(class.size() >= size && align::is_aligned(class.size(), align), "{size} gets {}", class.size());
+            let smallest = SizeClass::of(Layout::from_size_align(size.max(1), align).unwrap());
+            assert_eq!(Some(class), smallest, "{size}");
+        }
+        assert_eq!(SizeClass::of_untyped(MAX_SIZE + 1), None);
+        assert_eq!(SizeClass::of_untyped(usize::MAX), None);
     }
 
     #[test]

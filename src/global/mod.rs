@@ -5,6 +5,7 @@ mod scope;
 mod slow;
 mod static_memory;
 mod thread;
+mod untyped;
 
 #[cfg_attr(feature = "std", path = "tls_std.rs")]
 #[cfg_attr(all(not(feature = "std"), any(unix, windows), not(tenure_bare_metal)), path = "tls_asm.rs")]
@@ -20,8 +21,10 @@ use crate::registry::Registry;
 use crate::segment::{Backend, Owner};
 use crate::size_class::SizeClass;
 use crate::stats::Stats;
+use crate::sync::Ordering;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
+use core::time::Duration;
 use static_memory::Settings;
 
 /// Where the process's memory comes from.
@@ -71,9 +74,34 @@ impl Tenure {
     /// Gives unused memory back to the system now: the calling thread's magazines, free slots of every heap, whichever thread
     /// has it, unused segments, and freed mappings. What is in magazines of other threads stays.
     ///
-    /// Takes a system call for each run of free 64 KiB slots, and waits for threads that are just refilling or flushing.
-    pub fn purge(&self) {
+    /// Returns how many bytes that was, with what other threads have given back meanwhile. Takes a system call for each run of free 64 KiB slots, and waits
+    /// for threads that are just refilling or flushing.
+    pub fn purge(&self) -> usize {
+        let before = BACKEND.counters.returned();
         slow::purge();
+        BACKEND.counters.returned() - before
+    }
+
+    /// How long unused memory is kept before it goes back to the system: a second, unless [`Tenure::set_purge_delay`] has said otherwise.
+    pub fn purge_delay(&self) -> Duration {
+        Duration::from_millis(slow::PURGE_AFTER.load(Ordering::Relaxed))
+    }
+
+    /// Says how long unused memory is kept before it goes back to the system, in whole milliseconds, from the next time on that somebody looks. At most an hour;
+    /// longer is taken as that.
+    ///
+    /// Memory that comes back costs a microsecond or two for each page, so a short delay saves memory and costs time. Unused memory is looked for
+    /// twice in each delay, and by slow paths alone: with a delay of zero each of them looks that looks at the clock, which is every 65th of a thread.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let tenure = tenure::Tenure::new();
+    /// tenure.set_purge_delay(Duration::from_secs(10));
+    /// assert_eq!(tenure.purge_delay(), Duration::from_secs(10));
+    /// ```
+    pub fn set_purge_delay(&self, delay: Duration) {
+        slow::set_purge_delay(delay.min(Duration::from_secs(3600)).as_millis() as u64);
     }
 }
 

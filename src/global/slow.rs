@@ -12,10 +12,13 @@ use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
-/// How long unused memory is kept before it goes back to the system, in milliseconds.
+/// How long unused memory is kept before it goes back to the system, in milliseconds, unless the program says otherwise.
 ///
 /// A page that comes back costs a microsecond or two, so it should have been idle for far longer than that.
-const PURGE_DELAY: u64 = 1000;
+pub(super) const PURGE_DELAY: u64 = 1000;
+
+/// How long unused memory is kept, in milliseconds.
+pub(super) static PURGE_AFTER: AtomicU64 = AtomicU64::new(PURGE_DELAY);
 
 /// Slow paths between looks at the clock.
 const PATIENCE: u16 = 64;
@@ -38,7 +41,7 @@ pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option
 }
 
 /// A block of `class` from the calling thread's heap, whatever scope it is in.
-fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
+pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -71,7 +74,8 @@ pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) ->
     }
 }
 
-fn alloc_dynamic_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+/// As [`alloc_dynamic`], and whether the block reads as zero.
+pub(super) fn alloc_dynamic_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -108,11 +112,7 @@ fn reclaim() {
         // A signal handler has interrupted a slow path, which may hold a lock.
         return;
     }
-    if let Some((heap, thread)) = own() {
-        let _busy = Busy::new(thread);
-        // SAFETY: the calling thread's own heap and tops.
-        unsafe { heap.empty_magazines(routing::tops(heap, thread)) };
-    }
+    let _busy = empty_own_magazines();
     for heap in REGISTRY.heaps() {
         heap.reclaim();
     }
@@ -176,13 +176,17 @@ fn check_class(block: NonNull<u8>, class: SizeClass) {
 #[cold]
 #[inline(never)]
 fn refuse(block: NonNull<u8>, size: usize, owner: Owner) -> ! {
-    let reason = match owner {
+    fatal(format_args!("invalid free of {block:p} ({size} bytes): {}", what_is_there(owner)))
+}
+
+/// Says what lies where no block of a slab or a span does.
+pub(super) fn what_is_there(owner: Owner) -> &'static str {
+    match owner {
         Owner::MAPPING | Owner::ALIGNED_MAPPING => "it is part of a large block; was it allocated with another layout?",
         Owner::POOLED | Owner::RELEASED | Owner::UNMATCHED => "everything there has been freed already",
         Owner::STATIC => "no block of static memory is there",
         _ => "it is no memory of this allocator, or was freed already",
-    };
-    fatal(format_args!("invalid free of {block:p} ({size} bytes): {reason}"))
+    }
 }
 
 /// A block that is too large for a slab.
@@ -196,7 +200,8 @@ pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>
     }
 }
 
-fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
+/// A block that is too large for a slab, from the calling thread's heap, whatever scope it is in.
+pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
     take_large(layout, alloc_dynamic).map(|(block, _)| block)
 }
 
@@ -209,6 +214,11 @@ pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonN
         Route::Dynamic => {}
         Route::Nowhere => return None,
     }
+    alloc_large_dynamic_zeroed(layout)
+}
+
+/// As [`alloc_large_dynamic`], of a block that reads as zero.
+pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = match take_large(layout, |_| None) {
         Some(found) => found,
         None => alloc_dynamic_zeroed(SizeClass::of_span(layout)?)?,
@@ -366,14 +376,22 @@ fn count_down(thread: &Borrower) {
 #[inline(never)]
 fn purge_when_due() {
     let now = BACKEND.os.now_ms();
+    let delay = PURGE_AFTER.load(Ordering::Relaxed);
     let due = NEXT_PURGE.load(Ordering::Relaxed);
     if now < due
-        || NEXT_PURGE.compare_exchange(due, now + PURGE_DELAY / 2, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        || NEXT_PURGE.compare_exchange(due, now + delay / 2, Ordering::Relaxed, Ordering::Relaxed).is_err()
         || due == 0
     {
         return;
     }
-    purge_unused_since(now.saturating_sub(PURGE_DELAY), now, false);
+    purge_unused_since(now.saturating_sub(delay), now, false);
+}
+
+/// Keeps unused memory for so many milliseconds from now on.
+pub(super) fn set_purge_delay(delay: u64) {
+    PURGE_AFTER.store(delay, Ordering::Relaxed);
+    // Whoever looks next reckons with the new delay.
+    NEXT_PURGE.fetch_min(BACKEND.os.now_ms() + delay / 2, Ordering::Relaxed);
 }
 
 fn purge_unused_since(before: u64, now: u64, is_patient: bool) {
@@ -383,13 +401,19 @@ fn purge_unused_since(before: u64, now: u64, is_patient: bool) {
     BACKEND.purge_unused(before, now);
 }
 
+/// Empties the calling thread's magazines, if it has a heap that is not at work. The thread is inside a slow path until the result is dropped.
+fn empty_own_magazines() -> Option<Busy> {
+    let (heap, thread) = own()?;
+    let busy = Busy::new(thread);
+    // SAFETY: the calling thread's own heap and tops.
+    unsafe { heap.empty_magazines(routing::tops(heap, thread)) };
+    Some(busy)
+}
+
 /// Purges everything that is unused, now.
 pub(super) fn purge() {
-    if let Some((heap, thread)) = own() {
-        let _busy = Busy::new(thread);
-        // SAFETY: the calling thread's own heap and tops.
-        unsafe { heap.empty_magazines(routing::tops(heap, thread)) };
-    }
     // Without patience in a signal handler that has interrupted a slow path, which may hold a lock.
-    purge_unused_since(u64::MAX, 0, !tls::current().is_busy.get());
+    let is_patient = !tls::current().is_busy.get();
+    let _busy = empty_own_magazines();
+    purge_unused_since(u64::MAX, 0, is_patient);
 }

@@ -2,7 +2,7 @@
 
 use super::Heap;
 use crate::magazine::Tops;
-use crate::segment::Owner;
+use crate::segment::{Owner, OwnerView};
 use crate::sync::{Cell, constructor};
 
 /// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
@@ -13,6 +13,8 @@ pub(crate) struct Borrower {
     pub(crate) tops: Tops,
     /// Id of the heap, to compare with the owner map.
     pub(crate) owner: Cell<Owner>,
+    /// The owner map, for blocks of which it is not known that they are Tenure's.
+    pub(crate) owners: Cell<OwnerView>,
     /// True until the thread has asked for a heap for the first time.
     pub(crate) is_fresh: Cell<bool>,
     /// True while the thread is inside a slow path, which a signal handler may have interrupted.
@@ -29,6 +31,7 @@ impl Borrower {
         Self {
             tops: Tops::nowhere(),
             owner: Cell::new(Owner::UNMATCHED),
+            owners: Cell::new(OwnerView::NOTHING),
             is_fresh: Cell::new(true),
             is_busy: Cell::new(false),
             patience: Cell::new(0),
@@ -50,6 +53,7 @@ impl Borrower {
         self.is_fresh.set(false);
         self.heap.set(Some(heap));
         self.owner.set(heap.owner());
+        self.owners.set(heap.owners());
         heap.seat().take(&self.tops);
     }
 

@@ -162,6 +162,10 @@ impl Core {
         let mut rest = returned.iter();
         let Some(mut block) = rest.next().copied() else { return };
         loop {
+            // A free that is told no layout looks at those bits of an address alone that a program's can have.
+            if block.addr() >= segment::ADDRESSES {
+                refuse(Misuse::NotABlock, block, blocks.size());
+            }
             // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
             let slab = unsafe { segment::slab_of(block.addr()) };
             let (word, mut bits) = locate(slab, blocks, block);

@@ -14,14 +14,14 @@ mod span;
 
 pub(crate) use borrower::Borrower;
 pub(crate) use outbox::return_remotely;
-pub(crate) use span::{is_span, is_span_of, return_span_remotely};
+pub(crate) use span::{is_span, is_span_of, return_span_remotely, span_len};
 
 use self::core::Core;
 use crate::align;
 use crate::arena::Piece;
 use crate::lock::Lock;
 use crate::magazine::{Magazine, Tops};
-use crate::segment::{Backend, Owner};
+use crate::segment::{Backend, Owner, OwnerView};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
 use crate::sync::{AtomicBool, Ordering};
@@ -90,6 +90,11 @@ impl Heap {
 
     pub(crate) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// The owner map of the backend that the heap has its memory from.
+    pub(crate) fn owners(&self) -> OwnerView {
+        self.backend.owners.view()
     }
 
     #[cfg(not(feature = "std"))]

@@ -233,6 +233,20 @@ impl Backend {
         }
     }
 
+    /// Bytes that the block of a mapping has; `None` where no mapping's block starts at `block`, which may be anything.
+    ///
+    /// Of a block that another thread frees or resizes meanwhile, the answer may be anything, or none: the head may be gone.
+    pub(crate) fn mapped_size(&self, block: NonNull<u8>) -> Option<usize> {
+        let address = block.addr().get();
+        let owner = self.owners.look_up(address);
+        if !owner.is_mapping() || align::is_aligned(address, GRANULE) != (owner == Owner::ALIGNED_MAPPING) {
+            return None;
+        }
+        // SAFETY: the entry says so.
+        let mapping = unsafe { Mapping::of(block) };
+        (mapping.block() == block.as_ptr()).then(|| mapping.body())
+    }
+
     /// Makes the block of a mapping `layout` large, without copying: where it stands, or by moving its pages. `None`: not possible, and nothing
     /// has changed.
     ///

@@ -15,7 +15,7 @@ mod owner;
 mod static_chunk;
 
 pub(crate) use backend::{Backend, Counters};
-pub(crate) use owner::{ADDRESSES, GRANULE, Owner};
+pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
 use crate::align;
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -53,6 +53,11 @@ struct Head {
     previous: Cell<*const Segment>,
 }
 
+/// The code of each slot's class, where the slot is a slab; 0 elsewhere. On lines of its own, which change only with the use of a slot: what a free
+/// reads that is told no layout. Not bytes, which would cost that free an instruction more.
+#[repr(C, align(64))]
+struct Classes([AtomicU32; SLOTS]);
+
 /// A segment's first slot, as far as it is used.
 ///
 /// Memory fresh from the system is a valid value: no slab, no bit set. Cells are **owner-only**, as in [`Slab`].
@@ -61,6 +66,7 @@ pub(crate) struct Segment {
     /// The first is always free: a free of what lies in slot 0 finds no block there.
     slabs: [Slab; SLOTS],
     head: Head,
+    classes: Classes,
     bits: [[Line; SLOTS]; slab::LINES],
     remote_bits: [[RemoteLine; SLOTS]; slab::LINES],
 }
@@ -91,6 +97,45 @@ pub(crate) unsafe fn slab_of<'a>(address: usize) -> &'a Slab {
 }
 
 const _: () = assert!(core::mem::offset_of!(Segment, slabs) == 0);
+
+/// The code of the class whose slab holds `address`; 0 where no slab does.
+///
+/// # Safety
+/// - A segment lies in granule `granule`, which is that of `address` but for address bits that no program can have.
+#[inline(always)]
+pub(crate) unsafe fn class_code_at(granule: usize, address: usize) -> usize {
+    let segment: *const Segment = ptr::with_exposed_provenance(granule * SEGMENT_SIZE);
+    // SAFETY: the caller says so; a segment's first slot is never unmapped, and a slot's index is below `SLOTS`.
+    unsafe { (*segment).classes.0.get_unchecked(slot_of(address)) }.load(Ordering::Relaxed) as usize
+}
+
+/// The index of the slot that holds `address` in its segment.
+///
+/// In assembly because a multiplication shifts left and moves in one instruction, which the compiler takes apart again.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline(always)]
+fn slot_of(address: usize) -> usize {
+    let slot: usize;
+    // SAFETY: arithmetic on registers. The upper half of a register is cleared when the lower is written.
+    unsafe {
+        core::arch::asm!(
+            "imul {slot:e}, {address:e}, {left}",
+            "shr {slot:e}, {right}",
+            address = in(reg) address,
+            slot = out(reg) slot,
+            left = const 1 << (u32::BITS - SEGMENT_SIZE.ilog2()),
+            right = const u32::BITS - SLOTS.ilog2(),
+            options(pure, nomem, nostack),
+        );
+    }
+    slot
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+#[inline(always)]
+fn slot_of(address: usize) -> usize {
+    address % SEGMENT_SIZE / SLOT_SIZE
+}
 
 impl Segment {
     /// Makes memory fresh from the system a segment without an owner.
@@ -196,6 +241,7 @@ impl Segment {
         let (slot, is_zero) = self.take_slots(1, 1, counters)?;
         let slab = self.slab(slot);
         slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.bits[0][slot]).cast(), is_zero);
+        self.classes.0[slot].store(class.code() as u32, Ordering::Relaxed);
         Some(slab)
     }
 
@@ -211,6 +257,7 @@ impl Segment {
         let slot = self.slot_index(slab);
         let count = if slab.kind() == SlotKind::Span { slab.extent() } else { 1 };
         slab.clear();
+        self.classes.0[slot].store(0, Ordering::Relaxed);
         self.free_run(slot, count);
     }
 

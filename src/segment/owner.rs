@@ -73,6 +73,38 @@ pub(crate) struct OwnerMap {
     writable: [AtomicU64; PIECES / 64],
 }
 
+/// The full map as a thread has it at hand, for addresses that may be anything.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnerView {
+    /// Where entry 0 is.
+    base: *const AtomicU16,
+    /// What leaves of an index one that exists.
+    mask: usize,
+}
+
+/// An entry for those who have no map.
+static NOBODYS: u16 = Owner::NONE.0;
+
+impl OwnerView {
+    /// No map: every address is nobody's.
+    pub(crate) const NOTHING: OwnerView = OwnerView { base: ptr::from_ref(&NOBODYS).cast(), mask: 0 };
+
+    /// The granule of `address`, without those bits of it that no program's address has.
+    #[inline(always)]
+    pub(crate) fn granule_of(self, address: usize) -> usize {
+        (address / GRANULE) & self.mask
+    }
+
+    /// Who owns this granule, which came from `granule_of`.
+    #[inline(always)]
+    pub(crate) fn owner_of(self, granule: usize) -> Owner {
+        // SAFETY: a masked index exists, and neither the map nor the static is ever given back.
+        Owner(unsafe { &*self.base.wrapping_add(granule) }.load(Ordering::Relaxed))
+    }
+}
+
+const _: () = assert!(FULL_ENTRIES.is_power_of_two());
+
 /// Value of [`OwnerMap::first`] before it is agreed on. No entry has this index or a higher one.
 const UNDECIDED: usize = usize::MAX;
 
@@ -100,6 +132,16 @@ impl OwnerMap {
         // SAFETY: Tenure hands out only what the map covers.
         let entry = unsafe { &*base.wrapping_add(block.addr() / GRANULE) };
         Owner(entry.load(Ordering::Relaxed))
+    }
+
+    /// The map for a thread to keep at hand, if there is a full one by now.
+    pub(crate) fn view(&self) -> OwnerView {
+        let base = self.base.load(Ordering::Relaxed);
+        // Relaxed: a thread that does not see yet what was agreed on has no view yet.
+        if base.is_null() || self.first.load(Ordering::Relaxed) > 0 {
+            return OwnerView::NOTHING;
+        }
+        OwnerView { base, mask: FULL_ENTRIES - 1 }
     }
 
     /// Who owns `address`, which may be anything.

@@ -127,7 +127,11 @@ impl Stats {
     }
 
     pub(crate) fn take(backend: &Backend, registry: &Registry, region: &Region) -> Self {
+        // Filled in place: a second copy of the classes would not fit a small stack.
         let mut stats = Self::empty();
+        for class in SizeClass::slabs() {
+            stats.classes[class.index()].block_size = class.size();
+        }
         stats.add_segments(backend);
         stats.add_heaps(registry);
         stats.add_counters(backend);
@@ -140,13 +144,9 @@ impl Stats {
     }
 
     fn empty() -> Self {
-        let mut classes = [ClassStats::default(); SIZE_CLASSES];
-        for class in SizeClass::slabs() {
-            classes[class.index()].block_size = class.size();
-        }
         Self {
             version: VERSION,
-            classes,
+            classes: [ClassStats::default(); SIZE_CLASSES],
             spans: 0,
             span_bytes: 0,
             mappings: 0,

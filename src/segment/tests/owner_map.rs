@@ -215,3 +215,39 @@ fn what_is_not_a_heap_is_told_apart_from_those_that_are() {
     assert!(others.iter().all(|owner| !owner.is_heap()));
     assert!((1..=4097).all(|id| Owner(id).is_heap()));
 }
+
+/// The owner of `address` as a thread sees it that has the map at hand.
+fn seen(map: &OwnerMap, address: usize) -> Owner {
+    let view = map.view();
+    view.owner_of(view.granule_of(address))
+}
+
+#[test]
+fn a_view_of_the_full_map_shows_every_entry_and_of_other_addresses_the_entry_of_their_low_47_bits() {
+    let mut sample = Sample::full(4096);
+    let address = sample.nearby();
+    assert!(sample.admit(address));
+    sample.map.set(address, Owner(7));
+    assert_eq!(seen(&sample.map, address), Owner(7));
+    assert_eq!(seen(&sample.map, address + GRANULE - 1), Owner(7));
+    assert_eq!(seen(&sample.map, address - 1), Owner::NONE);
+    for bit in 47..usize::BITS {
+        assert_eq!(seen(&sample.map, address | 1 << bit), Owner(7));
+    }
+    for address in STRANGE {
+        assert_eq!(seen(&sample.map, address), Owner::NONE, "{address:#x}");
+    }
+}
+
+#[test]
+fn without_a_full_map_a_view_shows_every_address_as_nobodys() {
+    let none = OwnerMap::new();
+    let mut small = Sample::small();
+    let address = small.nearby();
+    assert!(small.admit(address));
+    small.map.set(address, Owner(7));
+    for address in STRANGE.into_iter().chain([address]) {
+        assert_eq!(seen(&none, address), Owner::NONE, "{address:#x}");
+        assert_eq!(seen(&small.map, address), Owner::NONE, "{address:#x}");
+    }
+}

@@ -258,3 +258,29 @@ fn purging_takes_one_call_for_each_run_and_what_fails_stays_touched() {
     assert_eq!(segment.purge(source.backend), SLOT_SIZE);
     assert_eq!(source.mock.calls(Some(Call::Purge)), 4);
 }
+
+#[test]
+fn the_class_of_an_address_is_that_of_the_slab_there_until_the_slab_is_retired() {
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    let code_in = |slot: usize, offset: usize| {
+        let address = segment.address() + slot * SLOT_SIZE + offset;
+        // SAFETY: an address in a segment.
+        unsafe { class_code_at(address / GRANULE, address) }
+    };
+    let class = |slot: usize| SizeClass::from_index(slot * 2);
+    let slabs: Vec<&Slab> = (1..20).map(|slot| segment.carve_slab(class(slot), counters).unwrap()).collect();
+    let (span, _) = segment.carve_span(4, 1, counters).unwrap();
+    for offset in [0, 1, 100, SLOT_SIZE - 1] {
+        assert_eq!(code_in(0, offset), 0, "the first slot describes the others");
+        for slot in 1..20 {
+            assert_eq!(code_in(slot, offset), class(slot).code());
+        }
+        for slot in 20..SLOTS {
+            assert_eq!(code_in(slot, offset), 0, "spans and free slots have no class");
+        }
+    }
+    assert_eq!(span.addr().get(), segment.address() + 20 * SLOT_SIZE);
+    segment.retire(slabs[6]);
+    assert_eq!((code_in(6, 5), code_in(7, 5), code_in(8, 5)), (class(6).code(), 0, class(8).code()));
+}

@@ -1,0 +1,48 @@
+//! What `--help` says beyond the options. The table of the environment is the library's, which `docs/c-abi.md` has too.
+
+pub const COMMAND: &str = "\
+Examples:
+  tenure run -- ls -l
+  tenure run --stats -- sqlite3 shop.db 'select count(*) from orders'
+  tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
+
+See `tenure run --help` for the options, the environment and the exit statuses.";
+
+pub const RUN: &str = "\
+Environment, read by the library in every process that it is preloaded into; the options above set it for the program:
+  TENURE_STATS        0, 1, text or json: print statistics when the process ends; 1 is text (default 0)
+  TENURE_STATS_FILE   append them to this file instead of standard error; %p stands for the process id
+  TENURE_STATS_PID    print them in the process of this id alone (default: in every process)
+  TENURE_PURGE_DELAY  milliseconds that unused memory is kept before it goes back to the system, 0 to 3600000 (default 1000)
+  A wrong value is reported on standard error and ignored.
+  --stats replaces the first three. LD_PRELOAD keeps what it holds, behind the library.
+
+Exit status: the program's own, and otherwise
+  2    the command line is wrong
+  126  the program cannot be run, or the library is not found or cannot be preloaded
+  127  there is no such program
+
+A program that ends by a fatal signal or by _exit, as some shells do, prints no statistics. One that is statically linked, or that gains rights on
+being run (set-user-id), ignores the library.
+
+Examples:
+  tenure run -- ls -l
+  tenure run --stats -- sqlite3 shop.db 'select count(*) from orders'
+  tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
+  TENURE_PURGE_DELAY=0 tenure run --lib ./libtenure_malloc.so -- redis-server";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_has_every_variable_that_the_help_has() {
+        let manual = include_str!("../../../../docs/c-abi.md");
+        let names: Vec<_> =
+            RUN.split_whitespace().filter(|word| word.starts_with("TENURE_") && !word.contains('=')).collect();
+        assert_eq!(names.len(), 4);
+        for name in names {
+            assert!(manual.contains(&format!("`{name}`")), "docs/c-abi.md does not name {name}");
+        }
+    }
+}

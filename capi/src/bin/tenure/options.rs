@@ -1,0 +1,141 @@
+//! The command line. A wrong one is answered in one line; where the parser would print a page, its first paragraph is folded.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::help;
+
+/// Starts any program on Tenure, a memory allocator, without rebuilding it.
+#[derive(Parser)]
+#[command(name = "tenure", version, after_help = help::COMMAND)]
+pub struct Options {
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+#[derive(Subcommand)]
+pub enum Action {
+    Run(Run),
+}
+
+/// Run a program on Tenure: malloc, free, new, delete and their kin come from libtenure_malloc.so.
+///
+/// The program takes this command's place. Its process id, signals, standard input and exit status are as if it had been started directly.
+#[derive(Args)]
+#[command(after_help = help::RUN)]
+pub struct Run {
+    /// Print statistics when the program ends; with FILE, append them there (%p stands for the process id).
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub stats: Option<Option<PathBuf>>,
+
+    /// How statistics are printed.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", requires = "stats")]
+    pub format: Format,
+
+    /// Print statistics of the program's children too, each when it ends.
+    #[arg(long, requires = "stats")]
+    pub children: bool,
+
+    /// For Python programs: set PYTHONMALLOC=malloc, without which Python keeps its objects in a heap of its own.
+    #[arg(long)]
+    pub python: bool,
+
+    /// Preload this library instead of the libtenure_malloc.so beside this command or in ../lib.
+    #[arg(long, value_name = "PATH")]
+    pub lib: Option<PathBuf>,
+
+    /// The program, looked for in PATH unless it has a slash, and its arguments.
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    pub program: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// A table for people.
+    Text,
+    /// One JSON object for each process.
+    Json,
+}
+
+impl Format {
+    /// As `TENURE_STATS` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// The command line of this process; or the status with which to exit, everything having been printed: 0 after `--help` and `--version`, and 2
+/// where the command line is wrong.
+pub fn parse() -> Result<Options, ExitCode> {
+    Options::try_parse().map_err(|error| {
+        match error.kind() {
+            ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                // A reader that has gone away does not make the command line any worse.
+                let _ = error.print();
+            }
+            _ => eprintln!("tenure: {}; see `tenure run --help`", one_line(&error.render().to_string())),
+        }
+        ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+    })
+}
+
+/// The first paragraph of the parser's message, on one line.
+fn one_line(message: &str) -> String {
+    let paragraph = message.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let line = paragraph.collect::<Vec<_>>().join(" ");
+    line.trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn run(arguments: &[&str]) -> Result<Run, String> {
+        match Options::try_parse_from(["tenure", "run"].iter().chain(arguments)) {
+            Ok(Options { action: Action::Run(run) }) => Ok(run),
+            Err(error) => Err(one_line(&error.render().to_string())),
+        }
+    }
+
+    #[test]
+    fn the_definition_of_the_options_is_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn statistics_may_be_asked_for_with_and_without_a_file() {
+        assert!(run(&["--", "true"]).ok().unwrap().stats.is_none());
+        assert!(matches!(run(&["--stats", "--", "true"]).ok().unwrap().stats, Some(None)));
+        let stats = run(&["--stats=out.%p", "--", "true"]).ok().unwrap().stats;
+        assert_eq!(stats, Some(Some(PathBuf::from("out.%p"))));
+    }
+
+    #[test]
+    fn what_follows_the_program_belongs_to_the_program() {
+        for arguments in [&["--", "ls", "--stats", "--", "-x"][..], &["ls", "--stats", "--", "-x"][..]] {
+            let run = run(arguments).ok().unwrap();
+            assert_eq!(run.program, ["ls", "--stats", "--", "-x"]);
+            assert!(run.stats.is_none());
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_answered_in_one_line() {
+        let wrong = |arguments: &[&str]| run(arguments).err().unwrap();
+        assert!(wrong(&["--bogus", "--", "true"]).contains("--bogus"));
+        assert!(wrong(&["--stats"]).contains("CMD"));
+        assert!(wrong(&["--children", "--", "true"]).contains("--stats"));
+        assert!(wrong(&["--stats", "--format", "xml", "--", "true"]).contains("text, json"));
+        assert!(!wrong(&["--stats", "--format", "xml", "--", "true"]).contains('\n'));
+    }
+}

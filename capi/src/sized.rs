@@ -1,0 +1,50 @@
+//! Functions that speak of a block's size. A size that is passed to a free is not needed, and not looked at.
+
+use crate::TENURE;
+use core::ffi::c_int;
+
+/// Bytes of a block that may be used; 0 for null.
+///
+/// # Safety
+/// - `block` is null or a block of this library's that is in use.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(block: *const u8) -> usize {
+    // SAFETY: passed on.
+    unsafe { TENURE.usable_size(block) }
+}
+
+/// Bytes that a block of `size` bytes would have.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_good_size(size: usize) -> usize {
+    TENURE.good_size(size)
+}
+
+/// Frees a block of `size` bytes from `malloc`, `calloc` or `realloc`, as C23 has it.
+///
+/// # Safety
+/// - `block` is null or a block of this library's that is in use.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(block: *mut u8, _size: usize) {
+    // SAFETY: passed on.
+    unsafe { TENURE.free_untyped(block) }
+}
+
+/// Frees a block of `size` bytes from `aligned_alloc`, as C23 has it.
+///
+/// # Safety
+/// - `block` is null or a block of this library's that is in use.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(block: *mut u8, _align: usize, _size: usize) {
+    // SAFETY: passed on.
+    unsafe { TENURE.free_untyped(block) }
+}
+
+/// Frees a block of `size` bytes: jemalloc's name, whose flags are of no concern here.
+///
+/// # Safety
+/// - `block` is null or a block of this library's that is in use.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sdallocx(block: *mut u8, _size: usize, _flags: c_int) {
+    // SAFETY: passed on.
+    unsafe { TENURE.free_untyped(block) }
+}

@@ -1,0 +1,33 @@
+#include "check.h"
+#include "tenure.h"
+#include <fcntl.h>
+
+int main(void)
+{
+    CHECK(strcmp(tenure_version(), TENURE_VERSION) == 0);
+
+    size_t needed = tenure_stats_json(NULL, 0);
+    CHECK(needed > 100);
+    char *text = malloc(needed + 1000);
+    CHECK(text);
+    size_t len = tenure_stats_json(text, needed + 1000);
+    CHECK(len == strlen(text) && len <= needed + 1000 && text[0] == '{' && text[len - 1] == '}');
+    char cut[10];
+    memset(cut, 'x', sizeof cut);
+    CHECK(tenure_stats_json(cut, 5) > 100 && cut[4] == 0 && cut[5] == 'x' && strncmp(cut, text, 4) == 0);
+    free(text);
+
+    int pipes[2];
+    CHECK(pipe(pipes) == 0 && tenure_stats_print(pipes[1]) == 0 && close(pipes[1]) == 0);
+    char line[7] = "";
+    CHECK(read(pipes[0], line, 6) == 6 && strcmp(line, "memory") == 0);
+    errno = 0;
+    CHECK(tenure_stats_print(-1) == -1 && errno == EBADF);
+
+    CHECK(tenure_purge_delay() == 1000 && tenure_set_purge_delay(0) == 0 && tenure_purge_delay() == 0);
+    errno = 0;
+    CHECK(tenure_set_purge_delay(3600001) == -1 && errno == EINVAL && tenure_purge_delay() == 0);
+    CHECK(tenure_set_purge_delay(3600000) == 0 && tenure_purge_delay() == 3600000);
+    tenure_purge();
+    return 0;
+}

@@ -1,0 +1,295 @@
+//! Blocks without a layout: what a `malloc` needs and `GlobalAlloc` does not give.
+//!
+//! Where a block lies says how large it is, so a free finds its class in the segment's first slot: one load more than a free that is told a
+//! layout, of a line that changes only when a slab is carved or retired.
+
+use super::{BACKEND, Tenure, into_raw, slow, tls};
+use crate::heap::{self, Borrower};
+use crate::os::report::fatal;
+use crate::segment::{self, GRANULE, Owner};
+use crate::size_class::{SizeClass, UNTYPED_ALIGN};
+use crate::slab::Blocks;
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+
+/// For programs that keep no layouts, as those in C do.
+///
+/// A block from [`Tenure::alloc_untyped`] may be freed with [`Tenure::free_untyped`] alone, not with `dealloc`: its class is not that of any layout.
+/// The other way round it may: `free_untyped`, `realloc_untyped` and `usable_size` take every block of Tenure's, but for those of
+/// [static scopes](crate::static_scope), of which only a layout tells the size. Blocks without a layout are dynamic in every scope.
+impl Tenure {
+    /// A block of at least `size` bytes; null where there is no memory. A size of 0 gives a block of its own too.
+    ///
+    /// Aligned to 16 bytes, or to 8 where `size` is at most 8. Costs what `alloc` costs with a layout that is not constant.
+    ///
+    /// ```
+    /// let tenure = tenure::Tenure::new();
+    /// let block = tenure.alloc_untyped(100);
+    /// assert!(!block.is_null() && block.addr() % 16 == 0);
+    /// // SAFETY: the block is in use, and is not used afterwards.
+    /// unsafe { tenure.free_untyped(block) };
+    /// ```
+    #[inline]
+    pub fn alloc_untyped(&self, size: usize) -> *mut u8 {
+        match self.untyped_at_hand(size) {
+            Some(block) => block.as_ptr(),
+            None => alloc_slowly(size),
+        }
+    }
+
+    /// What [`Tenure::alloc_untyped`] gives where a free block waits in the calling thread's magazine; `None` otherwise. For callers that have something
+    /// of their own to do when it takes longer, without a cost for when it does not.
+    #[inline(always)]
+    pub fn untyped_at_hand(&self, size: usize) -> Option<NonNull<u8>> {
+        // SAFETY: the calling thread's own tops.
+        unsafe { tls::current().tops.pop(SizeClass::of_untyped(size)?) }
+    }
+
+    /// As [`Tenure::alloc_untyped`], of a block whose first `size` bytes are zero.
+    #[inline]
+    pub fn alloc_zeroed_untyped(&self, size: usize) -> *mut u8 {
+        let Some(class) = SizeClass::of_untyped(size) else { return alloc_large_zeroed(size) };
+        // SAFETY: the calling thread's own tops.
+        let block = match unsafe { tls::current().tops.pop(class) } {
+            Some(block) => block,
+            None => match slow::alloc_dynamic_zeroed(class) {
+                Some((block, false)) => block,
+                Some((block, true)) => return block.as_ptr(),
+                None => return ptr::null_mut(),
+            },
+        };
+        // SAFETY: the block is at least `size` bytes large, and nobody else's.
+        unsafe { block.as_ptr().write_bytes(0, size) };
+        block.as_ptr()
+    }
+
+    /// Frees a block, or does nothing where `block` is null.
+    ///
+    /// Two loads find the owner and the class. An address that is no block's is noticed at once where nobody owns it or no block could be there; an
+    /// address inside a block, or one that has bits set that no program's address has, is noticed when the thread's magazine is flushed.
+    ///
+    /// # Safety
+    /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used afterwards.
+    #[inline]
+    pub unsafe fn free_untyped(&self, block: *mut u8) {
+        let thread = tls::current();
+        let owners = thread.owners.get();
+        let granule = owners.granule_of(block.addr());
+        if owners.owner_of(granule) == thread.owner.get() {
+            // SAFETY: the thread's own heap owns the granule, so it is a segment.
+            let code = unsafe { segment::class_code_at(granule, block.addr()) };
+            // SAFETY: the calling thread's own tops, and a code from a segment.
+            if unsafe { thread.tops.push_under(code, block) } {
+                return;
+            }
+        }
+        free(block);
+    }
+
+    /// Makes a block `size` bytes large, in place where that is possible, and returns where it is now. The first bytes are kept, as many as both
+    /// sizes have. Null where there is no memory: then the block is as it was. A null `block` is allocated anew.
+    ///
+    /// A block that shrinks by less than a quarter stays. A block of more than 1 MiB grows and shrinks without a copy.
+    /// An alignment above 16 that the block was allocated with is not kept.
+    ///
+    /// # Safety
+    /// - `block` is null or a block of Tenure's that is in use. Where the result is not null, it takes the place of `block`, which is not used
+    ///   afterwards.
+    pub unsafe fn realloc_untyped(&self, block: *mut u8, size: usize) -> *mut u8 {
+        let Some(block) = NonNull::new(block) else { return self.alloc_untyped(size) };
+        match Extent::of(block) {
+            Extent::Slab(class) if SizeClass::of_untyped(size) == Some(class) || is_near(class.size(), size) => {
+                block.as_ptr()
+            }
+            // SAFETY: the caller's block, as large as its class.
+            Extent::Slab(class) => unsafe { move_to(block, class.size(), size) },
+            // SAFETY: the caller's block, as large as it says.
+            Extent::Large { len, align } => unsafe { realloc_large(block, len, align, size) },
+        }
+    }
+
+    /// Bytes of a block that may be used: at least as many as were asked for. 0 where `block` is null.
+    ///
+    /// ```
+    /// let tenure = tenure::Tenure::new();
+    /// let block = tenure.alloc_untyped(1000);
+    /// // SAFETY: the block is in use until it is freed, below.
+    /// assert!(unsafe { tenure.usable_size(block) } >= 1000);
+    /// // SAFETY: the block is in use, and is not used afterwards.
+    /// unsafe { tenure.free_untyped(block) };
+    /// ```
+    ///
+    /// # Safety
+    /// - `block` is null or a block of Tenure's that is in use.
+    pub unsafe fn usable_size(&self, block: *const u8) -> usize {
+        match NonNull::new(block.cast_mut()) {
+            Some(block) => Extent::of(block).len(),
+            None => 0,
+        }
+    }
+
+    /// Bytes that a block of `size` bytes will have, where nothing larger is at hand for it: what [`Tenure::usable_size`] will say at least.
+    pub fn good_size(&self, size: usize) -> usize {
+        match SizeClass::of_untyped(size) {
+            Some(class) => class.size(),
+            None => match untyped(size).and_then(SizeClass::of_span) {
+                Some(class) => class.size(),
+                None => size.checked_next_multiple_of(BACKEND.os.page_size()).unwrap_or(size),
+            },
+        }
+    }
+}
+
+/// The layout of a block of which only the size is known; `None` where no block can be so large.
+fn untyped(size: usize) -> Option<Layout> {
+    Layout::from_size_align(size, UNTYPED_ALIGN).ok()
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_slowly(size: usize) -> *mut u8 {
+    into_raw(match SizeClass::of_untyped(size) {
+        Some(class) => slow::alloc_dynamic(class),
+        None => untyped(size).and_then(slow::alloc_large_dynamic),
+    })
+}
+
+#[cold]
+#[inline(never)]
+fn alloc_large_zeroed(size: usize) -> *mut u8 {
+    into_raw(untyped(size).and_then(slow::alloc_large_dynamic_zeroed))
+}
+
+/// True where a block of `len` bytes that is to have `size` stays as it is, so as not to be copied for little.
+fn is_near(len: usize, size: usize) -> bool {
+    size <= len && len - size < len / 4
+}
+
+/// Where a block lies, and how large it is.
+#[derive(Clone, Copy)]
+enum Extent {
+    /// In a slab of this class.
+    Slab(SizeClass),
+    /// A span or a mapping of so many bytes, which stands at a multiple of `align` at least.
+    Large { len: usize, align: usize },
+}
+
+impl Extent {
+    /// Ends the process where no block starts at `block`.
+    fn of(block: NonNull<u8>) -> Self {
+        let address = block.addr().get();
+        let owner = BACKEND.owners.look_up(address);
+        if owner.is_heap() {
+            // SAFETY: in a segment.
+            match unsafe { class_at(address) } {
+                Some(class) if Blocks::of(class).locate(block.as_ptr()).is_ok() => return Self::Slab(class),
+                Some(_) => {}
+                None => {
+                    // SAFETY: in a segment.
+                    if let Some(len) = unsafe { heap::span_len(block) } {
+                        return Self::Large { len, align: UNTYPED_ALIGN };
+                    }
+                }
+            }
+        } else if let Some(len) = BACKEND.mapped_size(block) {
+            let align = if owner == Owner::ALIGNED_MAPPING { GRANULE } else { UNTYPED_ALIGN };
+            return Self::Large { len, align };
+        }
+        fatal(format_args!("invalid use of {block:p} as a block: {}", what_is_there(owner)))
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Self::Slab(class) => class.size(),
+            Self::Large { len, .. } => len,
+        }
+    }
+}
+
+/// Frees a block that does not go straight into a magazine, or whose owner is not known yet.
+#[cold]
+#[inline(never)]
+fn free(block: *mut u8) {
+    let Some(block) = NonNull::new(block) else { return };
+    let address = block.addr().get();
+    let owner = BACKEND.owners.look_up(address);
+    let thread = tls::current();
+    learn_owners(thread);
+    if owner.is_heap() {
+        // SAFETY: in a segment.
+        if let Some(class) = unsafe { class_at(address) } {
+            // SAFETY: the calling thread's own tops.
+            if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
+                slow::free(block, class, layout_of(class.size()));
+            }
+            return;
+        }
+        // SAFETY: in a segment.
+        if let Some(len) = unsafe { heap::span_len(block) } {
+            return slow::free_large(block, layout_of(len));
+        }
+    } else if let Some(len) = BACKEND.mapped_size(block) {
+        return slow::free_large(block, layout_of(len));
+    }
+    fatal(format_args!("invalid free of {block:p}: {}", what_is_there(owner)))
+}
+
+/// The class whose slab holds `address`, if a slab does.
+///
+/// # Safety
+/// - `address` lies in a segment.
+unsafe fn class_at(address: usize) -> Option<SizeClass> {
+    // SAFETY: passed on.
+    let code = unsafe { segment::class_code_at(address / GRANULE, address) };
+    code.checked_sub(1).map(SizeClass::from_index)
+}
+
+/// A layout for a block that has `len` bytes.
+fn layout_of(len: usize) -> Layout {
+    // SAFETY: no block that exists is larger than a layout can be.
+    unsafe { Layout::from_size_align_unchecked(len, UNTYPED_ALIGN) }
+}
+
+/// Says what lies where no block does.
+fn what_is_there(owner: Owner) -> &'static str {
+    if owner.is_heap() { "no block starts there" } else { slow::what_is_there(owner) }
+}
+
+/// Gives a thread the owner map that borrowed its heap before there was one.
+fn learn_owners(thread: &Borrower) {
+    if thread.heap.get().is_some() {
+        thread.owners.set(BACKEND.owners.view());
+    }
+}
+
+/// Makes a span or a mapping `size` bytes large.
+///
+/// # Safety
+/// - `block` is the caller's, a span or mapping of `len` bytes that stands at a multiple of `align`.
+unsafe fn realloc_large(block: NonNull<u8>, len: usize, align: usize, size: usize) -> *mut u8 {
+    // A mapping at a granule's start grows as such, and what becomes smaller than a granule need not be one.
+    if SizeClass::of_untyped(size).is_some() || align != UNTYPED_ALIGN && size <= GRANULE {
+        // SAFETY: the caller's block.
+        return unsafe { move_to(block, len, size) };
+    }
+    let (Ok(old), Ok(new)) = (Layout::from_size_align(len, align), Layout::from_size_align(size, align)) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: the caller's block; with these layouts it lies where it would, had it been allocated with the first.
+    into_raw(unsafe { slow::realloc(&Tenure::new(), block, old, new) })
+}
+
+/// Copies a block to one of `size` bytes, and frees it. Null where there is no memory.
+///
+/// # Safety
+/// - `block` is the caller's, and has `len` bytes.
+unsafe fn move_to(block: NonNull<u8>, len: usize, size: usize) -> *mut u8 {
+    let target = Tenure::new().alloc_untyped(size);
+    if !target.is_null() {
+        // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
+        unsafe { block.as_ptr().copy_to_nonoverlapping(target, len.min(size)) };
+        // SAFETY: the caller's block.
+        unsafe { Tenure::new().free_untyped(block.as_ptr()) };
+    }
+    target
+}
