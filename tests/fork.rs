@@ -66,7 +66,7 @@ impl Workers {
             start(Box::new(move || churn(&mut random, &mut blocks, &give)));
         }
         start(Box::new(move || free_all(take.try_recv())));
-        start(Box::new(|| GLOBAL.purge()));
+        start(Box::new(|| _ = GLOBAL.purge()));
         start(Box::new(|| assert!(GLOBAL.stats().live_blocks() > 0)));
         Self { is_over, threads }
     }

@@ -5,6 +5,8 @@
 static void *(*their_malloc)(size_t);
 static void (*their_free)(void *);
 
+static pthread_barrier_t is_closed;
+
 static void *run(void *nothing)
 {
     void *blocks[200];
@@ -15,6 +17,15 @@ static void *run(void *nothing)
     }
     for (int nth = 0; nth < 200; nth++)
         their_free(blocks[nth]);
+    return nothing;
+}
+
+/* Uses the library, and ends after it was closed. */
+static void *run_and_wait(void *nothing)
+{
+    run(nothing);
+    pthread_barrier_wait(&is_closed);
+    pthread_barrier_wait(&is_closed);
     return nothing;
 }
 
@@ -37,9 +48,12 @@ int main(int argc, char **argv)
         CHECK(their_malloc && their_free && (void *)their_malloc != (void *)malloc);
         run(NULL);
         pthread_t thread;
-        CHECK(pthread_create(&thread, NULL, run, NULL) == 0 && pthread_join(thread, NULL) == 0);
-        /* The thread that has used it ends after it was closed. */
+        CHECK(pthread_barrier_init(&is_closed, NULL, 2) == 0);
+        CHECK(pthread_create(&thread, NULL, run_and_wait, NULL) == 0);
+        pthread_barrier_wait(&is_closed);
         CHECK(dlclose(library) == 0);
+        pthread_barrier_wait(&is_closed);
+        CHECK(pthread_join(thread, NULL) == 0);
     }
     return 0;
 }

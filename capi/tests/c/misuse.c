@@ -24,6 +24,8 @@ int main(int argc, char **argv)
     char *block = malloc(64), *span = malloc(100000), *mapping = malloc(3 << 20);
     pthread_t thread;
     CHECK(block && span && mapping);
+    /* A thread's first free is a special case. */
+    free(malloc(10));
     if (strcmp(what, "stack") == 0)
         free(hide(on_stack));
     else if (strcmp(what, "static") == 0)
