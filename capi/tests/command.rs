@@ -383,3 +383,18 @@ fn a_static_program_runs_and_the_user_learns_why_there_are_no_statistics() {
     assert_eq!(unasked.status.code(), Some(5));
     assert_eq!(text(&unasked.stderr), "");
 }
+
+#[test]
+fn a_program_that_gains_rights_runs_and_the_user_learns_why_there_are_no_statistics() {
+    let folder = Folder::new("rights");
+    let program = folder.file("program", fs::read("/bin/ls").unwrap(), 0o755);
+    // To give a file to somebody else takes rights that not every user of the tests has.
+    if std::os::unix::fs::chown(&program, Some(12345), None).is_err() {
+        println!("not the superuser: programs that gain rights are not tested");
+        return;
+    }
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+    let output = output(run(&["--stats"], &[program.to_str().unwrap(), "-d", "/"]));
+    assert_eq!(text(&output.stdout), "/\n");
+    assert!(text(&output.stderr).contains("another user's rights"), "{}", text(&output.stderr));
+}
