@@ -3,10 +3,10 @@
 //! The process is this very test binary, told to run the same test once more and, by an environment variable, to take the part of the child.
 
 use std::env;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 use std::thread;
-use std::time::Duration;
 
 /// Name of the environment variable that tells a child its part.
 const PART: &str = "TENURE_TEST_PART";
@@ -23,8 +23,7 @@ pub fn alone(seconds: u32, body: impl FnOnce()) {
 pub fn alone_under(limit: Option<Limit>, seconds: u32, body: impl FnOnce()) {
     if part().is_some() {
         end_after(seconds);
-        // The test harness's main thread allocates a little before it comes to rest.
-        thread::sleep(Duration::from_millis(100));
+        wait_for_harness();
         return body();
     }
     let mut command = command("alone");
@@ -36,6 +35,15 @@ pub fn alone_under(limit: Option<Limit>, seconds: u32, body: impl FnOnce()) {
     show(&output);
     assert!(output.status.success(), "in a process of its own: {}", output.status);
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "the test did not run");
+}
+
+/// Waits until the test harness's own thread sleeps: on the way there it allocates, which would be counted in the midst of a test.
+fn wait_for_harness() {
+    let main = format!("/proc/self/task/{}/stat", std::process::id());
+    // The state comes behind the name, which is in parentheses.
+    while !fs::read_to_string(&main).unwrap().rsplit(')').next().unwrap().starts_with(" S") {
+        thread::yield_now();
+    }
 }
 
 /// The part that this process has to take, if it is a child.
