@@ -33,12 +33,14 @@ impl State {
     /// The word's difference for one block.
     const ONE_BLOCK: u64 = 1 << 32;
 
-    const fn of_word(word: u64) -> Self {
+    #[inline(always)]
+    pub(crate) const fn of_word(word: u64) -> Self {
         Self { used: word as u32 as usize, blocks: (word >> 32) as usize }
     }
 
     /// The number of blocks wraps round at 2^32: see [`Cursor::adopt`].
-    const fn word(self) -> u64 {
+    #[inline(always)]
+    pub(crate) const fn word(self) -> u64 {
         self.used as u64 | (self.blocks as u64) << 32
     }
 

@@ -1,33 +1,37 @@
 //! A piece of memory in which one thread places blocks: a bump cursor without atomic read-modify-writes.
 //!
-//! The fields are atomics all the same, so that others may look at the figures; relaxed loads and stores cost nothing more.
+//! How far it is used and how many blocks it holds is one word, as it is of a [`Cursor`](super::cursor::Cursor): a block costs one store, and a store is what
+//! such a path waits for. The fields are atomics all the same, so that others may look at the figures; relaxed loads and stores cost nothing more.
 //!
 //! - **Owner-only**: one thread at a time calls what is marked so.
 //! - **Below the cursor**: every byte of every block in use lies below `next`.
 
 use super::bump;
+use super::cursor::{MAX_CAPACITY, State};
 use super::likely::likely;
 use crate::align;
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering, constructor};
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, constructor};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 /// A piece of memory, in which blocks start and end at multiples of `MIN`, a power of two: with `MIN` above 1, alignments up to it cost nothing.
 pub(crate) struct Piece<const MIN: usize> {
-    /// Where the next block may start, a multiple of `MIN` and never behind `end`. Null, as is `end`, while there is no memory.
-    next: AtomicPtr<u8>,
-    end: AtomicPtr<u8>,
-    /// The highest `next` from which it was ever moved back; bytes at or above both were not handed out from this piece.
-    peak: AtomicPtr<u8>,
-    /// Blocks placed here and not put back.
-    blocks: AtomicUsize,
-    /// Bytes below `next` that no block holds.
+    /// A [`State`]: bytes from the start to the place where the next block may start, a multiple of `MIN`; and blocks placed here and not put back.
+    state: AtomicU64,
+    /// Bytes of the piece. 0 while there is no memory.
+    len: AtomicUsize,
+    /// Null while there is no memory.
+    start: AtomicPtr<u8>,
+    /// The highest `used` from which it was ever moved back; bytes at or above both were not handed out from this piece.
+    peak: AtomicUsize,
+    /// Bytes in use that no block holds.
     dead: AtomicUsize,
 }
 
 /// What a piece counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PieceFigures {
+    /// Wraps round at 2^32, and below zero where blocks were put back that were not placed here.
     pub(crate) blocks: usize,
     pub(crate) dead: usize,
     /// Bytes at its end in which nothing is placed.
@@ -35,14 +39,17 @@ pub(crate) struct PieceFigures {
 }
 
 impl<const MIN: usize> Piece<MIN> {
+    /// Bytes of the longest piece.
+    pub(crate) const LONGEST: usize = align::down(MAX_CAPACITY, MIN);
+
     constructor! {
         /// No memory: whatever is asked for does not fit.
         pub(crate) fn empty() -> Self {
             Self {
-                next: AtomicPtr::new(ptr::null_mut()),
-                end: AtomicPtr::new(ptr::null_mut()),
-                peak: AtomicPtr::new(ptr::null_mut()),
-                blocks: AtomicUsize::new(0),
+                state: AtomicU64::new(0),
+                len: AtomicUsize::new(0),
+                start: AtomicPtr::new(ptr::null_mut()),
+                peak: AtomicUsize::new(0),
                 dead: AtomicUsize::new(0),
             }
         }
@@ -51,33 +58,43 @@ impl<const MIN: usize> Piece<MIN> {
     /// Begins anew with the `len` bytes at `start`, of which the first `stale` may hold something other than what the memory came with.
     /// What was counted is forgotten. Owner-only.
     ///
-    /// `start` is a multiple of `MIN`, and `len` is one, too.
+    /// `start` is a multiple of `MIN`, and `len` is one, too, and at most `LONGEST`.
     pub(crate) fn begin(&self, start: NonNull<u8>, len: usize, stale: usize) {
-        debug_assert!(align::is_aligned(start.addr().get() | len, MIN) && stale <= len);
-        let start = start.as_ptr();
-        self.next.store(start, Ordering::Relaxed);
-        self.end.store(start.wrapping_add(len), Ordering::Relaxed);
-        self.peak.store(start.wrapping_add(stale), Ordering::Relaxed);
-        self.blocks.store(0, Ordering::Relaxed);
-        self.dead.store(0, Ordering::Relaxed);
-    }
-
-    /// Gets `len` bytes more behind its end, of which the first `stale` may hold something. Owner-only.
-    pub(crate) fn extend(&self, len: usize, stale: usize) {
-        let end = self.end.load(Ordering::Relaxed);
-        if stale > 0 {
-            self.peak.store(end.wrapping_add(stale), Ordering::Relaxed);
-        }
-        self.end.store(end.wrapping_add(len), Ordering::Relaxed);
+        debug_assert!(align::is_aligned(start.addr().get() | len, MIN) && stale <= len && len <= Self::LONGEST);
+        self.set(start.as_ptr(), len, stale);
     }
 
     /// Has no memory any more, and nothing counted. Owner-only.
     pub(crate) fn clear(&self) {
-        for pointer in [&self.next, &self.end, &self.peak] {
-            pointer.store(ptr::null_mut(), Ordering::Relaxed);
-        }
-        self.blocks.store(0, Ordering::Relaxed);
+        self.set(ptr::null_mut(), 0, 0);
+    }
+
+    fn set(&self, start: *mut u8, len: usize, peak: usize) {
+        self.state.store(0, Ordering::Relaxed);
+        self.len.store(len, Ordering::Relaxed);
+        self.start.store(start, Ordering::Relaxed);
+        self.peak.store(peak, Ordering::Relaxed);
         self.dead.store(0, Ordering::Relaxed);
+    }
+
+    /// Gets `len` bytes more behind its end, of which the first `stale` may hold something. Owner-only. Not beyond `LONGEST`.
+    pub(crate) fn extend(&self, len: usize, stale: usize) {
+        let old = self.len.load(Ordering::Relaxed);
+        debug_assert!(old + len <= Self::LONGEST);
+        if stale > 0 {
+            self.peak.store(old + stale, Ordering::Relaxed);
+        }
+        self.len.store(old + len, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn state(&self) -> State {
+        State::of_word(self.state.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    fn set_state(&self, state: State) {
+        self.state.store(state.word(), Ordering::Relaxed);
     }
 
     /// A block for `layout`; `None` where it does not fit, or its size is zero. Owner-only.
@@ -86,53 +103,57 @@ impl<const MIN: usize> Piece<MIN> {
         if layout.size() == 0 {
             return None;
         }
-        let next = self.next.load(Ordering::Relaxed);
-        if layout.align() > MIN && !likely(align::is_aligned(next.addr(), layout.align())) {
+        let word = self.state.load(Ordering::Relaxed);
+        let State { used, .. } = State::of_word(word);
+        let block = self.start.load(Ordering::Relaxed).wrapping_add(used);
+        if layout.align() > MIN && !likely(align::is_aligned(block.addr(), layout.align())) {
             return self.take_aligned(layout);
         }
-        let end = self.end.load(Ordering::Relaxed);
         // No overflow: a layout's size is at most `isize::MAX`.
         let size = align::up(layout.size(), MIN);
-        if likely(size <= bump::room(next.addr()..end.addr())) { self.hand_out(next, size) } else { None }
+        if !likely(size <= bump::room(used..self.len.load(Ordering::Relaxed))) {
+            return None;
+        }
+        // One more block, and so many bytes more, in one addition.
+        self.state.store(word.wrapping_add(State { used: size, blocks: 1 }.word()), Ordering::Relaxed);
+        // SAFETY: some bytes fit before the end, so there is memory, and the block lies in it.
+        Some(unsafe { NonNull::new_unchecked(block) })
     }
 
     /// As [`take`](Self::take), where bytes must be skipped first. Out of line, for most blocks are like the last one.
     #[inline(never)]
     fn take_aligned(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let next = self.next.load(Ordering::Relaxed);
-        let end = self.end.load(Ordering::Relaxed);
+        let State { used, blocks } = self.state();
+        let start = self.start.load(Ordering::Relaxed);
+        let free = start.addr() + used..start.addr() + self.len.load(Ordering::Relaxed);
         // No overflow: a layout's size is at most `isize::MAX`.
-        let size = align::up(layout.size(), MIN);
-        let block = bump::place(next.addr()..end.addr(), size, layout.align())?;
-        let skipped = block.start - next.addr();
-        self.count_dead(skipped);
-        self.hand_out(next.wrapping_add(skipped), size)
-    }
-
-    /// The block of `size` bytes at `block`, which is not before `next` and ends at `end` at most.
-    #[inline(always)]
-    fn hand_out(&self, block: *mut u8, size: usize) -> Option<NonNull<u8>> {
-        self.next.store(block.wrapping_add(size), Ordering::Relaxed);
-        self.blocks.store(self.blocks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        // SAFETY: some bytes fit before `end`, so there is memory, and `next` points into it, as does the block.
-        Some(unsafe { NonNull::new_unchecked(block) })
+        let block = bump::place(free.clone(), align::up(layout.size(), MIN), layout.align())?;
+        self.count_dead(block.start - free.start);
+        self.set_state(State { used: block.end - start.addr(), blocks: blocks.wrapping_add(1) });
+        NonNull::new(start.wrapping_add(block.start - start.addr()))
     }
 
     /// True where the block of `size` bytes at `block` is the last of this piece, so that it may be put back, grown or shrunk.
     #[inline(always)]
     pub(crate) fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
-        ptr::addr_eq(block.as_ptr().wrapping_add(align::up(size, MIN)), self.next.load(Ordering::Relaxed))
+        let size = align::up(size, MIN);
+        // A block that ends where the piece begins is none of its own.
+        ptr::addr_eq(block.as_ptr().wrapping_add(size), self.next()) && size <= self.state().used
     }
 
     /// Takes a block of this piece back: its bytes are handed out again if it is the last, and dead if it is not. Owner-only.
     #[inline]
     pub(crate) fn put_back(&self, block: NonNull<u8>, size: usize) {
-        self.blocks.store(self.blocks.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
-        if self.is_last(block, size) {
-            self.move_back(block.as_ptr());
+        let State { mut used, blocks } = self.state();
+        let is_last = self.is_last(block, size);
+        let size = align::up(size, MIN);
+        if is_last {
+            self.raise_peak(used);
+            used -= size;
         } else {
-            self.count_dead(align::up(size, MIN));
+            self.count_dead(size);
         }
+        self.set_state(State { used, blocks: blocks.wrapping_sub(1) });
     }
 
     /// Makes the last block, of `old` bytes, `new` bytes large where it stands; false, and no change, where the memory does not allow it.
@@ -140,16 +161,14 @@ impl<const MIN: usize> Piece<MIN> {
     #[inline]
     pub(crate) fn resize_last(&self, block: NonNull<u8>, old: usize, new: usize) -> bool {
         debug_assert!(self.is_last(block, old));
-        let start = block.as_ptr();
-        let end = self.end.load(Ordering::Relaxed);
+        let State { used, blocks } = self.state();
         // No overflow: a block's size is at most `isize::MAX`.
-        let Some(block) = bump::place(start.addr()..end.addr(), align::up(new, MIN), 1) else { return false };
-        let next = start.wrapping_add(block.len());
+        let (old, new) = (align::up(old, MIN), align::up(new, MIN));
+        let Some(block) = bump::place(used - old..self.len.load(Ordering::Relaxed), new, 1) else { return false };
         if new < old {
-            self.move_back(next);
-        } else {
-            self.next.store(next, Ordering::Relaxed);
+            self.raise_peak(used);
         }
+        self.set_state(State { used: block.end, blocks });
         true
     }
 
@@ -159,26 +178,24 @@ impl<const MIN: usize> Piece<MIN> {
         self.count_dead(align::up(old, MIN) - align::up(new, MIN));
     }
 
-    fn move_back(&self, next: *mut u8) {
-        let from = self.next.load(Ordering::Relaxed);
-        if self.peak.load(Ordering::Relaxed) < from {
-            self.peak.store(from, Ordering::Relaxed);
+    fn raise_peak(&self, used: usize) {
+        if self.peak.load(Ordering::Relaxed) < used {
+            self.peak.store(used, Ordering::Relaxed);
         }
-        self.next.store(next, Ordering::Relaxed);
     }
 
     /// How many bytes at the start of a block of `size` bytes, just taken, may hold something. All others are as they were when the piece began.
     /// Owner-only.
     #[inline]
     pub(crate) fn stale_bytes(&self, block: NonNull<u8>, size: usize) -> usize {
-        let start = block.addr().get();
-        self.peak.load(Ordering::Relaxed).addr().clamp(start, start + size) - start
+        let offset = block.addr().get() - self.start.load(Ordering::Relaxed).addr();
+        self.peak.load(Ordering::Relaxed).clamp(offset, offset + size) - offset
     }
 
     /// How many bytes from `next` on may hold something. Owner-only.
     pub(crate) fn stale_rest(&self) -> usize {
-        let (next, end) = (self.next().addr(), self.end().addr());
-        self.peak.load(Ordering::Relaxed).addr().clamp(next, end) - next
+        let used = self.state().used;
+        self.peak.load(Ordering::Relaxed).clamp(used, self.len.load(Ordering::Relaxed)) - used
     }
 
     #[inline]
@@ -189,28 +206,28 @@ impl<const MIN: usize> Piece<MIN> {
     /// Where the next block may start: null while there is no memory. With [`Piece::end`], what is left.
     #[inline(always)]
     pub(crate) fn next(&self) -> *mut u8 {
-        self.next.load(Ordering::Relaxed)
+        self.start.load(Ordering::Relaxed).wrapping_add(self.state().used)
     }
 
     /// The end of the memory: null while there is none.
     #[inline(always)]
     pub(crate) fn end(&self) -> *mut u8 {
-        self.end.load(Ordering::Relaxed)
+        self.start.load(Ordering::Relaxed).wrapping_add(self.len.load(Ordering::Relaxed))
     }
 
     /// The highest place at which the next block ever could have started: `next`, or where that was before blocks were put back. Null while there
     /// is no memory. At least the end of what was stale at the beginning.
     pub(crate) fn highest(&self) -> *mut u8 {
-        let (next, peak) = (self.next(), self.peak.load(Ordering::Relaxed));
-        if peak > next { peak } else { next }
+        self.start.load(Ordering::Relaxed).wrapping_add(self.state().used.max(self.peak.load(Ordering::Relaxed)))
     }
 
     /// What is counted here; a snapshot when another thread is at work.
     pub(crate) fn figures(&self) -> PieceFigures {
+        let state = self.state();
         PieceFigures {
-            blocks: self.blocks.load(Ordering::Relaxed),
+            blocks: state.signed_blocks() as usize,
             dead: self.dead.load(Ordering::Relaxed),
-            left: self.end().addr().saturating_sub(self.next().addr()),
+            left: self.len.load(Ordering::Relaxed).saturating_sub(state.used),
         }
     }
 }

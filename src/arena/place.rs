@@ -9,23 +9,24 @@ use core::ptr::NonNull;
 
 /// An arena, as the values in it see it.
 ///
+/// Implemented for references to arenas, and passed by value: what takes a reference to a reference has to keep it in memory, which costs the path of a block a store.
 /// The provided methods return pointers, for it is the arena's type that says how long what is placed stays.
 ///
 /// # Safety
 /// - A block from `try_place` is valid for its layout and nobody else's, until `lose` is called with it or the arena says that it ends.
-pub(crate) unsafe trait Place {
+pub(crate) unsafe trait Place: Copy {
     /// A block for `layout`, not initialised; an aligned, dangling pointer for a size of zero; `None` where there is no room.
-    fn try_place(&self, layout: Layout) -> Option<NonNull<u8>>;
+    fn try_place(self, layout: Layout) -> Option<NonNull<u8>>;
 
     /// Takes back a block of `size` bytes, not zero, in which nothing came to be.
-    fn lose(&self, block: NonNull<u8>, size: usize);
+    fn lose(self, block: NonNull<u8>, size: usize);
 
     /// Bytes that are left, for an error to name.
-    fn left(&self) -> usize;
+    fn left(self) -> usize;
 
     /// The error of a request for `len` values of `T` for which there is no room.
     #[cold]
-    fn full<T>(&self, len: usize) -> ArenaFull {
+    fn full<T>(self, len: usize) -> ArenaFull {
         match Layout::array::<T>(len) {
             Ok(layout) => ArenaFull::new(layout, self.left()),
             Err(_) => ArenaFull::too_large::<T>(len, self.left()),
@@ -36,13 +37,13 @@ pub(crate) unsafe trait Place {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn panic_full<T>(&self, len: usize) -> ! {
+    fn panic_full<T>(self, len: usize) -> ! {
         panic!("{}", self.full::<T>(len))
     }
 
     /// Places what `make` returns.
     #[inline(always)]
-    fn place_with<T>(&self, make: impl FnOnce() -> T) -> Option<NonNull<T>> {
+    fn place_with<T>(self, make: impl FnOnce() -> T) -> Option<NonNull<T>> {
         let block = self.try_place(Layout::new::<T>())?;
         let unfinished = Unfinished { place: self, block, size: size_of::<T>() };
         let value = block.cast::<T>();
@@ -54,7 +55,7 @@ pub(crate) unsafe trait Place {
 
     /// Places a copy of `source`.
     #[inline(always)]
-    fn place_slice_copy<T: Copy>(&self, source: &[T]) -> Option<NonNull<[T]>> {
+    fn place_slice_copy<T: Copy>(self, source: &[T]) -> Option<NonNull<[T]>> {
         let values = self.try_place(Layout::for_value(source))?.cast::<T>();
         // SAFETY: the block has the layout of `source`, is ours alone, and so does not overlap it.
         unsafe { values.copy_from_nonoverlapping(NonNull::from(source).cast(), source.len()) };
@@ -63,7 +64,7 @@ pub(crate) unsafe trait Place {
 
     /// Places `len` values, each of them what `make` returns for its index.
     #[inline(always)]
-    fn place_slice_with<T>(&self, len: usize, mut make: impl FnMut(usize) -> T) -> Option<NonNull<[T]>> {
+    fn place_slice_with<T>(self, len: usize, mut make: impl FnMut(usize) -> T) -> Option<NonNull<[T]>> {
         let layout = Layout::array::<T>(len).ok()?;
         let block = self.try_place(layout)?;
         let unfinished = Unfinished { place: self, block, size: layout.size() };
@@ -80,7 +81,7 @@ pub(crate) unsafe trait Place {
 
     /// Places a copy of `source`, whose bytes are those of a `str`.
     #[inline(always)]
-    fn place_str(&self, source: &str) -> Option<NonNull<str>> {
+    fn place_str(self, source: &str) -> Option<NonNull<str>> {
         let bytes = self.place_slice_copy(source.as_bytes())?;
         // SAFETY: it is the pointer of a slice, which is not null.
         Some(unsafe { NonNull::new_unchecked(bytes.as_ptr() as *mut str) })
@@ -88,13 +89,13 @@ pub(crate) unsafe trait Place {
 }
 
 /// A block whose value is being made. If that panics, the block is lost.
-struct Unfinished<'a, P: Place + ?Sized> {
-    place: &'a P,
+struct Unfinished<P: Place> {
+    place: P,
     block: NonNull<u8>,
     size: usize,
 }
 
-impl<P: Place + ?Sized> Drop for Unfinished<'_, P> {
+impl<P: Place> Drop for Unfinished<P> {
     fn drop(&mut self) {
         if self.size > 0 {
             self.place.lose(self.block, self.size);
@@ -116,18 +117,18 @@ mod tests {
     }
 
     // SAFETY: the memory is handed out once, as long as it is not lost.
-    unsafe impl Place for One {
-        fn try_place(&self, layout: Layout) -> Option<NonNull<u8>> {
+    unsafe impl Place for &One {
+        fn try_place(self, layout: Layout) -> Option<NonNull<u8>> {
             let is_free = !self.is_taken.replace(true) && layout.size() <= self.left();
             is_free.then(|| NonNull::new(self.memory.as_ptr()).unwrap().cast())
         }
 
-        fn lose(&self, block: NonNull<u8>, size: usize) {
+        fn lose(self, block: NonNull<u8>, size: usize) {
             assert_eq!(block.as_ptr().cast(), self.memory.as_ptr());
             self.lost.set(size);
         }
 
-        fn left(&self) -> usize {
+        fn left(self) -> usize {
             32
         }
     }

@@ -11,17 +11,17 @@ use core::ptr::NonNull;
 // SAFETY: the cursor hands out no byte twice; and as the arena is a static, its blocks end with the process.
 unsafe impl<const N: usize> Place for &'static StaticArena<N> {
     #[inline(always)]
-    fn try_place(&self, layout: Layout) -> Option<NonNull<u8>> {
+    fn try_place(self, layout: Layout) -> Option<NonNull<u8>> {
         self.place(layout)
     }
 
     #[inline]
-    fn lose(&self, _block: NonNull<u8>, size: usize) {
+    fn lose(self, _block: NonNull<u8>, size: usize) {
         self.node.cursor.lose(size);
     }
 
     #[inline]
-    fn left(&self) -> usize {
+    fn left(self) -> usize {
         self.remaining()
     }
 }

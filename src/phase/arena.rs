@@ -56,9 +56,9 @@ use core::ptr::{self, NonNull};
 /// });
 /// ```
 ///
-/// # Cost
+/// # Limits and cost
 ///
-/// An addition, a comparison and a store for a value aligned to 8 bytes or less, whose size is rounded up to a multiple of 8; a branch more for what is
+/// A block is smaller than 4 GiB. An addition, a comparison and a store for a value aligned to 8 bytes or less, whose size is rounded up to a multiple of 8; a branch more for what is
 /// aligned to more, as the bytes that are skipped are counted. When a chunk is full, a search of the retained chunks for the first that is large
 /// enough, or one allocation. Chunks have 4 KiB, 8 KiB and so on up to 1 MiB, or what a larger request needs; each has 16 bytes of them as its head.
 pub struct Arena {
@@ -248,12 +248,16 @@ impl Arena {
 
     /// Goes on to a chunk with room for `layout`; false, and no change, where there is no memory for it.
     fn advance(&self, layout: Layout) -> bool {
+        // What a cursor can count.
+        if layout.size().saturating_add(layout.align()) > Piece::<GRAIN>::LONGEST {
+            return false;
+        }
         let behind = self.all_before_the_next_chunk();
         let high_water = self.high_water();
         let Some(chunk) = self.chunks.advance(layout) else { return false };
         self.apart.set(behind);
         self.high_water.set(high_water);
-        self.piece.begin(chunk.start(), chunk.capacity(), 0);
+        self.piece.begin(chunk.start(), chunk.capacity().min(Piece::<GRAIN>::LONGEST), 0);
         true
     }
 
@@ -276,7 +280,7 @@ impl Arena {
         match (mark.chunk, NonNull::new(mark.next)) {
             (Some(chunk), Some(next)) => {
                 let used = next.addr().get() - chunk.start().addr().get();
-                self.piece.begin(next, chunk.capacity() - used, 0);
+                self.piece.begin(next, (chunk.capacity() - used).min(Piece::<GRAIN>::LONGEST), 0);
             }
             _ => self.piece.clear(),
         }
@@ -302,9 +306,9 @@ impl Arena {
 }
 
 // SAFETY: the piece hands out no byte twice; chunks stay where they are, and what is placed in them stays, until the arena is rewound.
-unsafe impl Place for Arena {
+unsafe impl Place for &Arena {
     #[inline(always)]
-    fn try_place(&self, layout: Layout) -> Option<NonNull<u8>> {
+    fn try_place(self, layout: Layout) -> Option<NonNull<u8>> {
         if layout.size() == 0 {
             return Some(dangling(layout));
         }
@@ -315,12 +319,12 @@ unsafe impl Place for Arena {
     }
 
     #[cold]
-    fn lose(&self, block: NonNull<u8>, size: usize) {
+    fn lose(self, block: NonNull<u8>, size: usize) {
         self.piece.put_back(block, size);
     }
 
     #[inline]
-    fn left(&self) -> usize {
+    fn left(self) -> usize {
         self.piece.figures().left
     }
 }

@@ -197,17 +197,17 @@ impl Scope<'_, '_> {
 }
 
 // SAFETY: the arena's blocks; what is placed in them stays until the scope ends.
-unsafe impl Place for Scope<'_, '_> {
+unsafe impl Place for &Scope<'_, '_> {
     #[inline(always)]
-    fn try_place(&self, layout: Layout) -> Option<NonNull<u8>> {
+    fn try_place(self, layout: Layout) -> Option<NonNull<u8>> {
         self.arena.try_place(layout)
     }
 
-    fn lose(&self, block: NonNull<u8>, size: usize) {
+    fn lose(self, block: NonNull<u8>, size: usize) {
         self.arena.lose(block, size);
     }
 
-    fn left(&self) -> usize {
+    fn left(self) -> usize {
         self.arena.left()
     }
 }
