@@ -11,23 +11,14 @@ use std::pin::{Pin, pin};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
 use support::block::{Block, layout};
 use support::intervals::Intervals;
-use support::process;
+use support::process::{self, alone};
 use support::random::{Random, seed};
 use tenure::{Arena, ArenaStats, DynamicScope, RoutedFuture, StaticScope, Tenure, dynamic_scope, static_scope};
 
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
-
-/// Runs `body` in a process of its own, once the test harness's main thread has come to rest there.
-fn alone(seconds: u32, body: impl FnOnce()) {
-    process::alone(seconds, || {
-        thread::sleep(Duration::from_millis(100));
-        body();
-    });
-}
 
 fn meter() -> ArenaStats {
     GLOBAL.stats().scopes
