@@ -362,3 +362,28 @@ fn a_mapping_grows_without_a_copy_at_the_cost_of_addresses_alone() {
     // SAFETY: the block is in use, and ends here.
     unsafe { GLOBAL.free_untyped(block) };
 }
+
+#[test]
+fn blocks_without_a_layout_are_dynamic_in_a_static_scope_too() {
+    alone(60, || {
+        let before = quiet_stats();
+        tenure::static_scope(|| {
+            let blocks: Vec<_> = BORDERS.iter().map(|&size| GLOBAL.alloc_untyped(size)).collect();
+            for (block, size) in blocks.into_iter().zip(BORDERS) {
+                // SAFETY: the block is in use, and its place is taken by the result.
+                let block = unsafe { GLOBAL.realloc_untyped(block, size * 3) };
+                // SAFETY: the block is in use.
+                assert!(unsafe { GLOBAL.usable_size(block) } >= size * 3);
+                let zeros = GLOBAL.alloc_zeroed_untyped(size);
+                // SAFETY: the block is in use, and ends here.
+                unsafe { GLOBAL.free_untyped(zeros) };
+                // SAFETY: the block is in use, and ends here.
+                unsafe { GLOBAL.free_untyped(block) };
+            }
+        });
+        let after = quiet_stats();
+        // The vector of addresses is the only static block, and was given back.
+        assert_eq!(after.scopes.blocks, 0);
+        assert_eq!((before.live_blocks(), before.live_bytes()), (after.live_blocks(), after.live_bytes()));
+    });
+}

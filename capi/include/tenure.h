@@ -58,7 +58,8 @@ int tenure_stats_print(int descriptor);
  *   free_in_slabs    free blocks, ready for the sizes they have
  *   in_magazines     free blocks at threads' hands
  *   metadata         what describes the rest
- *   static_memory    arenas of programs in Rust: arenas, capacity, used, dead, blocks, high_water
+ *   static_memory    arenas of programs in Rust: number of arenas and chunks, capacity, used, dead, slack, number of blocks, high_water, number of fallbacks
+ *   scopes           the part of these that scopes have filled
  *   classes          for each block size in use: block_size, and the numbers of slabs (of 64 KiB), of blocks that are live, in_magazines and free, and of those
  *                    among the free that other threads have freed and nobody has collected yet, remote_pending
  */

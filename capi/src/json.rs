@@ -13,12 +13,12 @@ impl Display for Json<'_> {
         for (name, figure) in figures(stats) {
             write!(f, ",\"{name}\":{figure}")?;
         }
-        let memory = &stats.static_memory;
-        write!(
-            f,
-            ",\"static_memory\":{{\"arenas\":{},\"capacity\":{},\"used\":{},\"dead\":{},\"blocks\":{},\"high_water\":{}}}",
-            memory.arenas, memory.capacity, memory.used, memory.dead, memory.blocks, memory.high_water
-        )?;
+        for (name, memory) in [("static_memory", &stats.static_memory), ("scopes", &stats.scopes)] {
+            write!(f, ",\"{name}\":{{\"arenas\":{},\"chunks\":{},", memory.arenas, memory.chunks)?;
+            write!(f, "\"capacity\":{},\"used\":{},\"dead\":{},", memory.capacity, memory.used, memory.dead)?;
+            write!(f, "\"slack\":{},\"blocks\":{},", memory.slack, memory.blocks)?;
+            write!(f, "\"high_water\":{},\"fallbacks\":{}}}", memory.high_water, memory.fallbacks)?;
+        }
         f.write_str(",\"classes\":[")?;
         for (nth, class) in stats.classes.iter().filter(|class| class.slabs > 0).enumerate() {
             let comma = if nth == 0 { "" } else { "," };
