@@ -27,13 +27,6 @@ pub(crate) const fn skip(start: usize, align: usize) -> usize {
     start.wrapping_neg() & (align - 1)
 }
 
-/// Bytes of `free`, whose start is not behind its end, as the caller knows.
-#[inline(always)]
-pub(crate) const fn room(free: Range<usize>) -> usize {
-    debug_assert!(free.start <= free.end);
-    free.end.wrapping_sub(free.start)
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

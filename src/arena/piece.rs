@@ -111,7 +111,8 @@ impl<const MIN: usize> Piece<MIN> {
         }
         // No overflow: a layout's size is at most `isize::MAX`.
         let size = align::up(layout.size(), MIN);
-        if !likely(size <= bump::room(used..self.len.load(Ordering::Relaxed))) {
+        // Nor here: what is used is less than 4 GiB.
+        if !likely(used + size <= self.len.load(Ordering::Relaxed)) {
             return None;
         }
         // One more block, and so many bytes more, in one addition.

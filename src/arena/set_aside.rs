@@ -31,10 +31,10 @@ const PATIENCE: usize = 64;
 /// What a thread knows of the arenas it places in. What the fast path needs is on one cache line.
 #[repr(C, align(64))]
 struct Slot {
+    /// Without memory until it is needed. First, so that it is where the slot is, and one register addresses both.
+    piece: Piece<1>,
     /// The arena that the thread has turned to, and which the piece is of. Null: none.
     arena: Cell<*const Node>,
-    /// Without memory until it is needed.
-    piece: Piece<1>,
     /// The arena's.
     memory: Cell<Option<Memory>>,
     /// Bytes that the thread has placed in the arena, up to `counted_to` in the piece.
