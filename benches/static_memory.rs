@@ -1,13 +1,13 @@
 //! Arenas beside other arenas and the heap; and a start-up phase, in static memory and on the heap.
 //!
 //! ```text
-//! cargo bench --bench static_memory             # criterion, then the tables; about 3 minutes
-//! cargo bench --bench static_memory -- bytes    # the tasks whose name contains `bytes`
+//! cargo bench --bench static_memory             # criterion, then the tables; about 4 minutes
+//! cargo bench --bench static_memory -- phase    # the tasks whose name contains `phase`
 //! cargo bench --bench static_memory -- --test   # everything once
 //! ```
 //!
-//! A round of an arena places values in 1 MiB of memory that was touched before, until it is full, and then begins anew: by the arena's `reset` where it has one; a
-//! `StaticArena` is never emptied, so a new one is made over the same memory. A round on the heap allocates as many values and frees them in the same order.
+//! A *phase* places values in 16 KiB of memory, as a request or a frame does, and then resets the arena; on the heap, it frees them in the same order. To *fill* is to place values in 1 MiB of memory
+//! that was touched before, and then to begin anew: a `StaticArena` is never emptied, so a new one is made over the same memory.
 //!
 //! The start-up phase runs in a process of its own each time, since static memory is not given back: it builds a map of 100,000 entries, and the process
 //! says how long that took and how much memory it then has. In static memory, sealing belongs to it.
@@ -32,8 +32,11 @@ use tenure::{Arena, StaticArena, Tenure, seal, static_scope};
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
 
-/// Bytes that a round fills.
-const BYTES: usize = 1 << 20;
+/// Bytes of a phase.
+const PHASE: usize = 16 << 10;
+
+/// Bytes of an arena that is filled.
+const FILL: usize = 1 << 20;
 
 fn main() {
     if let Some(kind) = std::env::args().nth(1).filter(|arg| arg.starts_with("start-up-")) {
@@ -41,7 +44,15 @@ fn main() {
     }
     let effort = Effort::from_args();
     let mut criterion = support::criterion();
-    let contests = [sizes::<1>("8 bytes"), sizes::<8>("64 bytes"), sizes::<64>("512 bytes"), threads()];
+    let contests = [
+        phases::<1>("phase, 8 bytes"),
+        phases::<8>("phase, 64 bytes"),
+        phases::<64>("phase, 512 bytes"),
+        fills::<1>("fill, 8 bytes"),
+        fills::<8>("fill, 64 bytes"),
+        fills::<64>("fill, 512 bytes"),
+        threads(),
+    ];
     let outcomes: Vec<_> = contests.iter().filter_map(|contest| contest.run(&mut criterion, effort)).collect();
     criterion.final_summary();
     print_table("static_memory", &outcomes);
@@ -51,15 +62,24 @@ fn main() {
 /// So many words of 8 bytes.
 type Value<const WORDS: usize> = [u64; WORDS];
 
-fn sizes<const WORDS: usize>(task: &'static str) -> Contest {
+fn phases<const WORDS: usize>(task: &'static str) -> Contest {
     let contestants = vec![
-        Contestant { name: "bumpalo", prepare: in_bumpalo::<WORDS> },
-        Contestant { name: "Arena", prepare: in_arena::<WORDS> },
-        Contestant { name: "StaticArena", prepare: in_static_arena::<WORDS> },
-        Contestant { name: "static-alloc", prepare: in_static_alloc::<WORDS> },
-        Contestant { name: "heap of Tenure, freed", prepare: on_the_heap::<WORDS> },
+        Contestant { name: "bumpalo", prepare: in_bumpalo::<WORDS, PHASE> },
+        Contestant { name: "Arena", prepare: in_arena::<WORDS, PHASE> },
+        Contestant { name: "heap of Tenure, freed", prepare: on_the_heap::<WORDS, PHASE> },
     ];
-    Contest { task, operations: values::<WORDS>() as u64, contestants }
+    Contest { task, operations: values::<WORDS>(PHASE) as u64, contestants }
+}
+
+fn fills<const WORDS: usize>(task: &'static str) -> Contest {
+    let contestants = vec![
+        Contestant { name: "bumpalo", prepare: in_bumpalo::<WORDS, FILL> },
+        Contestant { name: "StaticArena", prepare: in_static_arena::<WORDS> },
+        Contestant { name: "Arena", prepare: in_arena::<WORDS, FILL> },
+        Contestant { name: "static-alloc", prepare: in_static_alloc::<WORDS> },
+        Contestant { name: "heap of Tenure, freed", prepare: on_the_heap::<WORDS, FILL> },
+    ];
+    Contest { task, operations: values::<WORDS>(FILL) as u64, contestants }
 }
 
 /// What is done with a value that was placed: of all addresses together the compiler has to know. To pass each on by itself would be a store more in each step, which
@@ -69,17 +89,17 @@ fn address<T>(value: &T) -> usize {
     ptr::from_ref(value).addr()
 }
 
-/// Values to a round.
-const fn values<const WORDS: usize>() -> usize {
-    BYTES / size_of::<Value<WORDS>>()
+/// Values in so many bytes.
+const fn values<const WORDS: usize>(bytes: usize) -> usize {
+    bytes / size_of::<Value<WORDS>>()
 }
 
-fn in_bumpalo<const WORDS: usize>() -> Routine {
+fn in_bumpalo<const WORDS: usize, const BYTES: usize>() -> Routine {
     let mut arena = bumpalo::Bump::with_capacity(BYTES);
     Box::new(move |rounds| {
         timed(rounds, || {
             let mut all = 0;
-            for n in 0..values::<WORDS>() {
+            for n in 0..values::<WORDS>(BYTES) {
                 all ^= address(arena.alloc([n as u64; WORDS]));
             }
             black_box(all);
@@ -88,12 +108,12 @@ fn in_bumpalo<const WORDS: usize>() -> Routine {
     })
 }
 
-fn in_arena<const WORDS: usize>() -> Routine {
+fn in_arena<const WORDS: usize, const BYTES: usize>() -> Routine {
     let mut arena = Arena::with_capacity(BYTES);
     Box::new(move |rounds| {
         timed(rounds, || {
             let mut all = 0;
-            for n in 0..values::<WORDS>() {
+            for n in 0..values::<WORDS>(BYTES) {
                 all ^= address(arena.alloc([n as u64; WORDS]));
             }
             black_box(all);
@@ -123,13 +143,13 @@ impl Memory {
 }
 
 fn in_static_arena<const WORDS: usize>() -> Routine {
-    let mut memory = Memory::new(BYTES);
+    let mut memory = Memory::new(FILL);
     Box::new(move |rounds| {
         timed(rounds, || {
             // SAFETY: the last round is over.
             let arena = unsafe { memory.arena() };
             let mut all = 0;
-            for n in 0..values::<WORDS>() {
+            for n in 0..values::<WORDS>(FILL) {
                 all ^= address(arena.alloc([n as u64; WORDS]));
             }
             black_box(all);
@@ -138,12 +158,12 @@ fn in_static_arena<const WORDS: usize>() -> Routine {
 }
 
 fn in_static_alloc<const WORDS: usize>() -> Routine {
-    type Bump = static_alloc::Bump<[u8; BYTES + 64]>;
+    type Bump = static_alloc::Bump<[u8; FILL + 64]>;
     let arena: &'static mut Bump = Bump::from_maybe_uninit(Box::leak(Box::<Bump>::new_uninit()));
     Box::new(move |rounds| {
         timed(rounds, || {
             let mut all = 0;
-            for n in 0..values::<WORDS>() {
+            for n in 0..values::<WORDS>(FILL) {
                 all ^= arena.leak([n as u64; WORDS]).map_or(0, |value| address(value));
             }
             black_box(all);
@@ -152,11 +172,11 @@ fn in_static_alloc<const WORDS: usize>() -> Routine {
     })
 }
 
-fn on_the_heap<const WORDS: usize>() -> Routine {
-    let mut boxes: Vec<Box<Value<WORDS>>> = Vec::with_capacity(values::<WORDS>());
+fn on_the_heap<const WORDS: usize, const BYTES: usize>() -> Routine {
+    let mut boxes: Vec<Box<Value<WORDS>>> = Vec::with_capacity(values::<WORDS>(BYTES));
     Box::new(move |rounds| {
         timed(rounds, || {
-            for n in 0..values::<WORDS>() {
+            for n in 0..values::<WORDS>(BYTES) {
                 boxes.push(Box::new([n as u64; WORDS]));
             }
             black_box(&mut boxes).clear();
