@@ -86,6 +86,13 @@ pub(super) struct Mark {
 /// Where an arena begins.
 const START: Mark = Mark { chunk: None, next: ptr::null_mut(), sums: Sums::ZERO };
 
+impl Mark {
+    /// The start of the first chunk, which an arena has to have for this.
+    fn start_of(first: Chunk) -> Self {
+        Mark { chunk: Some(first), next: first.start().as_ptr(), sums: Sums::ZERO }
+    }
+}
+
 // SAFETY: chunks are the arena's alone, and memory of Tenure may be given back on any thread. What was placed cannot be reached any more by
 // the time that the arena moves, for it would borrow the arena; and it is not dropped, so that it may be of any type.
 unsafe impl Send for Arena {}
@@ -173,8 +180,10 @@ impl Arena {
     /// assert_eq!(arena.stats().blocks, 0);
     /// ```
     pub fn reset(&mut self) {
+        // The first chunk is the one that is placed in next, so that a small phase finds it without a search.
+        let start = self.chunks.first().map_or(START, Mark::start_of);
         // SAFETY: an arena begins there; and whoever uses what was placed borrows the arena, which we have to ourselves.
-        unsafe { self.rewind(START) };
+        unsafe { self.rewind(start) };
     }
 
     /// Bytes for values in retained chunks: those that wait to be used again, or for the first time. Looks at the head of each.
@@ -188,7 +197,7 @@ impl Arena {
     /// ```
     #[must_use]
     pub fn retained(&self) -> usize {
-        self.chunks.retained()
+        self.chunks.retained() + if self.is_unused() { self.left() } else { 0 }
     }
 
     /// Gives the retained chunks back. Values stay where they are. After [`reset`](Self::reset), gives back all that the arena has.
@@ -200,7 +209,16 @@ impl Arena {
     /// assert_eq!(arena.stats().capacity, 0);
     /// ```
     pub fn release_retained(&self) {
+        if self.is_unused() {
+            // SAFETY: an arena begins there, and nothing was placed.
+            unsafe { self.rewind(START) };
+        }
         self.chunks.release_retained();
+    }
+
+    /// True where nothing is placed, nor was since the last reset.
+    fn is_unused(&self) -> bool {
+        self.chunks.current() == self.chunks.first() && self.used_of_current(self.piece.next()) == 0
     }
 
     /// Hands out memory for `layout`; not initialised. It is valid until the arena is reset or dropped or, where it is asked for in a scope, until the
@@ -251,6 +269,11 @@ impl Arena {
         // What a cursor can count.
         if layout.size().saturating_add(layout.align()) > Piece::<GRAIN>::LONGEST {
             return false;
+        }
+        if self.is_unused() {
+            // So that the first chunk may make way for a larger one.
+            // SAFETY: an arena begins there, and nothing was placed.
+            unsafe { self.rewind(START) };
         }
         let behind = self.all_before_the_next_chunk();
         let high_water = self.high_water();

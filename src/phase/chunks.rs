@@ -35,6 +35,11 @@ impl Chunks {
         Self { first: Cell::new(None), current: Cell::new(None), count: Cell::new(0), size: Cell::new(0), limit }
     }
 
+    /// The first chunk.
+    pub(super) fn first(&self) -> Option<Chunk> {
+        self.first.get()
+    }
+
     /// The chunk in which blocks are placed.
     pub(super) fn current(&self) -> Option<Chunk> {
         self.current.get()

@@ -72,7 +72,7 @@ impl Arena {
     }
 
     /// Bytes of the current chunk before `end`.
-    fn used_of_current(&self, end: *mut u8) -> usize {
+    pub(super) fn used_of_current(&self, end: *mut u8) -> usize {
         self.chunks().current().map_or(0, |chunk| end.addr() - chunk.start().addr().get())
     }
 }

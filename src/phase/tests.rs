@@ -323,3 +323,20 @@ fn values_of_a_scope_may_be_used_by_threads_that_end_within_it() {
     });
     assert_eq!(total, 4);
 }
+
+#[test]
+fn after_a_reset_the_first_chunk_makes_way_for_a_larger_one_where_the_limit_asks_for_it() {
+    let mut arena = Arena::with_limit(10_000);
+    arena.alloc([1_u8; 1000]);
+    arena.reset();
+    assert_eq!((arena.stats().used, arena.stats().chunks, arena.retained()), (0, 1, arena.stats().capacity));
+    let large = arena.alloc([2_u8; 8000]);
+    assert_eq!((large[7999], arena.stats().chunks), (2, 1));
+    arena.reset();
+    assert!(arena.try_alloc_layout(Layout::new::<[u8; 10_001]>()).is_err());
+    assert_eq!(*arena.alloc(3_u8), 3);
+    arena.reset();
+    arena.release_retained();
+    assert_eq!((arena.stats().capacity, arena.stats().chunks, arena.retained()), (0, 0, 0));
+    assert_eq!(*arena.alloc(4_u8), 4);
+}
