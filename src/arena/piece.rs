@@ -1,13 +1,14 @@
 //! A piece of memory in which one thread places blocks: a bump cursor without atomic read-modify-writes.
 //!
-//! How far it is used and how many blocks it holds is one word, as it is of a [`Cursor`](super::cursor::Cursor): a block costs one store, and a store is what
-//! such a path waits for. The fields are atomics all the same, so that others may look at the figures; relaxed loads and stores cost nothing more.
+//! Where the next block may start and how many blocks there are is one word, so a block costs one store, which is what such a path waits for. The number
+//! has 16 bits: it is taken over into a counter of its own before it can overflow, since so many blocks fill a *window* of the piece, and behind a window's end
+//! the path is a slower one. The fields are atomics all the same, so that others may look at the figures; relaxed loads and stores cost nothing more.
 //!
 //! - **Owner-only**: one thread at a time calls what is marked so.
 //! - **Below the cursor**: every byte of every block in use lies below `next`.
+//! - **Window**: as many blocks as still fit before `window`, with those that `state` counts, are less than 2^16.
 
 use super::bump;
-use super::cursor::{MAX_CAPACITY, State};
 use super::likely::likely;
 use crate::align;
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, constructor};
@@ -15,23 +16,50 @@ use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 /// A piece of memory, in which blocks start and end at multiples of `MIN`, a power of two: with `MIN` above 1, alignments up to it cost nothing.
+///
+/// Its memory is dynamic or static memory of Tenure, whose addresses have 47 bits.
 pub(crate) struct Piece<const MIN: usize> {
-    /// A [`State`]: bytes from the start to the place where the next block may start, a multiple of `MIN`; and blocks placed here and not put back.
+    /// A [`State`].
     state: AtomicU64,
-    /// Bytes of the piece. 0 while there is no memory.
-    len: AtomicUsize,
-    /// Null while there is no memory.
+    /// The end of the part in which blocks may be placed without a look at the counter. Null while there is no memory, as are `end` and `start`.
+    window: AtomicPtr<u8>,
+    end: AtomicPtr<u8>,
     start: AtomicPtr<u8>,
-    /// The highest `used` from which it was ever moved back; bytes at or above both were not handed out from this piece.
-    peak: AtomicUsize,
-    /// Bytes in use that no block holds.
+    /// The highest `next` from which it was ever moved back; bytes at or above both were not handed out from this piece.
+    peak: AtomicPtr<u8>,
+    /// Blocks placed here and not put back, but for those that `state` counts. Below zero, wrapping round, where blocks were put back that were not placed here.
+    blocks: AtomicUsize,
+    /// Bytes before `next` that no block holds.
     dead: AtomicUsize,
+}
+
+/// What one word says.
+#[derive(Clone, Copy)]
+struct State {
+    /// Address of the place where the next block may start, a multiple of `MIN`. 0 while there is no memory.
+    next: usize,
+    /// Blocks that were placed since the window was opened.
+    placed: usize,
+}
+
+impl State {
+    const BITS: u32 = 16;
+
+    #[inline(always)]
+    const fn of_word(word: u64) -> Self {
+        Self { next: (word >> Self::BITS) as usize, placed: word as u16 as usize }
+    }
+
+    #[inline(always)]
+    const fn word(self) -> u64 {
+        (self.next as u64) << Self::BITS | self.placed as u64
+    }
 }
 
 /// What a piece counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct PieceFigures {
-    /// Wraps round at 2^32, and below zero where blocks were put back that were not placed here.
+    /// Below zero, wrapping round, where blocks were put back that were not placed here.
     pub(crate) blocks: usize,
     pub(crate) dead: usize,
     /// Bytes at its end in which nothing is placed.
@@ -39,17 +67,19 @@ pub(crate) struct PieceFigures {
 }
 
 impl<const MIN: usize> Piece<MIN> {
-    /// Bytes of the longest piece.
-    pub(crate) const LONGEST: usize = align::down(MAX_CAPACITY, MIN);
+    /// Bytes of the longest window: the fewest that hold as many blocks as can be counted.
+    const WINDOW: usize = u16::MAX as usize * MIN;
 
     constructor! {
         /// No memory: whatever is asked for does not fit.
         pub(crate) fn empty() -> Self {
             Self {
                 state: AtomicU64::new(0),
-                len: AtomicUsize::new(0),
+                window: AtomicPtr::new(ptr::null_mut()),
+                end: AtomicPtr::new(ptr::null_mut()),
                 start: AtomicPtr::new(ptr::null_mut()),
-                peak: AtomicUsize::new(0),
+                peak: AtomicPtr::new(ptr::null_mut()),
+                blocks: AtomicUsize::new(0),
                 dead: AtomicUsize::new(0),
             }
         }
@@ -58,9 +88,10 @@ impl<const MIN: usize> Piece<MIN> {
     /// Begins anew with the `len` bytes at `start`, of which the first `stale` may hold something other than what the memory came with.
     /// What was counted is forgotten. Owner-only.
     ///
-    /// `start` is a multiple of `MIN`, and `len` is one, too, and at most `LONGEST`.
+    /// `start` is a multiple of `MIN`, and `len` is one, too.
     pub(crate) fn begin(&self, start: NonNull<u8>, len: usize, stale: usize) {
-        debug_assert!(align::is_aligned(start.addr().get() | len, MIN) && stale <= len && len <= Self::LONGEST);
+        debug_assert!(align::is_aligned(start.addr().get() | len, MIN) && stale <= len);
+        let _ = start.as_ptr().expose_provenance();
         self.set(start.as_ptr(), len, stale);
     }
 
@@ -69,22 +100,23 @@ impl<const MIN: usize> Piece<MIN> {
         self.set(ptr::null_mut(), 0, 0);
     }
 
-    fn set(&self, start: *mut u8, len: usize, peak: usize) {
-        self.state.store(0, Ordering::Relaxed);
-        self.len.store(len, Ordering::Relaxed);
+    fn set(&self, start: *mut u8, len: usize, stale: usize) {
+        self.end.store(start.wrapping_add(len), Ordering::Relaxed);
         self.start.store(start, Ordering::Relaxed);
-        self.peak.store(peak, Ordering::Relaxed);
+        self.peak.store(start.wrapping_add(stale), Ordering::Relaxed);
+        self.blocks.store(0, Ordering::Relaxed);
         self.dead.store(0, Ordering::Relaxed);
+        self.open_window(start.addr());
     }
 
-    /// Gets `len` bytes more behind its end, of which the first `stale` may hold something. Owner-only. Not beyond `LONGEST`.
+    /// Gets `len` bytes more behind its end, of which the first `stale` may hold something. Owner-only.
     pub(crate) fn extend(&self, len: usize, stale: usize) {
-        let old = self.len.load(Ordering::Relaxed);
-        debug_assert!(old + len <= Self::LONGEST);
+        let end = self.end();
         if stale > 0 {
-            self.peak.store(old + stale, Ordering::Relaxed);
+            self.peak.store(end.wrapping_add(stale), Ordering::Relaxed);
         }
-        self.len.store(old + len, Ordering::Relaxed);
+        self.end.store(end.wrapping_add(len), Ordering::Relaxed);
+        self.go_on_from(self.state().next, 0);
     }
 
     #[inline(always)]
@@ -92,9 +124,20 @@ impl<const MIN: usize> Piece<MIN> {
         State::of_word(self.state.load(Ordering::Relaxed))
     }
 
-    #[inline(always)]
-    fn set_state(&self, state: State) {
-        self.state.store(state.word(), Ordering::Relaxed);
+    /// The next block may start at `next`, and there are `more` blocks; less than before where that wraps round.
+    fn go_on_from(&self, next: usize, more: usize) {
+        let placed = self.state().placed;
+        self.blocks
+            .store(self.blocks.load(Ordering::Relaxed).wrapping_add(placed).wrapping_add(more), Ordering::Relaxed);
+        self.open_window(next);
+    }
+
+    /// Opens a window at `next`. The blocks that were placed in the last one have been counted.
+    fn open_window(&self, next: usize) {
+        let end = self.end();
+        let window = end.addr().min(next + Self::WINDOW);
+        self.window.store(end.with_addr(window), Ordering::Relaxed);
+        self.state.store(State { next, placed: 0 }.word(), Ordering::Relaxed);
     }
 
     /// A block for `layout`; `None` where it does not fit, or its size is zero. Owner-only.
@@ -104,57 +147,52 @@ impl<const MIN: usize> Piece<MIN> {
             return None;
         }
         let word = self.state.load(Ordering::Relaxed);
-        let State { used, .. } = State::of_word(word);
-        let block = self.start.load(Ordering::Relaxed).wrapping_add(used);
-        if layout.align() > MIN && !likely(align::is_aligned(block.addr(), layout.align())) {
-            return self.take_aligned(layout);
+        let State { next, .. } = State::of_word(word);
+        if layout.align() > MIN && !likely(align::is_aligned(next, layout.align())) {
+            return self.take_slowly(layout);
         }
         // No overflow: a layout's size is at most `isize::MAX`.
         let size = align::up(layout.size(), MIN);
-        // Nor here: what is used is less than 4 GiB.
-        if !likely(used + size <= self.len.load(Ordering::Relaxed)) {
-            return None;
+        // The window's end is not before `next`.
+        if !likely(size <= self.window.load(Ordering::Relaxed).addr().wrapping_sub(next)) {
+            return self.take_slowly(layout);
         }
-        // One more block, and so many bytes more, in one addition.
-        self.state.store(word.wrapping_add(State { used: size, blocks: 1 }.word()), Ordering::Relaxed);
-        // SAFETY: some bytes fit before the end, so there is memory, and the block lies in it.
-        Some(unsafe { NonNull::new_unchecked(block) })
+        // So many bytes and one block more, in one addition.
+        self.state.store(word.wrapping_add(State { next: size, placed: 1 }.word()), Ordering::Relaxed);
+        // SAFETY: some bytes fit before the window's end, so there is memory, and the block lies in it.
+        Some(unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(next)) })
     }
 
-    /// As [`take`](Self::take), where bytes must be skipped first. Out of line, for most blocks are like the last one.
+    /// As [`take`](Self::take), where bytes must be skipped first, or the window is full. Out of line, for most blocks are like the last one.
     #[inline(never)]
-    fn take_aligned(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let State { used, blocks } = self.state();
-        let start = self.start.load(Ordering::Relaxed);
-        let free = start.addr() + used..start.addr() + self.len.load(Ordering::Relaxed);
+    fn take_slowly(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let next = self.state().next;
         // No overflow: a layout's size is at most `isize::MAX`.
-        let block = bump::place(free.clone(), align::up(layout.size(), MIN), layout.align())?;
-        self.count_dead(block.start - free.start);
-        self.set_state(State { used: block.end - start.addr(), blocks: blocks.wrapping_add(1) });
-        NonNull::new(start.wrapping_add(block.start - start.addr()))
+        let block = bump::place(next..self.end().addr(), align::up(layout.size(), MIN), layout.align())?;
+        self.count_dead(block.start - next);
+        self.go_on_from(block.end, 1);
+        NonNull::new(ptr::with_exposed_provenance_mut(block.start))
     }
 
     /// True where the block of `size` bytes at `block` is the last of this piece, so that it may be put back, grown or shrunk.
     #[inline(always)]
     pub(crate) fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
-        let size = align::up(size, MIN);
+        let address = block.addr().get();
         // A block that ends where the piece begins is none of its own.
-        ptr::addr_eq(block.as_ptr().wrapping_add(size), self.next()) && size <= self.state().used
+        address + align::up(size, MIN) == self.state().next && address >= self.start.load(Ordering::Relaxed).addr()
     }
 
     /// Takes a block of this piece back: its bytes are handed out again if it is the last, and dead if it is not. Owner-only.
     #[inline]
     pub(crate) fn put_back(&self, block: NonNull<u8>, size: usize) {
-        let State { mut used, blocks } = self.state();
-        let is_last = self.is_last(block, size);
-        let size = align::up(size, MIN);
-        if is_last {
-            self.raise_peak(used);
-            used -= size;
+        let next = if self.is_last(block, size) {
+            self.raise_peak();
+            block.addr().get()
         } else {
-            self.count_dead(size);
-        }
-        self.set_state(State { used, blocks: blocks.wrapping_sub(1) });
+            self.count_dead(align::up(size, MIN));
+            self.state().next
+        };
+        self.go_on_from(next, usize::MAX);
     }
 
     /// Makes the last block, of `old` bytes, `new` bytes large where it stands; false, and no change, where the memory does not allow it.
@@ -162,14 +200,13 @@ impl<const MIN: usize> Piece<MIN> {
     #[inline]
     pub(crate) fn resize_last(&self, block: NonNull<u8>, old: usize, new: usize) -> bool {
         debug_assert!(self.is_last(block, old));
-        let State { used, blocks } = self.state();
         // No overflow: a block's size is at most `isize::MAX`.
-        let (old, new) = (align::up(old, MIN), align::up(new, MIN));
-        let Some(block) = bump::place(used - old..self.len.load(Ordering::Relaxed), new, 1) else { return false };
+        let free = block.addr().get()..self.end().addr();
+        let Some(block) = bump::place(free, align::up(new, MIN), 1) else { return false };
         if new < old {
-            self.raise_peak(used);
+            self.raise_peak();
         }
-        self.set_state(State { used: block.end, blocks });
+        self.go_on_from(block.end, 0);
         true
     }
 
@@ -179,9 +216,10 @@ impl<const MIN: usize> Piece<MIN> {
         self.count_dead(align::up(old, MIN) - align::up(new, MIN));
     }
 
-    fn raise_peak(&self, used: usize) {
-        if self.peak.load(Ordering::Relaxed) < used {
-            self.peak.store(used, Ordering::Relaxed);
+    fn raise_peak(&self) {
+        let next = self.next();
+        if self.peak.load(Ordering::Relaxed) < next {
+            self.peak.store(next, Ordering::Relaxed);
         }
     }
 
@@ -189,14 +227,14 @@ impl<const MIN: usize> Piece<MIN> {
     /// Owner-only.
     #[inline]
     pub(crate) fn stale_bytes(&self, block: NonNull<u8>, size: usize) -> usize {
-        let offset = block.addr().get() - self.start.load(Ordering::Relaxed).addr();
-        self.peak.load(Ordering::Relaxed).clamp(offset, offset + size) - offset
+        let start = block.addr().get();
+        self.peak.load(Ordering::Relaxed).addr().clamp(start, start + size) - start
     }
 
     /// How many bytes from `next` on may hold something. Owner-only.
     pub(crate) fn stale_rest(&self) -> usize {
-        let used = self.state().used;
-        self.peak.load(Ordering::Relaxed).clamp(used, self.len.load(Ordering::Relaxed)) - used
+        let (next, end) = (self.next().addr(), self.end().addr());
+        self.peak.load(Ordering::Relaxed).addr().clamp(next, end) - next
     }
 
     #[inline]
@@ -207,28 +245,29 @@ impl<const MIN: usize> Piece<MIN> {
     /// Where the next block may start: null while there is no memory. With [`Piece::end`], what is left.
     #[inline(always)]
     pub(crate) fn next(&self) -> *mut u8 {
-        self.start.load(Ordering::Relaxed).wrapping_add(self.state().used)
+        self.end().with_addr(self.state().next)
     }
 
     /// The end of the memory: null while there is none.
     #[inline(always)]
     pub(crate) fn end(&self) -> *mut u8 {
-        self.start.load(Ordering::Relaxed).wrapping_add(self.len.load(Ordering::Relaxed))
+        self.end.load(Ordering::Relaxed)
     }
 
     /// The highest place at which the next block ever could have started: `next`, or where that was before blocks were put back. Null while there
     /// is no memory. At least the end of what was stale at the beginning.
     pub(crate) fn highest(&self) -> *mut u8 {
-        self.start.load(Ordering::Relaxed).wrapping_add(self.state().used.max(self.peak.load(Ordering::Relaxed)))
+        let (next, peak) = (self.next(), self.peak.load(Ordering::Relaxed));
+        if peak > next { peak } else { next }
     }
 
     /// What is counted here; a snapshot when another thread is at work.
     pub(crate) fn figures(&self) -> PieceFigures {
-        let state = self.state();
+        let State { next, placed } = self.state();
         PieceFigures {
-            blocks: state.signed_blocks() as usize,
+            blocks: self.blocks.load(Ordering::Relaxed).wrapping_add(placed),
             dead: self.dead.load(Ordering::Relaxed),
-            left: self.len.load(Ordering::Relaxed).saturating_sub(state.used),
+            left: self.end().addr().saturating_sub(next),
         }
     }
 }
@@ -305,6 +344,26 @@ mod tests {
         assert_eq!((piece.take(layout(1, 1)), piece.stale_bytes(all, 236)), (None, 55));
         piece.clear();
         assert_eq!((figures(&piece), piece.next().is_null()), ((0, 0, 0), true));
+    }
+
+    #[test]
+    fn more_blocks_than_a_window_has_are_all_counted_and_none_is_moved() {
+        const BLOCKS: usize = 3 * 65_536 + 5;
+        let mut memory = std::vec![0_u64; BLOCKS];
+        let start = NonNull::from(&mut memory[..]).cast::<u8>();
+        let piece = Piece::<8>::empty();
+        piece.begin(start, 8 * BLOCKS, 0);
+        for nth in 0..BLOCKS {
+            let block = piece.take(layout(8, 8)).unwrap();
+            assert_eq!(block.addr().get(), start.addr().get() + 8 * nth);
+        }
+        assert_eq!((figures(&piece), piece.take(layout(1, 1))), ((BLOCKS, 0, 0), None));
+        piece.begin(start, 8 * BLOCKS, 0);
+        for _ in 0..100_000 {
+            let block = piece.take(layout(8, 8)).unwrap();
+            piece.put_back(block, 8);
+        }
+        assert_eq!(figures(&piece), (0, 0, 8 * BLOCKS));
     }
 
     #[test]

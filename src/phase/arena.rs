@@ -56,9 +56,9 @@ use core::ptr::{self, NonNull};
 /// });
 /// ```
 ///
-/// # Limits and cost
+/// # Cost
 ///
-/// A block is smaller than 4 GiB. An addition, a comparison and a store for a value aligned to 8 bytes or less, whose size is rounded up to a multiple of 8; a branch more for what is
+/// An addition, a comparison and a store for a value aligned to 8 bytes or less, whose size is rounded up to a multiple of 8; a branch more for what is
 /// aligned to more, as the bytes that are skipped are counted. When a chunk is full, a search of the retained chunks for the first that is large
 /// enough, or one allocation. Chunks have 4 KiB, 8 KiB and so on up to 1 MiB, or what a larger request needs; each has 16 bytes of them as its head.
 pub struct Arena {
@@ -266,10 +266,6 @@ impl Arena {
 
     /// Goes on to a chunk with room for `layout`; false, and no change, where there is no memory for it.
     fn advance(&self, layout: Layout) -> bool {
-        // What a cursor can count.
-        if layout.size().saturating_add(layout.align()) > Piece::<GRAIN>::LONGEST {
-            return false;
-        }
         if self.is_unused() {
             // So that the first chunk may make way for a larger one.
             // SAFETY: an arena begins there, and nothing was placed.
@@ -280,7 +276,7 @@ impl Arena {
         let Some(chunk) = self.chunks.advance(layout) else { return false };
         self.apart.set(behind);
         self.high_water.set(high_water);
-        self.piece.begin(chunk.start(), chunk.capacity().min(Piece::<GRAIN>::LONGEST), 0);
+        self.piece.begin(chunk.start(), chunk.capacity(), 0);
         true
     }
 
@@ -303,7 +299,7 @@ impl Arena {
         match (mark.chunk, NonNull::new(mark.next)) {
             (Some(chunk), Some(next)) => {
                 let used = next.addr().get() - chunk.start().addr().get();
-                self.piece.begin(next, (chunk.capacity() - used).min(Piece::<GRAIN>::LONGEST), 0);
+                self.piece.begin(next, chunk.capacity() - used, 0);
             }
             _ => self.piece.clear(),
         }
