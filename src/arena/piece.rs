@@ -100,6 +100,23 @@ impl<const MIN: usize> Piece<MIN> {
         self.set(ptr::null_mut(), 0, 0);
     }
 
+    /// Begins anew with the same memory, of which nothing is stale. What was counted is forgotten. Owner-only.
+    ///
+    /// Writes only what has changed: most often that is `state` alone.
+    #[inline]
+    pub(crate) fn restart(&self) {
+        let start = self.start.load(Ordering::Relaxed);
+        if self.peak.load(Ordering::Relaxed) != start {
+            self.peak.store(start, Ordering::Relaxed);
+        }
+        for count in [&self.blocks, &self.dead] {
+            if count.load(Ordering::Relaxed) != 0 {
+                count.store(0, Ordering::Relaxed);
+            }
+        }
+        self.open_window(start.addr());
+    }
+
     fn set(&self, start: *mut u8, len: usize, stale: usize) {
         self.end.store(start.wrapping_add(len), Ordering::Relaxed);
         self.start.store(start, Ordering::Relaxed);
@@ -132,11 +149,14 @@ impl<const MIN: usize> Piece<MIN> {
         self.open_window(next);
     }
 
-    /// Opens a window at `next`. The blocks that were placed in the last one have been counted.
+    /// Opens a window at `next`. The blocks that were placed in the last one have been counted, or are forgotten.
+    #[inline]
     fn open_window(&self, next: usize) {
         let end = self.end();
-        let window = end.addr().min(next + Self::WINDOW);
-        self.window.store(end.with_addr(window), Ordering::Relaxed);
+        let window = end.with_addr(end.addr().min(next + Self::WINDOW));
+        if self.window.load(Ordering::Relaxed) != window {
+            self.window.store(window, Ordering::Relaxed);
+        }
         self.state.store(State { next, placed: 0 }.word(), Ordering::Relaxed);
     }
 
@@ -364,6 +384,20 @@ mod tests {
             piece.put_back(block, 8);
         }
         assert_eq!(figures(&piece), (0, 0, 8 * BLOCKS));
+    }
+
+    #[test]
+    fn a_piece_that_is_restarted_is_as_it_was_at_first() {
+        let mut memory = Memory([0; 256]);
+        let start = NonNull::from(&mut memory.0).cast::<u8>();
+        let piece = Piece::<1>::empty();
+        piece.begin(start, 256, 0);
+        let first = piece.take(layout(100, 1)).unwrap();
+        let second = piece.take(layout(8, 8)).unwrap();
+        piece.put_back(second, 8);
+        piece.restart();
+        assert_eq!((figures(&piece), piece.highest()), ((0, 0, 256), start.as_ptr()));
+        assert_eq!(piece.take(layout(256, 1)), Some(first));
     }
 
     #[test]

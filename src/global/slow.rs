@@ -124,7 +124,7 @@ fn reclaim() {
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     if !owner.is_heap() {
-        if owner == Owner::STATIC && free_static(block, layout.size()) {
+        if owner == Owner::STATIC && free_static(block, layout) {
             return;
         }
         refuse(block, class.size(), owner);
@@ -259,7 +259,7 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
     let is_freed = if owner == Owner::STATIC {
-        free_static(block, layout.size())
+        free_static(block, layout)
     } else if owner.is_mapping() {
         let _busy = own().map(|(_, thread)| {
             let busy = Busy::new(thread);
@@ -311,7 +311,7 @@ const LEAVE_AT: usize = 256 * 1024;
 pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
     let owner = BACKEND.owners.look_up(block.addr().get());
     let is_static = owner == Owner::STATIC;
-    if is_static && resize_static(block, old.size(), new.size()) {
+    if is_static && resize_static(block, old, new.size()) {
         return Some(block);
     }
     let mut target = None;

@@ -73,7 +73,7 @@ pub(super) enum Route {
 /// A block in what the calling thread, which is in a static scope, has set aside; `None` where there is none, or too little. Most blocks are served here.
 #[inline(always)]
 pub(super) fn place_at_hand(layout: Layout) -> Option<NonNull<u8>> {
-    with_piece(|piece| REGION.place_in_piece(piece?, layout))
+    with_piece(layout.align(), |piece| REGION.place_in_piece(piece?, layout))
 }
 
 /// Where an allocation of the calling thread goes: where it is to static memory, it is placed there.
@@ -89,7 +89,7 @@ fn place(tenure: &Tenure, layout: Layout) -> Route {
     let placed = match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
-            REGION.place(&BACKEND, Some(heap.piece()), capacity, layout)
+            REGION.place(&BACKEND, Some(heap.piece_for(layout.align())), capacity, layout)
         }
         Source::Shared(_) | Source::Nothing => REGION.place(&BACKEND, None, capacity, layout),
     };
@@ -105,27 +105,38 @@ fn place(tenure: &Tenure, layout: Layout) -> Route {
     }
 }
 
-/// Runs `act` on the piece of static memory that is set aside for the calling thread, if there is one.
+/// Runs `act` on the static memory that is set aside for the calling thread's blocks of this alignment, if there is some.
 #[inline(always)]
-fn with_piece<R>(act: impl FnOnce(Option<&Piece<1>>) -> R) -> R {
+fn with_piece<R>(align: usize, act: impl FnOnce(Option<&Piece<1>>) -> R) -> R {
     match own() {
         Some((heap, thread)) => {
             let _busy = Busy::new(thread);
-            act(Some(heap.piece()))
+            act(Some(heap.piece_for(align)))
         }
         None => act(None),
     }
 }
 
-/// Takes back a block of `size` bytes of static memory; false where none can be there.
-pub(super) fn free_static(block: NonNull<u8>, size: usize) -> bool {
-    with_piece(|piece| REGION.put_back(piece, block, size))
+/// Runs `act` on all that is set aside for the calling thread.
+fn with_pieces<R>(act: impl FnOnce(&[Piece<1>]) -> R) -> R {
+    match own() {
+        Some((heap, thread)) => {
+            let _busy = Busy::new(thread);
+            act(heap.pieces())
+        }
+        None => act(&[]),
+    }
 }
 
-/// Makes a block of static memory another size where it stands: a smaller one always, a larger one only in a static scope and where nothing follows it.
-pub(super) fn resize_static(block: NonNull<u8>, old: usize, new: usize) -> bool {
-    let is_wanted = new <= old || routing::is_static() && !REGION.is_sealed();
-    is_wanted && with_piece(|piece| REGION.resize(piece, block, old, new)).unwrap_or(false)
+/// Takes back a block of static memory; false where none can be there.
+pub(super) fn free_static(block: NonNull<u8>, layout: Layout) -> bool {
+    with_piece(layout.align(), |piece| REGION.put_back(piece, block, layout.size()))
+}
+
+/// Makes a block of static memory `new` bytes large where it stands: a smaller one always, a larger one only in a static scope and where nothing follows it.
+pub(super) fn resize_static(block: NonNull<u8>, old: Layout, new: usize) -> bool {
+    let is_wanted = new <= old.size() || routing::is_static() && !REGION.is_sealed();
+    is_wanted && with_piece(old.align(), |piece| REGION.resize(piece, block, old.size(), new)).unwrap_or(false)
 }
 
 /// Ends the start-up phase: nothing is placed in static memory any more, and what is left of it goes back to the system, in whole pages.
@@ -147,7 +158,7 @@ pub(super) fn resize_static(block: NonNull<u8>, old: usize, new: usize) -> bool 
 /// # drop((names, later));
 /// ```
 pub fn seal() -> Sealed {
-    with_piece(|piece| REGION.seal(&BACKEND, piece))
+    with_pieces(|pieces| REGION.seal(&BACKEND, pieces))
 }
 
 /// As [`seal`], and makes the pages of static memory read-only: a stray write faults at once, where it happens.
@@ -160,5 +171,5 @@ pub fn seal() -> Sealed {
 /// - No other thread is placing a block there.
 pub unsafe fn seal_read_only() -> Sealed {
     // SAFETY: passed on.
-    with_piece(|piece| unsafe { REGION.seal_read_only(&BACKEND, piece) })
+    with_pieces(|pieces| unsafe { REGION.seal_read_only(&BACKEND, pieces) })
 }

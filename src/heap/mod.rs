@@ -44,8 +44,9 @@ pub(crate) struct Heap {
     outbox: Outbox,
     /// The borrower's tops while it is in a static scope, where those at its hand stand nowhere. Borrower-only, but for statistics.
     aside: Tops,
-    /// Static memory in which the borrower places blocks. Borrower-only, but for statistics.
-    piece: Piece<1>,
+    /// Static memory in which the borrower places blocks: those of small alignments, such as text, and all others. Apart, text is packed without gaps.
+    /// Borrower-only, but for statistics.
+    pieces: [Piece<1>; 2],
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
@@ -77,7 +78,7 @@ impl Heap {
             (&raw mut (*place).core).write(Lock::new(Core::new()));
             (&raw mut (*place).seat).write(Seat::new());
             (&raw mut (*place).aside).write(Tops::nowhere());
-            (&raw mut (*place).piece).write(Piece::empty());
+            (&raw mut (*place).pieces).write([const { Piece::empty() }; 2]);
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());
@@ -112,8 +113,14 @@ impl Heap {
     }
 
     /// Static memory that is set aside for the borrower.
-    pub(crate) fn piece(&self) -> &Piece<1> {
-        &self.piece
+    pub(crate) fn pieces(&self) -> &[Piece<1>; 2] {
+        &self.pieces
+    }
+
+    /// What of it is for blocks of this alignment.
+    #[inline(always)]
+    pub(crate) fn piece_for(&self, align: usize) -> &Piece<1> {
+        &self.pieces[usize::from(align >= align_of::<usize>())]
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

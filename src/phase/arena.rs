@@ -179,9 +179,19 @@ impl Arena {
     /// arena.reset();
     /// assert_eq!(arena.stats().blocks, 0);
     /// ```
+    #[inline]
     pub fn reset(&mut self) {
         // The first chunk is the one that is placed in next, so that a small phase finds it without a search.
-        let start = self.chunks.first().map_or(START, Mark::start_of);
+        let first = self.chunks.first();
+        if first.is_some() && first == self.chunks.current() && self.apart.get() == Sums::ZERO {
+            // As below, with few stores, which a small phase would feel.
+            let high_water = self.high_water();
+            if high_water > self.high_water.get() {
+                self.high_water.set(high_water);
+            }
+            return self.piece.restart();
+        }
+        let start = first.map_or(START, Mark::start_of);
         // SAFETY: an arena begins there; and whoever uses what was placed borrows the arena, which we have to ourselves.
         unsafe { self.rewind(start) };
     }
@@ -292,6 +302,7 @@ impl Arena {
     /// # Safety
     /// - The mark is [`START`] or was taken of this arena, which has not been rewound to an earlier one since.
     /// - Nothing that was placed after it is used any more.
+    #[inline]
     pub(super) unsafe fn rewind(&self, mark: Mark) {
         self.high_water.set(self.high_water());
         self.chunks.go_back_to(mark.chunk);

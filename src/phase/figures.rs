@@ -67,11 +67,13 @@ impl Arena {
     }
 
     /// The most bytes that were ever in use at once.
+    #[inline]
     pub(super) fn high_water(&self) -> usize {
         self.noted_high_water().max(self.apart.get().used + self.used_of_current(self.piece().highest()))
     }
 
     /// Bytes of the current chunk before `end`.
+    #[inline]
     pub(super) fn used_of_current(&self, end: *mut u8) -> usize {
         self.chunks().current().map_or(0, |chunk| end.addr() - chunk.start().addr().get())
     }

@@ -319,11 +319,13 @@ impl Region {
         })
     }
 
-    /// Nothing is placed here any more. What is left of every chunk goes back to the system, in whole pages; `piece` is the calling thread's.
-    pub(crate) fn seal(&self, backend: &Backend, piece: Option<&Piece<1>>) -> Sealed {
-        // Where something lies behind it, what is left of it is slack, as is what other threads have set aside.
-        if let Some(piece) = piece.filter(|piece| self.give_rest_up(piece)) {
-            self.publish(piece, 0);
+    /// Nothing is placed here any more. What is left of every chunk goes back to the system, in whole pages; `pieces` are the calling thread's.
+    pub(crate) fn seal(&self, backend: &Backend, pieces: &[Piece<1>]) -> Sealed {
+        // Twice, since one may lie behind the other. Where something else does, what is left is slack, as is what other threads have set aside.
+        for piece in pieces.iter().chain(pieces) {
+            if self.give_rest_up(piece) {
+                self.publish(piece, 0);
+            }
         }
         self.is_sealed.store(true, Ordering::Relaxed);
         let mut sealed = Sealed::default();
@@ -344,8 +346,8 @@ impl Region {
     ///
     /// # Safety
     /// - Nobody writes to any block of the region any more.
-    pub(crate) unsafe fn seal_read_only(&self, backend: &Backend, piece: Option<&Piece<1>>) -> Sealed {
-        let mut sealed = self.seal(backend, piece);
+    pub(crate) unsafe fn seal_read_only(&self, backend: &Backend, pieces: &[Piece<1>]) -> Sealed {
+        let mut sealed = self.seal(backend, pieces);
         for (chunk, extent) in self.chunks.iter() {
             // SAFETY: the caller vouches that nobody writes; what is used was not given back.
             sealed.read_only += unsafe { backend.protect_static(extent.start, chunk.cursor.state().used) };

@@ -209,7 +209,7 @@ fn any_one_call_may_fail_and_every_block_is_kept() {
         world.mock.fail_nth(None, nth);
         let blocks = work(&world, &mut Random::new(7), 4000);
         assert_adds_up(&world, &blocks);
-        world.region.seal(world.backend, world.pieces.first());
+        world.region.seal(world.backend, &world.pieces);
         assert_eq!(world.place(0, 1, 1), None);
         for (&address, &(layout, byte)) in &blocks {
             assert_filled(address, layout.size(), byte);
@@ -223,7 +223,7 @@ fn a_sealed_region_places_nothing_gives_its_rest_back_and_keeps_what_it_has() {
     let blocks = work(&world, &mut Random::new(3), 4000);
     let before = world.stats();
     let mapped = world.mock.mapped();
-    let sealed = world.region.seal(world.backend, world.pieces.first());
+    let sealed = world.region.seal(world.backend, &world.pieces);
     assert!(sealed.returned > 0 && sealed.read_only == 0);
     assert_eq!(world.mock.mapped(), mapped - sealed.returned);
     let stats = world.stats();
@@ -232,7 +232,7 @@ fn a_sealed_region_places_nothing_gives_its_rest_back_and_keeps_what_it_has() {
     for piece in 0..3 {
         assert_eq!(world.place(piece, 1, 1), None);
     }
-    let again = world.region.seal(world.backend, world.pieces.first());
+    let again = world.region.seal(world.backend, &world.pieces);
     assert_eq!((again.returned, again.used), (0, sealed.used));
     for (&address, &(layout, byte)) in &blocks {
         assert_filled(address, layout.size(), byte);
@@ -248,7 +248,7 @@ fn a_sealed_region_places_nothing_gives_its_rest_back_and_keeps_what_it_has() {
 fn a_fixed_region_that_is_sealed_counts_the_rest_of_its_last_page_as_slack() {
     let world = World::new(100_000, 1);
     world.place(0, 5000, 1).unwrap();
-    let sealed = world.region.seal(world.backend, world.pieces.first());
+    let sealed = world.region.seal(world.backend, &world.pieces);
     assert_eq!((sealed.used, sealed.returned), (5000, 2 * MIB - 8192));
     let stats = world.stats();
     assert_eq!((stats.capacity, stats.used, stats.slack), (8192, 5000, 3192));
@@ -257,7 +257,7 @@ fn a_fixed_region_that_is_sealed_counts_the_rest_of_its_last_page_as_slack() {
 #[test]
 fn a_region_that_is_sealed_before_its_first_use_places_nothing() {
     let world = World::new(GROWS, 1);
-    assert_eq!(world.region.seal(world.backend, None), Sealed::default());
+    assert_eq!(world.region.seal(world.backend, &[]), Sealed::default());
     assert_eq!(world.place(0, 1, 1), None);
     assert_eq!((world.stats(), world.mock.mapped()), (ArenaStats::default(), 0));
 }
@@ -268,11 +268,11 @@ fn read_only_pages_are_those_of_every_chunk_that_has_blocks() {
     let block = world.place(0, 5000, 1).unwrap();
     world.place(0, 3 * MIB + 1, 1).unwrap();
     // SAFETY: nobody writes to the blocks.
-    let sealed = unsafe { world.region.seal_read_only(world.backend, world.pieces.first()) };
+    let sealed = unsafe { world.region.seal_read_only(world.backend, &world.pieces) };
     assert_eq!(sealed.read_only, 8192 + 3 * MIB + 4096);
     assert_filled(block.addr().get(), 5000, 0);
     // SAFETY: as above.
-    let again = unsafe { world.region.seal_read_only(world.backend, None) };
+    let again = unsafe { world.region.seal_read_only(world.backend, &[]) };
     assert_eq!((again.read_only, again.returned), (sealed.read_only, 0));
 }
 

@@ -135,7 +135,7 @@ impl Stats {
         stats.add_segments(backend);
         stats.add_heaps(registry);
         stats.add_counters(backend);
-        stats.scopes = region.stats(registry.heaps().map(Heap::piece));
+        stats.scopes = region.stats(registry.heaps().flat_map(Heap::pieces));
         stats.static_memory = arena::registered_totals().plus(stats.scopes);
         stats.committed += stats.static_memory.used;
         stats.peak_committed += stats.static_memory.used;
