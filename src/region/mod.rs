@@ -31,7 +31,7 @@ const MAX_CHUNK: usize = 1 << 30;
 
 /// Static memory that is backed by small pages. What comes after is filled densely and stays for good, for which huge pages are made: they save most of the page faults now, and
 /// most of the misses in the table of translations later. The unused part of the last one is small beside this, and goes back on sealing.
-const SMALL_PAGES: usize = 8 * 1024 * 1024;
+const SMALL_PAGES: usize = 4 * 1024 * 1024;
 
 /// Bytes that a thread sets aside at a time: a locked instruction for each of these is not felt, and what is left of it when the thread stops allocating is not much.
 const PIECE: usize = 32 * 1024;
