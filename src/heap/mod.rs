@@ -78,7 +78,7 @@ impl Heap {
             (&raw mut (*place).core).write(Lock::new(Core::new()));
             (&raw mut (*place).seat).write(Seat::new());
             (&raw mut (*place).aside).write(Tops::nowhere());
-            (&raw mut (*place).pieces).write([const { Piece::empty() }; 2]);
+            (&raw mut (*place).pieces).write([Piece::empty(), Piece::empty()]);
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());

@@ -4,10 +4,12 @@
 //! cargo run --release --example static_config -- [CONFIGURATION.toml [TEXT]]
 //! ```
 //!
-//! Nothing in `settings.rs` and `glossary.rs` knows of static memory, and neither do the TOML parser and `HashMap`: it is the scope, here, that says where
+//! Nothing in `static_config/settings.rs` and `static_config/glossary.rs` knows of static memory, and neither do the TOML parser and `HashMap`: it is the scope, here, that says where
 //! their data goes.
 
+#[path = "static_config/glossary.rs"]
 mod glossary;
+#[path = "static_config/settings.rs"]
 mod settings;
 
 use std::path::{Path, PathBuf};
