@@ -366,6 +366,8 @@ mod tests {
         assert_eq!((figures(&piece), piece.next().is_null()), ((0, 0, 0), true));
     }
 
+    /// Hundreds of thousands of steps, which are too many for an interpreter.
+    #[cfg(not(miri))]
     #[test]
     fn more_blocks_than_a_window_has_are_all_counted_and_none_is_moved() {
         const BLOCKS: usize = 3 * 65_536 + 5;

@@ -6,7 +6,7 @@
 use super::GRAIN;
 use crate::align;
 #[cfg(not(all(test, miri)))]
-use crate::global::{Tenure, dynamic_scope};
+use crate::global::{DynamicScope, Tenure};
 use crate::sync::Cell;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
@@ -57,8 +57,10 @@ impl Chunk {
         debug_assert!(size > HEAD && align::is_aligned(size, GRAIN));
         let layout = Layout::from_size_align(size, ALIGN).ok()?;
         // An arena's memory comes and goes, also where its owner is in a static scope.
+        #[cfg(not(all(test, miri)))]
+        let _scope = DynamicScope::enter();
         // SAFETY: the size is not zero, since it is more than the head's.
-        let head = NonNull::new(dynamic_scope(|| unsafe { source().alloc(layout) }))?.cast::<Head>();
+        let head = NonNull::new(unsafe { source().alloc(layout) })?.cast::<Head>();
         // SAFETY: the new memory is large and aligned enough for a head, and nobody else's.
         unsafe { head.write(Head { after: Cell::new(None), size }) };
         Some(Self(head))
