@@ -52,6 +52,11 @@ pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
             if let Some(block) = unsafe { tops.pop(class) } {
                 return Some(block);
             }
+            if class.is_span() {
+                // Before the heap grows.
+                // SAFETY: the calling thread's own heap and tops.
+                unsafe { heap.make_way_for_span(tops, class) };
+            }
             // SAFETY: the calling thread's own heap and tops.
             unsafe { heap.refill(tops, class) }
         }
@@ -278,6 +283,11 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
         // SAFETY: the block lies in a segment.
         if !unsafe { heap::is_span_of(class, block) } {
             refuse(block, layout.size(), owner);
+        }
+        if let Some((heap, thread)) = own() {
+            let _busy = Busy::new(thread);
+            // SAFETY: the calling thread's own heap and tops.
+            unsafe { heap.make_way_for_span(tops, class) };
         }
         // SAFETY: the calling thread's own tops.
         if !unsafe { tops.push(class, block.as_ptr()) } {

@@ -4,6 +4,7 @@
 //! in no list at all, and found again when something of it is freed.
 
 use super::list::{Linked, Ring};
+use super::span::PATIENCE as SEGMENT_PATIENCE;
 use crate::magazine::Place;
 use crate::os::report::fatal;
 use crate::segment::{self, Backend, Owner, Segment};
@@ -110,7 +111,11 @@ impl Core {
             // Before the heap grows, slabs that wait for blocks of their own class are put to use.
             self.retire_empty_slabs(home.backend);
         }
-        let Some(segment) = self.roomy.first().or_else(|| self.add_segment(home)) else { return false };
+        // Of those that have room, one whose memory was touched before, which costs no page fault.
+        let warm = self.roomy().take(SEGMENT_PATIENCE).find(|segment| segment.has_warm_slot());
+        let Some(segment) = warm.or_else(|| self.roomy.first()).or_else(|| self.add_segment(home)) else {
+            return false;
+        };
         let Some(slab) = self.use_slots(segment, |segment| segment.carve_slab(class, counters)) else { return false };
         self.usable[class.index()].push_back(slab);
         true

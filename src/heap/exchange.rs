@@ -117,6 +117,29 @@ impl Heap {
         tops.set(class, low.wrapping_add(held - given + 1));
     }
 
+    /// Gives the span that waits in a magazine back, if it is of another class than `class`, of which one is to be taken or to wait now. So one span waits at most: each class might
+    /// have one otherwise, 8.5 MiB in all, and what waits in a magazine serves no other class.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops.
+    pub(crate) unsafe fn make_way_for_span(&self, tops: &Tops, class: SizeClass) {
+        if usize::from(self.waiting_span.get()) == class.index() {
+            return;
+        }
+        let other = SizeClass::from_index(self.waiting_span.replace(class.index() as u8).into());
+        if !other.is_span() {
+            return;
+        }
+        let held = self.waiting_in(other, tops);
+        if held > 0 {
+            let low = self.low(other);
+            // SAFETY: the magazine holds `held` spans from its low end on, and the borrower alone has access.
+            let places = unsafe { slice::from_raw_parts(low, held) };
+            self.core.lock().put_back(self.backend, other, places);
+            tops.set(other, low);
+        }
+    }
+
     /// Empties every magazine and the outbox, and gives the tops up.
     ///
     /// # Safety

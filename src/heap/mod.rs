@@ -24,7 +24,7 @@ use crate::magazine::{Magazine, Tops};
 use crate::segment::{Backend, Owner, OwnerView};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{AtomicBool, Cell, Ordering};
 use ::core::array;
 use ::core::ptr::NonNull;
 use exchange::Traffic;
@@ -47,6 +47,8 @@ pub(crate) struct Heap {
     /// Static memory in which the borrower places blocks: those of small alignments, such as text, and all others. Apart, text is packed without gaps.
     /// Borrower-only, but for statistics.
     pieces: [Piece<1>; 2],
+    /// Index of the class of the one span that waits in a magazine, if one does. Borrower-only.
+    waiting_span: Cell<u8>,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
@@ -71,7 +73,7 @@ impl Heap {
         let len = Self::footprint(backend);
         let heap = backend.os.map(0, len)?.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines and outbox are valid as zeros, and stay untouched until they are used.
+        // Magazines, outbox and `waiting_span` are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());

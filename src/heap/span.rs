@@ -4,7 +4,7 @@ use super::Heap;
 use super::core::refuse;
 use super::core::{Core, Home};
 use crate::magazine::Place;
-use crate::segment::{self, Backend, Segment};
+use crate::segment::{self, Backend, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Misuse, Slab, SlotKind};
 use core::alloc::Layout;
@@ -23,13 +23,13 @@ pub(crate) fn is_span(layout: Layout) -> bool {
 }
 
 /// How many segments are looked through before a new one is taken.
-const PATIENCE: usize = 32;
+pub(super) const PATIENCE: usize = 32;
 
 impl Core {
     /// A span of `slots` slots at a multiple of `align` slots, and whether it reads as zero.
     pub(super) fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
         let counters = &home.backend.counters;
-        let carve = |segment: &Segment| segment.carve_span(slots, align, counters);
+        let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
         // What others have returned may be a span, which is worth looking for each time.
         self.collect(home.backend, home.pending);
         if let Some(span) = self.find_span(carve) {
@@ -39,15 +39,17 @@ impl Core {
         self.retire_empty_slabs(home.backend);
         self.find_span(carve).or_else(|| {
             let segment = self.add_segment(home)?;
-            self.use_slots(segment, carve)
+            self.use_slots(segment, |segment| carve(segment, Warmth::Any))
         })
     }
 
-    /// Looks through segments for one in which `carve` finds room.
-    fn find_span<'s, R>(&mut self, carve: impl Fn(&'s Segment) -> Option<R>) -> Option<R> {
-        for segment in self.roomy().take(PATIENCE).chain(self.spare()) {
-            if let Some(span) = self.use_slots(segment, &carve) {
-                return Some(span);
+    /// Looks through segments for one in which `carve` finds room: among slots that were touched before, and only then among all.
+    fn find_span<'s, R>(&mut self, carve: impl Fn(&'s Segment, Warmth) -> Option<R>) -> Option<R> {
+        for warmth in [Warmth::Warm, Warmth::Any] {
+            for segment in self.roomy().take(PATIENCE).chain(self.spare()) {
+                if let Some(span) = self.use_slots(segment, |segment| carve(segment, warmth)) {
+                    return Some(span);
+                }
             }
         }
         None

@@ -36,6 +36,15 @@ const USABLE: u32 = !1;
 type Line = [Cell<u64>; slab::LINE_WORDS];
 type RemoteLine = [AtomicU64; slab::LINE_WORDS];
 
+/// Which free slots will do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Warmth {
+    /// Those that were touched before.
+    Warm,
+    /// All; those that were touched before by preference.
+    Any,
+}
+
 /// The head of a segment.
 #[repr(C, align(64))]
 struct Head {
@@ -193,6 +202,11 @@ impl Segment {
         self.head.touched.load(Ordering::Relaxed)
     }
 
+    /// True where some slot is free and was touched before, so that its use costs no new memory.
+    pub(crate) fn has_warm_slot(&self) -> bool {
+        self.free_slots() & self.touched_slots() != 0
+    }
+
     /// Bytes of slots that are used for nothing and yet may be resident.
     pub(crate) fn retained_bytes(&self) -> usize {
         (self.free_slots() & self.touched_slots()).count_ones() as usize * SLOT_SIZE
@@ -221,13 +235,16 @@ impl Segment {
         (&self.head.next, &self.head.previous)
     }
 
-    /// Takes `count` neighbouring free slots, the first at a multiple of `align` slots; the lowest that were touched before, else the lowest.
+    /// Takes `count` neighbouring free slots, the first at a multiple of `align` slots; the lowest that were touched before or, where `warmth` allows it, else the lowest.
     /// Returns the first slot and whether all of them read as zero. Owner-only.
-    fn take_slots(&self, count: usize, align: usize, counters: &Counters) -> Option<(usize, bool)> {
+    fn take_slots(&self, count: usize, align: usize, warmth: Warmth, counters: &Counters) -> Option<(usize, bool)> {
         let free = self.free_slots();
         let touched = self.touched_slots();
         let warm = run_of(free & touched, count, align);
-        let first = warm.or_else(|| run_of(free, count, align))?;
+        let first = match warmth {
+            Warmth::Warm => warm?,
+            Warmth::Any => warm.or_else(|| run_of(free, count, align))?,
+        };
         let mask = run_mask(first, count);
         let fresh = mask & !touched;
         counters.commit(fresh.count_ones() as usize * SLOT_SIZE);
@@ -238,7 +255,7 @@ impl Segment {
 
     /// Makes a free slot a slab of `class`. Owner-only.
     pub(crate) fn carve_slab(&self, class: SizeClass, counters: &Counters) -> Option<&Slab> {
-        let (slot, is_zero) = self.take_slots(1, 1, counters)?;
+        let (slot, is_zero) = self.take_slots(1, 1, Warmth::Any, counters)?;
         let slab = self.slab(slot);
         slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.bits[0][slot]).cast(), is_zero);
         self.classes.0[slot].store(class.code() as u32, Ordering::Relaxed);
@@ -246,8 +263,14 @@ impl Segment {
     }
 
     /// Makes `count` free slots a span, at a multiple of `align` slots. Returns its start and whether it reads as zero. Owner-only.
-    pub(crate) fn carve_span(&self, count: usize, align: usize, counters: &Counters) -> Option<(NonNull<u8>, bool)> {
-        let (slot, is_zero) = self.take_slots(count, align, counters)?;
+    pub(crate) fn carve_span(
+        &self,
+        count: usize,
+        align: usize,
+        warmth: Warmth,
+        counters: &Counters,
+    ) -> Option<(NonNull<u8>, bool)> {
+        let (slot, is_zero) = self.take_slots(count, align, warmth, counters)?;
         self.slab(slot).make_span(count);
         Some((NonNull::new(self.slot_start(slot))?, is_zero))
     }

@@ -1,3 +1,4 @@
+use super::super::Warmth;
 use super::super::*;
 use super::Source;
 use crate::os::Platform;
@@ -12,7 +13,7 @@ impl Source {
 
     /// Uses every slot and frees it again, so that all are touched.
     fn touch(&self, segment: &Segment) {
-        segment.carve_span(SLOTS - 1, 1, &self.backend.counters).unwrap();
+        segment.carve_span(SLOTS - 1, 1, Warmth::Any, &self.backend.counters).unwrap();
         segment.retire(segment.slab(1));
     }
 }
@@ -50,7 +51,7 @@ fn pooled_segments_are_purged_once_they_were_found_and_found_again_later() {
     source.backend.purge_unused(u64::MAX, 0);
     assert_eq!(source.mock.calls(Some(Call::Purge)), 1, "there is nothing left to purge");
     let again = source.take_segment();
-    assert!(ptr::eq(again, segment) && again.carve_span(16, 1, &source.backend.counters).unwrap().1);
+    assert!(ptr::eq(again, segment) && again.carve_span(16, 1, Warmth::Any, &source.backend.counters).unwrap().1);
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn relief_gives_back_all_but_first_slots_which_can_be_used_again_later() {
     expected.sort();
     assert_eq!(again, expected);
     for segment in segments {
-        assert!(segment.carve_span(16, 1, counters).unwrap().1, "it reads as zero");
+        assert!(segment.carve_span(16, 1, Warmth::Any, counters).unwrap().1, "it reads as zero");
     }
     assert_eq!(counters.reserved(), 3 * SEGMENT_SIZE);
 }

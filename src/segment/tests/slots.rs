@@ -1,3 +1,4 @@
+use super::super::Warmth;
 use super::super::*;
 use super::Source;
 use crate::os::mock::Call;
@@ -73,7 +74,7 @@ fn slabs_fill_a_segment_from_below_and_carving_ends_with_the_last_slot() {
     assert!(segment.is_full() && !segment.is_unused());
     assert_eq!(counters.committed(), before + (SLOTS - 1) * SLOT_SIZE);
     assert!(segment.carve_slab(SizeClass::from_index(0), counters).is_none());
-    assert!(segment.carve_span(1, 1, counters).is_none());
+    assert!(segment.carve_span(1, 1, Warmth::Any, counters).is_none());
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn spans_stand_at_the_alignment_they_ask_for() {
         for count in 1..=MAX_SPAN_SLOTS {
             let segment = source.take_segment();
             let mut starts = Vec::new();
-            while let Some((start, is_zero)) = segment.carve_span(count, align, counters) {
+            while let Some((start, is_zero)) = segment.carve_span(count, align, Warmth::Any, counters) {
                 assert!(is_zero && start.addr().get().is_multiple_of(align * SLOT_SIZE));
                 starts.push(start.addr().get());
             }
@@ -155,11 +156,11 @@ fn spans_stand_at_the_alignment_they_ask_for() {
 fn a_span_is_zero_only_where_all_of_its_slots_are() {
     let source = Source::new();
     let (segment, counters) = (source.take_segment(), &source.backend.counters);
-    let (_, is_zero) = segment.carve_span(3, 1, counters).unwrap();
+    let (_, is_zero) = segment.carve_span(3, 1, Warmth::Any, counters).unwrap();
     assert!(is_zero);
     segment.retire(segment.slab(1));
     let committed = counters.committed();
-    let (start, is_zero) = segment.carve_span(5, 1, counters).unwrap();
+    let (start, is_zero) = segment.carve_span(5, 1, Warmth::Any, counters).unwrap();
     assert_eq!(start.addr().get(), segment.address() + SLOT_SIZE);
     assert!(!is_zero, "its first three slots were in use");
     assert_eq!(counters.committed(), committed + 2 * SLOT_SIZE, "the others are counted now");
@@ -169,8 +170,8 @@ fn a_span_is_zero_only_where_all_of_its_slots_are() {
 fn a_span_grows_into_free_slots_alone_and_shrinks_by_any() {
     let source = Source::new();
     let (segment, counters) = (source.take_segment(), &source.backend.counters);
-    segment.carve_span(2, 1, counters).unwrap();
-    segment.carve_span(2, 4, counters).unwrap();
+    segment.carve_span(2, 1, Warmth::Any, counters).unwrap();
+    segment.carve_span(2, 4, Warmth::Any, counters).unwrap();
     let span = segment.slab(1);
     assert!(segment.resize_span(span, 3, counters), "slots 1 to 3");
     assert!(!segment.resize_span(span, 4, counters), "slot 4 is in use");
@@ -209,7 +210,7 @@ fn free_and_touched_slots_agree_with_a_list_after_every_random_step() {
             1 => {
                 let count = random.within(1..MAX_SPAN_SLOTS + 1);
                 let align = 1 << random.within(0..5);
-                if let Some((start, _)) = segment.carve_span(count, align, counters) {
+                if let Some((start, _)) = segment.carve_span(count, align, Warmth::Any, counters) {
                     heads.push((start.addr().get() - segment.address()) / SLOT_SIZE);
                 }
             }
@@ -270,7 +271,7 @@ fn the_class_of_an_address_is_that_of_the_slab_there_until_the_slab_is_retired()
     };
     let class = |slot: usize| SizeClass::from_index(slot * 2);
     let slabs: Vec<&Slab> = (1..20).map(|slot| segment.carve_slab(class(slot), counters).unwrap()).collect();
-    let (span, _) = segment.carve_span(4, 1, counters).unwrap();
+    let (span, _) = segment.carve_span(4, 1, Warmth::Any, counters).unwrap();
     for offset in [0, 1, 100, SLOT_SIZE - 1] {
         assert_eq!(code_in(0, offset), 0, "the first slot describes the others");
         for slot in 1..20 {
