@@ -6,6 +6,7 @@
 mod parked;
 
 use crate::heap::Heap;
+use crate::os;
 use crate::segment::{Backend, Owner};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, array_of, constructor};
 
@@ -16,6 +17,9 @@ use parked::Parked;
 pub(crate) const MAX_HEAPS: usize = 4096;
 
 const WORDS: usize = MAX_HEAPS / 64;
+
+/// Times that a thread looks for a shared heap that another is making, which takes a system call: it gives the processor away in between.
+const LOOKS: usize = 100_000;
 
 /// The heaps of a process, and one more that threads without a heap share.
 pub(crate) struct Registry {
@@ -63,7 +67,7 @@ impl Registry {
         if let Some(heap) = unsafe { known.as_ref() } {
             return Some(heap);
         }
-        let heap = self.create(backend, MAX_HEAPS)?;
+        let Some(heap) = self.create(backend, MAX_HEAPS) else { return self.await_shared() };
         let mine = ptr::from_ref(heap).cast_mut();
         // Release: publishes the heap. Pairs with the Acquire above.
         match self.shared.compare_exchange(ptr::null_mut(), mine, Ordering::Release, Ordering::Acquire) {
@@ -74,6 +78,25 @@ impl Registry {
                 unsafe { first.as_ref() }
             }
         }
+    }
+
+    /// The shared heap, which another thread may be making with the last id. `None` where none is, as far as can be told: there is no memory for it, or in a forked
+    /// child the thread that was making it does not exist.
+    #[cold]
+    fn await_shared(&self) -> Option<&'static Heap> {
+        for _ in 0..LOOKS {
+            // Acquire: pairs with the Release in `shared`.
+            let known = self.shared.load(Ordering::Acquire);
+            // SAFETY: heaps are never given back.
+            if let Some(heap) = unsafe { known.as_ref() } {
+                return Some(heap);
+            }
+            if self.created.load(Ordering::Relaxed) < MAX_HEAPS {
+                return None;
+            }
+            os::yield_now();
+        }
+        None
     }
 
     /// True for the heap that threads without one share.

@@ -125,6 +125,25 @@ fn of_two_threads_that_make_the_shared_heap_the_first_has_made_it() {
 }
 
 #[test]
+fn a_thread_that_comes_while_another_makes_the_shared_heap_of_the_last_id_waits_for_it() {
+    let sample = Sample::new();
+    for _ in 1..MAX_HEAPS {
+        sample.borrow();
+    }
+    let (registry, backend) = (sample.registry, sample.backend);
+    let (give, take) = std::sync::mpsc::channel();
+    sample.mock.during_next(Call::Map, move || {
+        // The last id is given out, and its heap is not there yet.
+        let other = std::thread::spawn(move || registry.shared(backend).map(Heap::owner));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        give.send(other).unwrap();
+    });
+    let shared = sample.shared();
+    let other = take.recv().unwrap().join().unwrap();
+    assert_eq!(other, Some(shared.owner()));
+}
+
+#[test]
 fn a_forked_child_parks_the_heaps_of_threads_that_it_does_not_have() {
     let sample = Sample::new();
     let (mine, my_borrower) = sample.borrow_and_use();
