@@ -58,7 +58,7 @@ impl Placed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Sealed {
-    /// In use by static data, dead bytes included.
+    /// In use by static data: dead bytes included, and what other threads have set aside and not filled.
     pub used: usize,
     /// Given back to the system by this call: what was left, in whole pages.
     pub returned: usize,
@@ -339,6 +339,9 @@ impl Region {
             }
             sealed.used += chunk.cursor.state().used;
         });
+        for piece in pieces {
+            sealed.used = sealed.used.saturating_sub(piece.figures().left);
+        }
         sealed
     }
 
