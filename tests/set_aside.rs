@@ -1,31 +1,19 @@
 //! Bytes of a `StaticArena` that threads have set aside: packing, figures, and what becomes of them.
 #![cfg(all(not(loom), feature = "std"))]
 
-use std::alloc::{GlobalAlloc, Layout};
+mod support;
+
+use std::alloc::GlobalAlloc;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::{ptr, slice, thread};
+use support::block::layout;
+use support::random::Random;
 use tenure::{ArenaStats, StaticArena, Tenure};
 
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
-
-/// Marsaglia's xorshift: enough to vary requests, and the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-}
-
-fn layout(size: usize, align: usize) -> Layout {
-    Layout::from_size_align(size, align).unwrap()
-}
 
 /// Places so much that the calling thread has set bytes aside.
 fn warm_up<const N: usize>(arena: &'static StaticArena<N>) {
@@ -38,7 +26,7 @@ fn warm_up<const N: usize>(arena: &'static StaticArena<N>) {
 fn a_thread_alone_packs_as_if_nothing_was_set_aside() {
     static ARENA: StaticArena<{ 1 << 20 }> = StaticArena::new();
     let start = ARENA.alloc_layout(layout(1, 1)).addr().get();
-    let (mut random, mut end, mut live, mut blocks) = (Random(1), start + 1, 1, 1);
+    let (mut random, mut end, mut live, mut blocks) = (Random::new(1), start + 1, 1, 1);
     loop {
         let large = if random.below(100) == 0 { 30_000 } else { 200 };
         let wanted = layout(1 + random.below(large), 1 << random.below(8));
@@ -85,7 +73,7 @@ fn fill<const N: usize>(arena: &'static StaticArena<N>, threads: u64, size: fn(&
     let placed: Vec<_> = (1..=threads)
         .map(|seed| {
             thread::spawn(move || {
-                let mut random = Random(seed * 0x9e37_79b9);
+                let mut random = Random::new(seed * 0x9e37_79b9);
                 let mut placed: Vec<&'static mut [u8]> = Vec::new();
                 while let Ok(slice) = arena.try_alloc_slice_fill_with(size(&mut random), |_| seed as u8) {
                     placed.push(slice);

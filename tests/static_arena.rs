@@ -1,31 +1,19 @@
 //! `StaticArena` from outside: values, many threads, and the arena as an allocator.
 #![cfg(not(loom))]
 
+mod support;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::panic::{catch_unwind, set_hook, take_hook};
 use std::sync::Barrier;
 use std::{ptr, slice, thread};
+use support::block::layout;
+use support::random::Random;
 use tenure::{StaticArena, Tenure};
 
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
-
-/// Marsaglia's xorshift: enough to vary requests, and the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-}
-
-fn layout(size: usize, align: usize) -> Layout {
-    Layout::from_size_align(size, align).unwrap()
-}
 
 #[test]
 fn values_slices_and_strings_hold_what_was_placed_and_can_be_changed() {
@@ -347,7 +335,7 @@ impl Held {
 
 /// Takes, resizes and gives back at random until the arena is full; returns the blocks still held.
 fn use_at_random(arena: &'static StaticArena<{ 4 << 20 }>, seed: u64) -> Vec<Held> {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut held: Vec<Held> = Vec::new();
     for step in 0..200_000 {
         let pattern = (seed as usize * 31 + step) as u8;
@@ -418,7 +406,7 @@ fn values_placed_by_many_threads_stay_as_they_are() {
     let threads: Vec<_> = (1..=4_u64)
         .map(|seed| {
             thread::spawn(move || {
-                let mut random = Random(seed);
+                let mut random = Random::new(seed);
                 let mut placed: Vec<(&'static mut [u64], u64)> = Vec::new();
                 for value in 0.. {
                     let value = value * 4 + seed;
