@@ -36,7 +36,7 @@ pub(super) struct Home<'a> {
 /// The slabs and segments of a heap.
 pub(super) struct Core {
     /// For each class, the slabs that have free blocks.
-    usable: [Ring<Slab>; size_class::SLABS],
+    pub(super) usable: [Ring<Slab>; size_class::SLABS],
     /// The segments that have free slots.
     roomy: Ring<Segment>,
     /// The one of them that is wholly unused and stays, so that a block that comes and goes does not take a segment along each time; or null.
@@ -57,7 +57,7 @@ impl Core {
     }
 
     /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
-    /// Takes a new slab only where it would have to return nothing otherwise, and one span at most.
+    /// Takes a new slab, or pages that were given back, only where it would have to return nothing otherwise, and one span at most.
     pub(super) fn take_blocks(&mut self, home: Home<'_>, class: SizeClass, places: &mut [Place]) -> usize {
         if class.is_span() {
             return match (places.last_mut(), self.take_block(home, class)) {
@@ -72,11 +72,18 @@ impl Core {
         let mut left = places.len();
         while left > 0 {
             let is_served = left < places.len();
-            let Some(slab) = (if is_served { self.usable[class.index()].first() } else { self.usable(home, class) })
-            else {
+            let Some(slab) = (if is_served { self.preferred(class) } else { self.usable(home, class) }) else {
                 break;
             };
-            left -= slab.take(blocks, &mut places[..left]);
+            let wanted = &mut places[..left];
+            left -= if !slab.has_purged() {
+                slab.take(blocks, wanted)
+            } else if is_served {
+                // What is taken beyond need is to cost no memory.
+                break;
+            } else {
+                Self::take_purged(home, slab, blocks, wanted)
+            };
             if slab.free() == 0 {
                 self.usable[class.index()].remove(slab);
             }
@@ -102,7 +109,14 @@ impl Core {
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class) {
             return None;
         }
-        self.usable[class.index()].first()
+        self.preferred(class)
+    }
+
+    /// A slab of `class` that has free blocks, if there is one: if one is easily found, one of which no pages were given back.
+    #[inline(always)]
+    fn preferred<'s>(&mut self, class: SizeClass) -> Option<&'s Slab> {
+        let slab = self.usable[class.index()].first()?;
+        if slab.has_purged() { Some(self.pass_purged(class, slab)) } else { Some(slab) }
     }
 
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass) -> bool {
@@ -235,7 +249,7 @@ impl Core {
     /// Ends the use of a slab that is in no ring, or of a span.
     pub(super) fn retire(&mut self, backend: &Backend, slab: &Slab) {
         let segment = Segment::of(slab);
-        segment.retire(slab);
+        segment.retire(slab, backend);
         self.regained(backend, segment);
     }
 
@@ -325,16 +339,6 @@ impl Core {
             self.spare = ptr::null();
             self.roomy.remove(segment);
             backend.give_segment(segment);
-        }
-    }
-
-    /// Gives the memory of slots that are unused since `before` back to the system.
-    pub(super) fn purge(&mut self, backend: &Backend, before: u64, now: u64) {
-        self.retire_empty_slabs(backend);
-        for segment in self.roomy.iter() {
-            if segment.is_idle_since(before, now) {
-                segment.purge(backend);
-            }
         }
     }
 }

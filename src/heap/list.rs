@@ -60,6 +60,13 @@ impl<T: Linked> Ring<T> {
         self.first = item;
     }
 
+    /// Makes the second item the first, and the first the last.
+    pub(crate) fn rotate(&mut self) {
+        if let Some(first) = self.first() {
+            self.first = first.links().0.get();
+        }
+    }
+
     /// Takes `item`, which is in this ring, out.
     pub(crate) fn remove(&mut self, item: &T) {
         debug_assert!(Self::is_linked(item));
@@ -78,7 +85,7 @@ impl<T: Linked> Ring<T> {
         }
     }
 
-    /// The items, first to last. The ring is not to change meanwhile.
+    /// The items, first to last. The ring is not to change meanwhile, but for an item that was just passed, which may go to the end.
     pub(crate) fn iter<'a>(&self) -> impl Iterator<Item = &'a T> + use<'a, T>
     where
         T: 'a,

@@ -9,6 +9,7 @@ mod core;
 mod exchange;
 mod list;
 mod outbox;
+mod purge;
 mod seat;
 mod span;
 
@@ -135,18 +136,6 @@ impl Heap {
         let Some(top) = tops.get(class) else { return 0 };
         let low = self.magazines[class.index()].low(class).addr();
         (top.addr() - low) / size_of::<*mut u8>()
-    }
-
-    /// Collects what others have returned, and gives the memory of slots unused since `before` back to the system, on behalf of any thread.
-    /// With `is_patient`, waits for the heap's lock; otherwise leaves a heap alone that is at work.
-    pub(crate) fn purge(&self, before: u64, now: u64, is_patient: bool) {
-        let mut core = match self.core.try_lock() {
-            Some(core) => core,
-            None if is_patient && !self.is_lost() => self.core.lock(),
-            None => return,
-        };
-        core.collect(self.backend, &self.pending);
-        core.purge(self.backend, before, now);
     }
 
     /// In a forked child, where the borrower does not exist: forgets what it had at hand. Its blocks in magazines and outbox stay in

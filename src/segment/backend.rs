@@ -9,6 +9,7 @@ use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::size_class::SLOT_SIZE;
+use crate::slab::{Blocks, Slab};
 use crate::sync::{AtomicUsize, Ordering, constructor};
 use core::ptr::{self, NonNull};
 
@@ -65,6 +66,11 @@ impl Counters {
     pub(super) fn decommit(&self, bytes: usize) {
         self.committed.fetch_sub(bytes, Ordering::Relaxed);
         self.returned.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` as not resident, of which [`Counters::commit`] was told too early.
+    pub(crate) fn uncommit(&self, bytes: usize) {
+        self.committed.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Counts `bytes` of metadata as possibly resident.
@@ -281,6 +287,25 @@ impl Backend {
             self.counters.decommit(len);
         }
         purged
+    }
+
+    /// Gives the pages of a slab of `blocks` back in which no block is in use; the number of system calls. Owner-only.
+    pub(crate) fn purge_pages(&self, slab: &Slab, blocks: Blocks) -> usize {
+        let page_size = self.os.page_size();
+        let mut pages = slab.purgeable(blocks, page_size);
+        let (mut calls, mut has_failed) = (0, false);
+        while let Some((first, count)) = pages.take_run() {
+            calls += 1;
+            if self.purge(slab.start().as_ptr().wrapping_add(first * page_size), count * page_size) {
+                slab.note_purged(first, count);
+            } else {
+                has_failed = true;
+            }
+        }
+        if !has_failed {
+            slab.rest();
+        }
+        calls
     }
 
     /// Purges pooled segments and unmaps cached mappings that have been unused since `before`, in milliseconds of the

@@ -276,9 +276,13 @@ impl Segment {
     }
 
     /// Ends the use of a slab or a span. Owner-only.
-    pub(crate) fn retire(&self, slab: &Slab) {
+    pub(crate) fn retire(&self, slab: &Slab, backend: &Backend) {
         let slot = self.slot_index(slab);
         let count = if slab.kind() == SlotKind::Span { slab.extent() } else { 1 };
+        if slab.has_purged() {
+            // A slot is touched or not, as a whole.
+            backend.counters.commit(slab.forget_purged() * backend.os.page_size());
+        }
         slab.clear();
         self.classes.0[slot].store(0, Ordering::Relaxed);
         self.free_run(slot, count);

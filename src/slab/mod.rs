@@ -13,12 +13,13 @@
 //!
 //! **Owner-only**: cells are touched only by a thread that holds the lock of the heap to which the slab belongs.
 
+mod pages;
 mod remote;
 
 pub(crate) use remote::{Pending, Remote};
 
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
-use crate::sync::{AtomicU32, Cell, Ordering};
+use crate::sync::{AtomicU16, AtomicU32, Cell, Ordering};
 use core::ptr::{self, NonNull};
 
 /// Most blocks of a slab: what one summary word of 64 bits over words of 64 bits can name. Only the smallest class has more
@@ -108,6 +109,12 @@ pub(crate) struct Slab {
     extent: AtomicU32,
     /// Blocks from this index on were never handed out since the system gave the memory: they read as zero.
     fresh: Cell<u16>,
+    /// Bit p is set while page p was given back to the system and holds no block in use. Written by the owner, read by anybody for statistics.
+    purged: AtomicU16,
+    /// Number of free blocks when somebody last looked for pages to give back, and since when it is that, in the low bits of the platform's milliseconds; 0 once there
+    /// is nothing to give back.
+    watched_free: Cell<u16>,
+    watched_since: Cell<u32>,
     /// The kind that `remote` tells, where the owner finds it without waiting for the other line.
     own_kind: Cell<u8>,
     /// Blocks returned by other heaps.
@@ -219,6 +226,7 @@ impl Slab {
         self.free.store(capacity as u32, Ordering::Relaxed);
         self.extent.store(capacity as u32, Ordering::Relaxed);
         self.fresh.set(if is_zero { 0 } else { capacity as u16 });
+        self.watched_free.set(pages::NOT_WATCHED);
         self.set_kind(SlotKind::Slab(class));
     }
 
@@ -289,10 +297,15 @@ impl Slab {
         taken
     }
 
+    /// Index of the next block that [`Slab::take`] yields, which there is. Owner-only.
+    fn next_index(&self) -> usize {
+        let index = self.nonempty.get().trailing_zeros() as usize % 64;
+        index * 64 + self.word(index).get().trailing_zeros() as usize
+    }
+
     /// True where the next block that [`Slab::take`] yields reads as zero. Owner-only.
     pub(crate) fn next_is_zero(&self) -> bool {
-        let index = self.nonempty.get().trailing_zeros() as usize;
-        index < 64 && index * 64 + self.word(index).get().trailing_zeros() as usize >= self.fresh.get() as usize
+        self.nonempty.get() != 0 && self.next_index() >= self.fresh.get() as usize
     }
 
     /// Takes back the blocks of word `index` whose bits are set. Owner-only.

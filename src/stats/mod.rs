@@ -82,7 +82,7 @@ pub struct Stats {
     pub purged: usize,
     /// Kept for reuse although no block is there: free slots and freed mappings that have not been purged.
     pub retained: usize,
-    /// Free blocks in slabs, with what slabs' ends have left over and what other threads have returned.
+    /// Free blocks in slabs, with what slabs' ends have left over and what other threads have returned; without the pages of them that were given back.
     pub free_in_slabs: usize,
     /// Blocks in magazines and outboxes.
     pub in_magazines: usize,
@@ -179,11 +179,11 @@ impl Stats {
                 self.segments += 1;
             }
             self.retained += segment.retained_bytes();
-            self.add_slots(segment);
+            self.add_slots(backend, segment);
         }
     }
 
-    fn add_slots(&mut self, segment: &Segment) {
+    fn add_slots(&mut self, backend: &Backend, segment: &Segment) {
         for slab in segment.slots() {
             match slab.kind() {
                 SlotKind::Slab(class) => {
@@ -195,7 +195,9 @@ impl Stats {
                     counts.remote_pending += pending;
                     // What waits in magazines and outboxes is taken off later.
                     counts.live += slab.extent().saturating_sub(free);
-                    self.free_in_slabs += SLOT_SIZE.saturating_sub(slab.extent().saturating_sub(free) * class.size());
+                    let in_use = slab.extent().saturating_sub(free) * class.size();
+                    let purged = slab.purged().count() * backend.os.page_size();
+                    self.free_in_slabs += SLOT_SIZE.saturating_sub(in_use + purged);
                 }
                 SlotKind::Span if segment.waiting_remote(slab) > 0 => {
                     self.free_in_slabs += slab.extent() * SLOT_SIZE;

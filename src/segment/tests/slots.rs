@@ -105,13 +105,13 @@ fn slots_that_were_touched_are_taken_before_lower_ones_that_were_not() {
     let (segment, counters) = (source.take_segment(), &source.backend.counters);
     let class = SizeClass::from_index(30);
     let slabs: Vec<&Slab> = (0..4).map(|_| segment.carve_slab(class, counters).unwrap()).collect();
-    segment.retire(slabs[0]);
-    segment.retire(slabs[1]);
-    segment.retire(slabs[3]);
+    segment.retire(slabs[0], source.backend);
+    segment.retire(slabs[1], source.backend);
+    segment.retire(slabs[3], source.backend);
     assert_eq!(segment.retained_bytes(), 3 * SLOT_SIZE);
     assert_eq!(segment.purge(source.backend), 3 * SLOT_SIZE);
     assert_eq!((segment.retained_bytes(), segment.touched_slots()), (0, 1 << 3));
-    segment.retire(slabs[2]);
+    segment.retire(slabs[2], source.backend);
     assert_eq!(segment.retained_bytes(), SLOT_SIZE);
     let again = segment.carve_slab(class, counters).unwrap();
     assert!(again.is(slabs[2]) && !again.next_is_zero(), "the resident slot first, which does not read as zero");
@@ -142,7 +142,7 @@ fn spans_stand_at_the_alignment_they_ask_for() {
             assert_eq!(starts, expected, "{count} slots at {align}");
             for slab in (1..SLOTS).map(|slot| segment.slab(slot)).filter(|slab| slab.kind() == SlotKind::Span) {
                 assert_eq!(slab.extent(), count);
-                segment.retire(slab);
+                segment.retire(slab, source.backend);
             }
             assert!(segment.is_unused());
             source.backend.give_segment(segment);
@@ -158,7 +158,7 @@ fn a_span_is_zero_only_where_all_of_its_slots_are() {
     let (segment, counters) = (source.take_segment(), &source.backend.counters);
     let (_, is_zero) = segment.carve_span(3, 1, Warmth::Any, counters).unwrap();
     assert!(is_zero);
-    segment.retire(segment.slab(1));
+    segment.retire(segment.slab(1), source.backend);
     let committed = counters.committed();
     let (start, is_zero) = segment.carve_span(5, 1, Warmth::Any, counters).unwrap();
     assert_eq!(start.addr().get(), segment.address() + SLOT_SIZE);
@@ -187,8 +187,8 @@ fn a_span_grows_into_free_slots_alone_and_shrinks_by_any() {
     let last = segment.slab(4);
     assert!(segment.resize_span(last, SLOTS - 4, counters));
     assert!(!segment.resize_span(last, SLOTS - 3, counters), "the segment ends there");
-    segment.retire(span);
-    segment.retire(last);
+    segment.retire(span, source.backend);
+    segment.retire(last, source.backend);
     assert!(segment.is_unused());
     assert_eq!(segment.retained_bytes(), (SLOTS - 1) * SLOT_SIZE);
 }
@@ -225,7 +225,9 @@ fn free_and_touched_slots_agree_with_a_list_after_every_random_step() {
                 assert_eq!(segment.purge(source.backend), retained);
                 assert_eq!(segment.retained_bytes(), 0);
             }
-            _ if !heads.is_empty() => segment.retire(segment.slab(heads.swap_remove(random.within(0..heads.len())))),
+            _ if !heads.is_empty() => {
+                segment.retire(segment.slab(heads.swap_remove(random.within(0..heads.len()))), source.backend)
+            }
             _ => {}
         }
         let mut used = 1;
@@ -249,7 +251,7 @@ fn purging_takes_one_call_for_each_run_and_what_fails_stays_touched() {
         segment.carve_slab(SizeClass::from_index(0), counters).unwrap();
     }
     for slot in [1, 2, 4, 7, 8, 9] {
-        segment.retire(segment.slab(slot));
+        segment.retire(segment.slab(slot), source.backend);
     }
     // Three runs: 1 to 2, 4, and 7 to 9. The second fails.
     source.mock.fail_nth(Some(Call::Purge), 2);
@@ -282,6 +284,6 @@ fn the_class_of_an_address_is_that_of_the_slab_there_until_the_slab_is_retired()
         }
     }
     assert_eq!(span.addr().get(), segment.address() + 20 * SLOT_SIZE);
-    segment.retire(slabs[6]);
+    segment.retire(slabs[6], source.backend);
     assert_eq!((code_in(6, 5), code_in(7, 5), code_in(8, 5)), (class(6).code(), 0, class(8).code()));
 }
