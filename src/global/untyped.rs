@@ -182,7 +182,7 @@ impl Extent {
         if owner.is_heap() {
             // SAFETY: in a segment.
             match unsafe { class_at(address) } {
-                Some(class) if Blocks::of(class).locate(block.as_ptr()).is_ok() => return Self::Slab(class),
+                Some(class) if Blocks::of(class).locate(block.as_ptr()).is_some() => return Self::Slab(class),
                 Some(_) => {}
                 None => {
                     // SAFETY: in a segment.

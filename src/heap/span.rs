@@ -1,12 +1,11 @@
 //! Spans: blocks of one to sixteen slots, for what is larger than a slab's blocks and smaller than a mapping.
 
 use super::Heap;
-use super::core::refuse;
-use super::core::{Core, Home};
+use super::core::{Core, Home, Misuse, refuse};
 use crate::magazine::Place;
 use crate::segment::{self, Backend, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
-use crate::slab::{Misuse, Slab, SlotKind};
+use crate::slab::{Slab, SlotKind};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
