@@ -119,15 +119,6 @@ pub(crate) unsafe fn is_span_of(class: SizeClass, block: NonNull<u8>) -> bool {
     unsafe { span_of(class, block) }.is_some()
 }
 
-/// Bytes of the span that starts at `block`, if one does.
-///
-/// # Safety
-/// - `block` lies in a segment.
-pub(crate) unsafe fn span_len(block: NonNull<u8>) -> Option<usize> {
-    // SAFETY: passed on.
-    unsafe { span_at(block) }.map(|slab| slab.extent() * SLOT_SIZE)
-}
-
 /// The span of `class` that starts at `block`.
 ///
 /// # Safety
