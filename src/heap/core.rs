@@ -4,12 +4,12 @@
 //! in no list at all, and found again when something of it is freed.
 
 use super::list::{Linked, Ring};
-use super::span::PATIENCE as SEGMENT_PATIENCE;
+use super::roomy::Roomy;
 use crate::magazine::Place;
 use crate::os::report::fatal;
-use crate::segment::{self, Backend, Owner, Segment};
+use crate::segment::{self, Backend, Counters, Owner, Segment, Warmth};
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
-use crate::slab::{Blocks, Freed, Misuse, Pending, Slab, SlotKind};
+use crate::slab::{Blocks, Freed, Pending, Slab, SlotKind};
 use crate::sync::Cell;
 use ::core::ptr;
 
@@ -38,7 +38,7 @@ pub(super) struct Core {
     /// For each class, the slabs that have free blocks.
     pub(super) usable: [Ring<Slab>; size_class::SLABS],
     /// The segments that have free slots.
-    roomy: Ring<Segment>,
+    pub(super) roomy: Roomy,
     /// The one of them that is wholly unused and stays, so that a block that comes and goes does not take a segment along each time; or null.
     spare: *const Segment,
     /// Refills left until what other threads have returned is collected though nobody needs it.
@@ -53,7 +53,12 @@ unsafe impl Send for Core {}
 
 impl Core {
     pub(super) const fn new() -> Self {
-        Self { usable: [const { Ring::new() }; size_class::SLABS], roomy: Ring::new(), spare: ptr::null(), patience: 0 }
+        Self {
+            usable: [const { Ring::new() }; size_class::SLABS],
+            roomy: Roomy::new(),
+            spare: ptr::null(),
+            patience: 0,
+        }
     }
 
     /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
@@ -121,44 +126,46 @@ impl Core {
 
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass) -> bool {
         let counters = &home.backend.counters;
-        if self.roomy.first().is_none() {
+        if self.roomy.is_empty() {
             // Before the heap grows, slabs that wait for blocks of their own class are put to use.
             self.retire_empty_slabs(home.backend);
         }
-        // Of those that have room, one whose memory was touched before, which costs no page fault.
-        let warm = self.roomy().take(SEGMENT_PATIENCE).find(|segment| segment.has_warm_slot());
-        let Some(segment) = warm.or_else(|| self.roomy.first()).or_else(|| self.add_segment(home)) else {
+        let Some(slab) = self.carve_slab(class, counters).or_else(|| {
+            self.add_segment(home)?;
+            self.carve_slab(class, counters)
+        }) else {
             return false;
         };
-        let Some(slab) = self.use_slots(segment, |segment| segment.carve_slab(class, counters)) else { return false };
         self.usable[class.index()].push_back(slab);
         true
     }
 
-    /// Runs `carve` on a segment of the ring, which leaves the ring when it is full afterwards.
+    fn carve_slab<'s>(&mut self, class: SizeClass, counters: &Counters) -> Option<&'s Slab> {
+        self.use_slots(1, |segment, warmth| segment.carve_slab(class, warmth, counters))
+    }
+
+    /// What `carve` makes of a segment that has `count` free neighbours, if there is one: as [`Roomy::find`].
     pub(super) fn use_slots<'s, R>(
         &mut self,
-        segment: &'s Segment,
-        carve: impl FnOnce(&'s Segment) -> Option<R>,
+        count: usize,
+        carve: impl Fn(&'s Segment, Warmth) -> Option<R>,
     ) -> Option<R> {
-        let carved = carve(segment)?;
+        let (segment, carved) = self.roomy.find(count, self.spare(), carve)?;
         if ptr::eq(self.spare, segment) {
             self.spare = ptr::null();
         }
-        if segment.is_full() {
-            self.roomy.remove(segment);
-        }
+        self.roomy.update(segment);
         Some(carved)
     }
 
-    /// A segment from the backend, put into the ring.
-    pub(super) fn add_segment<'s>(&mut self, home: Home<'_>) -> Option<&'s Segment> {
+    /// Takes a segment from the backend, if it has one.
+    pub(super) fn add_segment(&mut self, home: Home<'_>) -> Option<()> {
         let segment = home.backend.take_segment(home.owner)?;
         // SAFETY: the segment is this heap's now, and its first slot is never unmapped.
         let segment = unsafe { segment.as_ref() };
         segment.set_pending(home.pending);
-        self.roomy.push_front(segment);
-        Some(segment)
+        self.roomy.update(segment);
+        Some(())
     }
 
     /// The segment that is wholly unused, if there is one.
@@ -167,55 +174,33 @@ impl Core {
         unsafe { self.spare.as_ref() }
     }
 
-    /// The segments that have free slots.
-    pub(super) fn roomy<'s>(&self) -> impl Iterator<Item = &'s Segment> + use<'s> {
-        self.roomy.iter()
-    }
-
     /// Takes back blocks or spans of `class` that are this heap's.
     pub(super) fn put_back(&mut self, backend: &Backend, class: SizeClass, returned: &[Place]) {
         if class.is_span() {
             return self.put_back_spans(backend, class, returned);
         }
         let blocks = Blocks::of(class);
-        let mut rest = returned.iter();
-        let Some(mut block) = rest.next().copied() else { return };
-        loop {
+        let mut rest = returned;
+        while let Some((&block, others)) = rest.split_first() {
             // A free that is told no layout looks at those bits of an address alone that a program's can have.
             if block.addr() >= segment::ADDRESSES {
                 refuse(Misuse::NotABlock, block, blocks.size());
             }
             // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
             let slab = unsafe { segment::slab_of(block.addr()) };
-            let (word, mut bits) = locate(slab, blocks, block);
-            // Neighbours come back together more often than not: one update of the word serves them all.
-            let mut next = None;
-            for &another in rest.by_ref() {
-                // SAFETY: as above.
-                if !slab.is(unsafe { segment::slab_of(another.addr()) }) {
-                    next = Some(another);
-                    break;
-                }
-                let (other_word, bit) = locate(slab, blocks, another);
-                if other_word != word {
-                    next = Some(another);
-                    break;
-                }
-                if bits & bit != 0 {
-                    refuse(Misuse::DoubleFree, another, blocks.size());
-                }
-                bits |= bit;
-            }
-            match slab.put_back(word, bits) {
+            let index = match blocks.locate(block) {
+                Some(index) if slab.is_of(blocks) => index,
+                _ => refuse(Misuse::NotABlock, block, blocks.size()),
+            };
+            // Neighbours come back together more often than not: what is done for one block is done for them all.
+            let (neighbours, first) = blocks.neighbours(index, block, others);
+            match slab.put_back(first, 1 + neighbours) {
                 Ok(Freed::Kept) => {}
                 Ok(Freed::Reusable) => self.usable[class.index()].push_back(slab),
                 Ok(Freed::Empty) => self.emptied(backend, class, slab),
-                Err(misuse) => refuse(misuse, block, blocks.size()),
+                Err(free) => refuse(Misuse::DoubleFree, slab.block(blocks, free), blocks.size()),
             }
-            match next {
-                Some(another) => block = another,
-                None => return,
-            }
+            rest = &others[neighbours..];
         }
     }
 
@@ -255,28 +240,23 @@ impl Core {
 
     /// A segment has more free slots than before.
     pub(super) fn regained(&mut self, backend: &Backend, segment: &Segment) {
-        if !Ring::is_linked(segment) {
-            self.roomy.push_back(segment);
-        }
-        if segment.is_unused() {
-            // What is in use elsewhere is to be filled up first.
+        if segment.is_unused() && !self.spare.is_null() {
             self.roomy.remove(segment);
-            if self.spare.is_null() {
-                self.spare = segment;
-                self.roomy.push_back(segment);
-            } else {
-                backend.give_segment(segment);
-            }
+            backend.give_segment(segment);
+            return;
+        }
+        self.roomy.update(segment);
+        if segment.is_unused() {
+            self.spare = segment;
         }
     }
 
     /// A span of `segment` has grown or shrunk.
-    pub(super) fn resized(&mut self, backend: &Backend, segment: &Segment, was_full: bool) {
-        match (was_full, segment.is_full()) {
-            (false, true) => self.roomy.remove(segment),
-            (true, false) => self.regained(backend, segment),
-            _ => {}
+    pub(super) fn resized(&mut self, segment: &Segment) {
+        if ptr::eq(self.spare, segment) {
+            self.spare = ptr::null();
         }
+        self.roomy.update(segment);
     }
 
     /// Takes in what other threads have returned, every now and then.
@@ -317,7 +297,7 @@ impl Core {
 
     fn collect_slab(&mut self, backend: &Backend, class: SizeClass, segment: &Segment, slab: &Slab) {
         let mut is_empty = false;
-        segment.collect_remote(slab, |word, bits| match slab.put_back(word, bits) {
+        segment.collect_remote(slab, |word, bits| match slab.put_back_word(word, bits) {
             Ok(freed) => is_empty = freed == Freed::Empty,
             Err(_) => fatal(format_args!(
                 "double free: a {}-byte block of the slab at {:p} was freed here and on another thread",
@@ -343,13 +323,13 @@ impl Core {
     }
 }
 
-#[inline(always)]
-fn locate(slab: &Slab, blocks: Blocks, block: Place) -> (usize, u64) {
-    match blocks.locate(block) {
-        Ok(place) if slab.is_of(blocks) => place,
-        Ok(_) => refuse(Misuse::NotABlock, block, blocks.size()),
-        Err(misuse) => refuse(misuse, block, blocks.size()),
-    }
+/// Why a returned block was refused.
+#[derive(Clone, Copy)]
+pub(super) enum Misuse {
+    /// The block is free already.
+    DoubleFree,
+    /// The address is not the start of a block of the class it was returned as.
+    NotABlock,
 }
 
 /// Ends the process on a block that cannot be freed.

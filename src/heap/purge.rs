@@ -59,10 +59,8 @@ impl Core {
     /// Gives the memory of slots that are unused since `before` back to the system.
     pub(super) fn purge(&mut self, backend: &Backend, before: u64, now: u64) {
         self.retire_empty_slabs(backend);
-        for segment in self.roomy() {
-            if segment.is_idle_since(before, now) {
-                segment.purge(backend);
-            }
+        for segment in self.roomy.iter() {
+            segment.purge_idle(backend, before, now);
         }
     }
 

@@ -1,12 +1,11 @@
 //! Spans: blocks of one to sixteen slots, for what is larger than a slab's blocks and smaller than a mapping.
 
 use super::Heap;
-use super::core::refuse;
-use super::core::{Core, Home};
+use super::core::{Core, Home, Misuse, refuse};
 use crate::magazine::Place;
-use crate::segment::{self, Backend, Segment, Warmth};
+use crate::segment::{self, Backend, Segment};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
-use crate::slab::{Misuse, Slab, SlotKind};
+use crate::slab::{Slab, SlotKind};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -22,9 +21,6 @@ pub(crate) fn is_span(layout: Layout) -> bool {
     extent(layout).is_some()
 }
 
-/// How many segments are looked through before a new one is taken.
-pub(super) const PATIENCE: usize = 32;
-
 impl Core {
     /// A span of `slots` slots at a multiple of `align` slots, and whether it reads as zero.
     pub(super) fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
@@ -32,27 +28,15 @@ impl Core {
         let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
         // What others have returned may be a span, which is worth looking for each time.
         self.collect(home.backend, home.pending);
-        if let Some(span) = self.find_span(carve) {
+        if let Some(span) = self.use_slots(slots, carve) {
             return Some(span);
         }
         // Before the heap grows, slabs that wait for blocks of their own class are put to use.
         self.retire_empty_slabs(home.backend);
-        self.find_span(carve).or_else(|| {
-            let segment = self.add_segment(home)?;
-            self.use_slots(segment, |segment| carve(segment, Warmth::Any))
+        self.use_slots(slots, carve).or_else(|| {
+            self.add_segment(home)?;
+            self.use_slots(slots, carve)
         })
-    }
-
-    /// Looks through segments for one in which `carve` finds room: among slots that were touched before, and only then among all.
-    fn find_span<'s, R>(&mut self, carve: impl Fn(&'s Segment, Warmth) -> Option<R>) -> Option<R> {
-        for warmth in [Warmth::Warm, Warmth::Any] {
-            for segment in self.roomy().take(PATIENCE).chain(self.spare()) {
-                if let Some(span) = self.use_slots(segment, |segment| carve(segment, warmth)) {
-                    return Some(span);
-                }
-            }
-        }
-        None
     }
 
     /// Takes back spans of `class` that are this heap's.
@@ -102,11 +86,10 @@ impl Heap {
             return true;
         }
         let segment = Segment::of(slab);
-        let was_full = segment.is_full();
         if !segment.resize_span(slab, slots, &self.backend.counters) {
             return false;
         }
-        core.resized(self.backend, segment, was_full);
+        core.resized(segment);
         true
     }
 }
@@ -118,15 +101,6 @@ impl Heap {
 pub(crate) unsafe fn is_span_of(class: SizeClass, block: NonNull<u8>) -> bool {
     // SAFETY: passed on.
     unsafe { span_of(class, block) }.is_some()
-}
-
-/// Bytes of the span that starts at `block`, if one does.
-///
-/// # Safety
-/// - `block` lies in a segment.
-pub(crate) unsafe fn span_len(block: NonNull<u8>) -> Option<usize> {
-    // SAFETY: passed on.
-    unsafe { span_at(block) }.map(|slab| slab.extent() * SLOT_SIZE)
 }
 
 /// The span of `class` that starts at `block`.

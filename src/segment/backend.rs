@@ -318,12 +318,12 @@ impl Backend {
         for (address, _) in self.owners.walk(|owner| owner == Owner::POOLED) {
             // SAFETY: the entry names a segment, whose head can always be read.
             let segment = unsafe { &*super::segment_of(address) };
-            if segment.touched_slots() == 0 || !segment.is_idle_since(before, now) {
+            if !segment.is_to_be_looked_at(before) {
                 continue;
             }
             // While it is purged it is nobody's to take, which `UNMATCHED` says.
             if self.owners.claim(address, Owner::POOLED, Owner::UNMATCHED) {
-                segment.purge(self);
+                segment.purge_idle(self, before, now);
                 self.owners.give_up(address, Owner::POOLED);
             }
         }

@@ -54,15 +54,18 @@ struct Head {
     free: AtomicU32,
     /// Bit n is set while slot n may hold something other than zeros.
     touched: AtomicU32,
-    /// When free slots were first found touched after the last was freed, in milliseconds of the platform's clock; 0 until
-    /// somebody looks, which saves those who free a look at the clock.
+    /// Bit n is set while slot n is as it was at `idle_since`: free, and touched.
+    idle: AtomicU32,
+    /// The longest run of free slots, as far as the heap knows; 0 while the segment is in none of its rings.
+    room: Cell<usize>,
+    /// When somebody last looked for free slots that were touched, in milliseconds of the platform's clock. Nobody who frees has to look at the clock.
     idle_since: AtomicU64,
     /// Neighbours in the heap's list.
     next: Cell<*const Segment>,
     previous: Cell<*const Segment>,
 }
 
-/// The code of each slot's class, where the slot is a slab; 0 elsewhere. On lines of its own, which change only with the use of a slot: what a free
+/// The code of each slot's class, where the slot is a slab or the first of a span; 0 elsewhere. On lines of its own, which change only with the use of a slot: what a free
 /// reads that is told no layout. Not bytes, which would cost that free an instruction more.
 #[repr(C, align(64))]
 struct Classes([AtomicU32; SLOTS]);
@@ -107,7 +110,7 @@ pub(crate) unsafe fn slab_of<'a>(address: usize) -> &'a Slab {
 
 const _: () = assert!(core::mem::offset_of!(Segment, slabs) == 0);
 
-/// The code of the class whose slab holds `address`; 0 where no slab does.
+/// The code of the class whose slab, or whose span's first slot, holds `address`; 0 where neither does.
 ///
 /// # Safety
 /// - A segment lies in granule `granule`, which is that of `address` but for address bits that no program can have.
@@ -217,18 +220,20 @@ impl Segment {
         self.free_slots() == USABLE
     }
 
-    /// True where no slot is free.
-    pub(crate) fn is_full(&self) -> bool {
-        self.free_slots() == 0
+    /// The longest run of free slots.
+    pub(crate) fn longest_free_run(&self) -> usize {
+        let mut starts = self.free_slots();
+        let mut length = 0;
+        while starts != 0 {
+            starts &= starts >> 1;
+            length += 1;
+        }
+        length
     }
 
-    /// True where free slots have been found touched at `before` or earlier, and none was freed since. Otherwise takes note that they have been found at `now`.
-    pub(crate) fn is_idle_since(&self, before: u64, now: u64) -> bool {
-        let since = self.head.idle_since.load(Ordering::Relaxed);
-        if since == 0 {
-            self.head.idle_since.store(now, Ordering::Relaxed);
-        }
-        since != 0 && since <= before || before == u64::MAX
+    /// Where the heap keeps in which of its rings the segment is. Owner-only.
+    pub(crate) fn room(&self) -> &Cell<usize> {
+        &self.head.room
     }
 
     pub(crate) fn links(&self) -> (&Cell<*const Segment>, &Cell<*const Segment>) {
@@ -248,14 +253,13 @@ impl Segment {
         let mask = run_mask(first, count);
         let fresh = mask & !touched;
         counters.commit(fresh.count_ones() as usize * SLOT_SIZE);
-        self.head.free.store(free & !mask, Ordering::Relaxed);
-        self.head.touched.store(touched | mask, Ordering::Relaxed);
+        self.use_run(mask);
         Some((first, fresh == mask))
     }
 
     /// Makes a free slot a slab of `class`. Owner-only.
-    pub(crate) fn carve_slab(&self, class: SizeClass, counters: &Counters) -> Option<&Slab> {
-        let (slot, is_zero) = self.take_slots(1, 1, Warmth::Any, counters)?;
+    pub(crate) fn carve_slab(&self, class: SizeClass, warmth: Warmth, counters: &Counters) -> Option<&Slab> {
+        let (slot, is_zero) = self.take_slots(1, 1, warmth, counters)?;
         let slab = self.slab(slot);
         slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.bits[0][slot]).cast(), is_zero);
         self.classes.0[slot].store(class.code() as u32, Ordering::Relaxed);
@@ -271,7 +275,7 @@ impl Segment {
         counters: &Counters,
     ) -> Option<(NonNull<u8>, bool)> {
         let (slot, is_zero) = self.take_slots(count, align, warmth, counters)?;
-        self.slab(slot).make_span(count);
+        self.make_span(slot, count);
         Some((NonNull::new(self.slot_start(slot))?, is_zero))
     }
 
@@ -290,7 +294,12 @@ impl Segment {
 
     fn free_run(&self, slot: usize, count: usize) {
         self.head.free.store(self.free_slots() | run_mask(slot, count), Ordering::Relaxed);
-        self.head.idle_since.store(0, Ordering::Relaxed);
+    }
+
+    fn use_run(&self, mask: u32) {
+        self.head.free.store(self.free_slots() & !mask, Ordering::Relaxed);
+        self.head.touched.store(self.touched_slots() | mask, Ordering::Relaxed);
+        self.head.idle.store(self.head.idle.load(Ordering::Relaxed) & !mask, Ordering::Relaxed);
     }
 
     /// Makes the span at `slab` `count` slots long, where it stands; false where a slot in the way is in use. Owner-only.
@@ -307,16 +316,43 @@ impl Segment {
                 return false;
             }
             counters.commit((mask & !self.touched_slots()).count_ones() as usize * SLOT_SIZE);
-            self.head.free.store(self.free_slots() & !mask, Ordering::Relaxed);
-            self.head.touched.store(self.touched_slots() | mask, Ordering::Relaxed);
+            self.use_run(mask);
         }
-        slab.make_span(count);
+        self.make_span(slot, count);
         true
     }
 
-    /// Gives the memory of free slots back to the system; returns how many bytes. Owner-only.
-    pub(crate) fn purge(&self, backend: &Backend) -> usize {
-        let mut left = self.free_slots() & self.touched_slots();
+    fn make_span(&self, slot: usize, count: usize) {
+        self.slab(slot).make_span(count);
+        let code = SizeClass::of_slots(count).map_or(0, SizeClass::code);
+        self.classes.0[slot].store(code as u32, Ordering::Relaxed);
+    }
+
+    /// True where some slot is free and touched and nobody has looked since `before`.
+    pub(crate) fn is_to_be_looked_at(&self, before: u64) -> bool {
+        let is_young =
+            self.head.idle.load(Ordering::Relaxed) != 0 && self.head.idle_since.load(Ordering::Relaxed) > before;
+        self.has_warm_slot() && !is_young
+    }
+
+    /// Gives the memory of slots back to the system that have been free since `before`, or of all free ones where that is `u64::MAX`; returns how many bytes. Takes note of which are free
+    /// at `now`, once what was noted before is old enough. Owner-only.
+    pub(crate) fn purge_idle(&self, backend: &Backend, before: u64, now: u64) -> usize {
+        if before == u64::MAX {
+            return self.purge(backend, u32::MAX);
+        }
+        if !self.is_to_be_looked_at(before) {
+            return 0;
+        }
+        let purged = self.purge(backend, self.head.idle.load(Ordering::Relaxed));
+        self.head.idle.store(self.free_slots() & self.touched_slots(), Ordering::Relaxed);
+        self.head.idle_since.store(now, Ordering::Relaxed);
+        purged
+    }
+
+    /// Gives the memory of those of these slots back that are free and touched.
+    fn purge(&self, backend: &Backend, slots: u32) -> usize {
+        let mut left = self.free_slots() & self.touched_slots() & slots;
         let mut purged = 0;
         while left != 0 {
             let slot = left.trailing_zeros() as usize;

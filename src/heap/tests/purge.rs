@@ -30,15 +30,32 @@ fn free_slots_are_purged_once_they_were_found_and_found_again_after_the_delay() 
 }
 
 #[test]
-fn a_slot_that_is_freed_meanwhile_makes_the_segment_young_again() {
+fn a_slot_that_is_freed_meanwhile_ages_by_itself_and_keeps_no_other_from_ageing() {
     let sample = Sample::new();
-    let spans = [sample.span(1), sample.span(1), sample.span(1)];
+    let spans: [_; 4] = std::array::from_fn(|_| sample.span(1));
     sample.free_span(spans[0]);
     look(&sample, 5000);
-    sample.free_span(spans[1]);
+    sample.free_span(spans[2]);
+    look(&sample, 5500);
+    let returned = sample.backend.counters.returned();
+    for (now, calls) in [(6000, 1), (6500, 1), (6999, 1), (7000, 2)] {
+        look(&sample, now);
+        assert_eq!(purges(&sample), calls, "at {now}");
+    }
+    assert_eq!(sample.backend.counters.returned() - returned, 2 * SLOT_SIZE);
+}
+
+#[test]
+fn a_slot_that_was_used_meanwhile_is_young_again() {
+    let sample = Sample::new();
+    let spans: [_; 2] = std::array::from_fn(|_| sample.span(1));
+    sample.free_span(spans[0]);
+    look(&sample, 5000);
+    assert_eq!(sample.span(1), spans[0]);
+    sample.free_span(spans[0]);
     for now in [6000, 6999] {
         look(&sample, now);
-        assert_eq!(purges(&sample), 0);
+        assert_eq!(purges(&sample), 0, "seen first at 6000");
     }
     look(&sample, 7000);
     assert_eq!(purges(&sample), 1);
