@@ -182,11 +182,15 @@ static void idle(double mib, double seconds, int with_purge) {
 
 /* ---- Wave. */
 
-/* A session: some small blocks, some buffers, all of which come and go together. */
-enum { SMALL = 24, BUFFERS = 3 };
-typedef struct { Block blocks[SMALL + BUFFERS]; double bytes; } Session;
+/* A session: many small blocks, a buffer for each direction, and a body, all of which come and go together. */
+enum { SMALL = 40, BLOCKS = SMALL + 3 };
+typedef struct { Block blocks[BLOCKS]; double bytes; } Session;
 
 typedef struct { Session **sessions; size_t count, capacity; double bytes; uint64_t state; } Server;
+
+static const double SESSION_BYTES = 48e3; /* About what one takes. */
+static const double LIFETIME = 0.05;      /* In days; of an exponential distribution. */
+static const double TICK = 0.005;         /* In seconds. */
 
 static Server servers[THREADS];
 static double peak_each, trough_each, day, started, days;
@@ -197,8 +201,11 @@ static void begin(Server *server) {
     Session *session = malloc(sizeof *session);
     if (!session) fail("no memory");
     session->bytes = sizeof *session;
-    for (int nth = 0; nth < SMALL + BUFFERS; nth++) {
-        size_t size = nth < SMALL ? between(&server->state, 16, 2048) : between(&server->state, 2048, 128 << 10);
+    for (int nth = 0; nth < BLOCKS; nth++) {
+        size_t size = nth < SMALL        ? between(&server->state, 16, 1024)
+                      : nth == SMALL     ? 4096
+                      : nth == SMALL + 1 ? 16384
+                                         : between(&server->state, 1024, 128 << 10);
         session->blocks[nth] = make(size, next(&server->state));
         session->bytes += (double)size;
     }
@@ -210,7 +217,7 @@ static void end(Server *server, size_t nth) {
     Session *session = server->sessions[nth];
     server->sessions[nth] = server->sessions[--server->count];
     server->bytes -= session->bytes;
-    for (int block = 0; block < SMALL + BUFFERS; block++) drop(session->blocks[block]);
+    for (int block = 0; block < BLOCKS; block++) drop(session->blocks[block]);
     free(session);
 }
 
@@ -220,21 +227,19 @@ static double load(double time) {
     return part >= 0.5 ? trough_each : trough_each + (peak_each - trough_each) * pow(sin(part * 2 * M_PI), 2);
 }
 
+/* Sessions come at random, as often as the load asks for, and last for a random time: arrivals know nothing of ends. */
 static void *serve(void *argument) {
     Server *server = argument;
     size_t mine = (size_t)(server - servers);
-    for (double time; (time = now() - started) < days * day;) {
-        double wanted = load(time);
-        while (server->bytes < wanted) begin(server);
-        while (server->bytes > wanted && server->count > 0) end(server, next(&server->state) % server->count);
-        /* Old sessions end and new ones come, whatever the load is: each lives for a twentieth of a day. */
-        size_t turnover = (size_t)((double)server->count * 20 * 0.005 / day) + 1;
-        for (size_t nth = 0; nth < turnover && server->count > 0; nth++) {
-            end(server, next(&server->state) % server->count);
-            begin(server);
-        }
+    double last = 0, owed = 0;
+    for (double time; (time = now() - started) < days * day; last = time) {
+        double share = (time - last) / (LIFETIME * day);
+        for (size_t nth = server->count; nth-- > 0;)
+            if (uniform(&server->state) < share) end(server, nth);
+        /* Gaps between arrivals are exponential. */
+        for (owed += load(time) / SESSION_BYTES * share; owed > 0; owed += log(1 - uniform(&server->state))) begin(server);
         live_bytes[mine] = server->bytes;
-        rest(0.005);
+        rest(TICK);
     }
     return 0;
 }

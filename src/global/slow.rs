@@ -61,7 +61,7 @@ pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
             unsafe { heap.refill(tops, class) }
         }
         Source::Shared(heap) => {
-            purge_when_due();
+            purge_when_due(BACKEND.os.now_ms());
             heap.take_one(class).map(|(block, _)| block)
         }
         Source::Nothing => None,
@@ -415,15 +415,33 @@ fn count_down(thread: &Borrower) {
         Some(patience) => thread.patience.set(patience),
         None => {
             thread.patience.set(PATIENCE);
-            purge_when_due();
+            look_at_the_clock(thread);
         }
     }
 }
 
+/// Purges what has been unused for long, and empties the thread's magazines once in each delay: blocks that only go to and fro between the program and a magazine keep their slabs from
+/// becoming empty.
 #[cold]
 #[inline(never)]
-fn purge_when_due() {
+fn look_at_the_clock(thread: &Borrower) {
     let now = BACKEND.os.now_ms();
+    let emptied_at = thread.emptied_at.get();
+    if emptied_at == 0 {
+        thread.emptied_at.set(now);
+    } else if now - emptied_at >= PURGE_AFTER.load(Ordering::Relaxed)
+        && let Some(heap) = thread.heap.get()
+    {
+        thread.emptied_at.set(now);
+        // SAFETY: the calling thread's own heap and tops.
+        unsafe { heap.rest_magazines(routing::tops(heap, thread)) };
+    }
+    purge_when_due(now);
+}
+
+#[cold]
+#[inline(never)]
+fn purge_when_due(now: u64) {
     let delay = PURGE_AFTER.load(Ordering::Relaxed);
     let due = NEXT_PURGE.load(Ordering::Relaxed);
     if now < due

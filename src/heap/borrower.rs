@@ -21,6 +21,8 @@ pub(crate) struct Borrower {
     pub(crate) is_busy: Cell<bool>,
     /// Slow paths left until the clock is looked at.
     pub(crate) patience: Cell<u16>,
+    /// When the magazines were emptied last because it was time, in milliseconds of the platform's clock; 0 until the clock is looked at.
+    pub(crate) emptied_at: Cell<u64>,
     pub(crate) heap: Cell<Option<&'static Heap>>,
 }
 
@@ -35,6 +37,7 @@ impl Borrower {
             is_fresh: Cell::new(true),
             is_busy: Cell::new(false),
             patience: Cell::new(0),
+            emptied_at: Cell::new(0),
             heap: Cell::new(None),
         }
     }

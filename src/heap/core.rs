@@ -5,6 +5,7 @@
 
 use super::list::{Linked, Ring};
 use super::roomy::Roomy;
+use super::usable::Usable;
 use crate::magazine::Place;
 use crate::os::report::fatal;
 use crate::segment::{self, Backend, Counters, Owner, Segment, Warmth};
@@ -36,7 +37,7 @@ pub(super) struct Home<'a> {
 /// The slabs and segments of a heap.
 pub(super) struct Core {
     /// For each class, the slabs that have free blocks.
-    pub(super) usable: [Ring<Slab>; size_class::SLABS],
+    pub(super) usable: [Usable; size_class::SLABS],
     /// The segments that have free slots.
     pub(super) roomy: Roomy,
     /// The one of them that is wholly unused and stays, so that a block that comes and goes does not take a segment along each time; or null.
@@ -54,7 +55,7 @@ unsafe impl Send for Core {}
 impl Core {
     pub(super) const fn new() -> Self {
         Self {
-            usable: [const { Ring::new() }; size_class::SLABS],
+            usable: [const { Usable::new() }; size_class::SLABS],
             roomy: Roomy::new(),
             spare: ptr::null(),
             patience: 0,
@@ -62,7 +63,7 @@ impl Core {
     }
 
     /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
-    /// Takes a new slab, or pages that were given back, only where it would have to return nothing otherwise, and one span at most.
+    /// Takes a new slab, or a sparse one, only where it would have to return nothing otherwise, and one span at most.
     pub(super) fn take_blocks(&mut self, home: Home<'_>, class: SizeClass, places: &mut [Place]) -> usize {
         if class.is_span() {
             return match (places.last_mut(), self.take_block(home, class)) {
@@ -77,21 +78,20 @@ impl Core {
         let mut left = places.len();
         while left > 0 {
             let is_served = left < places.len();
-            let Some(slab) = (if is_served { self.preferred(class) } else { self.usable(home, class) }) else {
+            let Some(slab) = (if is_served { self.usable[class.index()].first() } else { self.usable(home, class) })
+            else {
                 break;
             };
-            let wanted = &mut places[..left];
-            left -= if !slab.has_purged() {
-                slab.take(blocks, wanted)
-            } else if is_served {
-                // What is taken beyond need is to cost no memory.
+            if is_served && slab.is_sparse() {
                 break;
-            } else {
-                Self::take_purged(home, slab, blocks, wanted)
-            };
-            if slab.free() == 0 {
-                self.usable[class.index()].remove(slab);
             }
+            let wanted = &mut places[..left];
+            left -= if slab.has_purged() {
+                Self::take_purged(home, slab, blocks, wanted)
+            } else {
+                slab.take(blocks, wanted)
+            };
+            self.usable[class.index()].used(slab);
         }
         places.len() - left
     }
@@ -114,14 +114,7 @@ impl Core {
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class) {
             return None;
         }
-        self.preferred(class)
-    }
-
-    /// A slab of `class` that has free blocks, if there is one: if one is easily found, one of which no pages were given back.
-    #[inline(always)]
-    fn preferred<'s>(&mut self, class: SizeClass) -> Option<&'s Slab> {
-        let slab = self.usable[class.index()].first()?;
-        if slab.has_purged() { Some(self.pass_purged(class, slab)) } else { Some(slab) }
+        self.usable[class.index()].first()
     }
 
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass) -> bool {
@@ -136,7 +129,7 @@ impl Core {
         }) else {
             return false;
         };
-        self.usable[class.index()].push_back(slab);
+        self.usable[class.index()].add(slab);
         true
     }
 
@@ -196,7 +189,7 @@ impl Core {
             let (neighbours, first) = blocks.neighbours(index, block, others);
             match slab.put_back(first, 1 + neighbours) {
                 Ok(Freed::Kept) => {}
-                Ok(Freed::Reusable) => self.usable[class.index()].push_back(slab),
+                Ok(Freed::Movable) => self.usable[class.index()].file(slab),
                 Ok(Freed::Empty) => self.emptied(backend, class, slab),
                 Err(free) => refuse(Misuse::DoubleFree, slab.block(blocks, free), blocks.size()),
             }
@@ -208,10 +201,8 @@ impl Core {
     /// comes and goes finds it as it was.
     fn emptied(&mut self, backend: &Backend, class: SizeClass, slab: &Slab) {
         let usable = &mut self.usable[class.index()];
-        if usable.iter().all(|other| other.is(slab)) {
-            if !Ring::is_linked(slab) {
-                usable.push_back(slab);
-            }
+        if usable.has_none_but(slab) {
+            usable.file(slab);
             return;
         }
         if Ring::is_linked(slab) {
@@ -223,8 +214,7 @@ impl Core {
     /// Ends the use of every slab whose blocks are all free.
     pub(super) fn retire_empty_slabs(&mut self, backend: &Backend) {
         for class in SizeClass::slabs() {
-            // One that stayed when it was alone is still the first: others have come behind it.
-            if let Some(slab) = self.usable[class.index()].first().filter(|slab| slab.free() == slab.extent()) {
+            if let Some(slab) = self.usable[class.index()].first_sparse().filter(|slab| slab.free() == slab.extent()) {
                 self.usable[class.index()].remove(slab);
                 self.retire(backend, slab);
             }
@@ -296,19 +286,18 @@ impl Core {
     }
 
     fn collect_slab(&mut self, backend: &Backend, class: SizeClass, segment: &Segment, slab: &Slab) {
-        let mut is_empty = false;
         segment.collect_remote(slab, |word, bits| match slab.put_back_word(word, bits) {
-            Ok(freed) => is_empty = freed == Freed::Empty,
+            Ok(_) => {}
             Err(_) => fatal(format_args!(
                 "double free: a {}-byte block of the slab at {:p} was freed here and on another thread",
                 class.size(),
                 slab.start()
             )),
         });
-        if is_empty {
+        if slab.free() == slab.extent() {
             self.emptied(backend, class, slab);
-        } else if slab.free() > 0 && !Ring::is_linked(slab) {
-            self.usable[class.index()].push_back(slab);
+        } else if slab.free() > 0 && (!Ring::is_linked(slab) || slab.is_to_be_sparse() != slab.is_sparse()) {
+            self.usable[class.index()].file(slab);
         }
     }
 

@@ -36,6 +36,11 @@ impl Traffic {
         usize::from(self.batch.get()).min(capacity)
     }
 
+    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last.
+    fn rest(&self) {
+        self.batch.set((self.batch.get() / 2).max(FIRST_BATCH / 2));
+    }
+
     /// How many blocks the magazine, which is full, is to give away.
     fn flush(&self, capacity: usize) -> usize {
         if self.has_overflowed.replace(true) { capacity } else { capacity.div_ceil(2) }
@@ -138,6 +143,18 @@ impl Heap {
             self.core.lock().put_back(self.backend, other, places);
         }
         tops.give_up(other);
+    }
+
+    /// As [`Heap::empty_magazines`], of a thread that goes on: what it uses will be refilled as it was.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops.
+    pub(crate) unsafe fn rest_magazines(&self, tops: &Tops) {
+        for class in SizeClass::all().filter(|&class| self.waiting_in(class, tops) > 0) {
+            self.traffic[class.index()].rest();
+        }
+        // SAFETY: passed on.
+        unsafe { self.empty_magazines(tops) };
     }
 
     /// Empties every magazine and the outbox, and gives the tops up.

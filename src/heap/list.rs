@@ -60,13 +60,6 @@ impl<T: Linked> Ring<T> {
         self.first = item;
     }
 
-    /// Makes the second item the first, and the first the last.
-    pub(crate) fn rotate(&mut self) {
-        if let Some(first) = self.first() {
-            self.first = first.links().0.get();
-        }
-    }
-
     /// Takes `item`, which is in this ring, out.
     pub(crate) fn remove(&mut self, item: &T) {
         debug_assert!(Self::is_linked(item));

@@ -13,6 +13,7 @@ mod purge;
 mod roomy;
 mod seat;
 mod span;
+mod usable;
 
 pub(crate) use borrower::Borrower;
 pub(crate) use outbox::return_remotely;

@@ -12,9 +12,6 @@ use crate::slab::{Blocks, Slab};
 /// System calls while the lock is held, at most; and what one slab needs more.
 const CALLS_AT_A_TIME: usize = 256;
 
-/// Slabs that are passed over for a better one, at most.
-const PATIENCE: usize = 8;
-
 /// Since when what is given back has to be unused, and what time it is: milliseconds of the platform's clock. Whatever is unused, where `before` is `u64::MAX`.
 #[derive(Clone, Copy)]
 pub(super) struct Since {
@@ -22,12 +19,17 @@ pub(super) struct Since {
     pub(super) now: u64,
 }
 
-/// How far a purge of slabs has come.
+/// Segments of which memory is given back while the lock is held, at most. One takes up to 16 system calls.
+const SEGMENTS_AT_A_TIME: usize = 16;
+
+/// How far a purge has come.
 #[derive(Default)]
-pub(super) struct Progress {
-    /// The class whose slabs are gone through.
-    class: usize,
-    /// Slabs of it that stay at the front of its ring, and those that have not been looked at; `None` before the first.
+struct Progress {
+    /// Segments that have been gone through.
+    segments: usize,
+    /// Rings of slabs that have been gone through: of each class the sparse ones, and then the others.
+    rings: usize,
+    /// Slabs of the next ring that stay at its front, and those that have not been looked at; `None` before the first.
     slabs: Option<(usize, usize)>,
 }
 
@@ -35,6 +37,7 @@ impl Heap {
     /// Collects what others have returned, and gives the memory of slots and pages unused since `before` back to the system, on behalf of any thread.
     /// With `is_patient`, waits for the heap's lock; otherwise leaves a heap alone that is at work.
     pub(crate) fn purge(&self, before: u64, now: u64, is_patient: bool) {
+        let since = Since { before, now };
         let mut progress = Progress::default();
         let mut is_first = true;
         loop {
@@ -45,10 +48,12 @@ impl Heap {
             };
             if is_first {
                 core.collect(self.backend, &self.pending);
-                core.purge(self.backend, before, now);
+                core.retire_empty_slabs(self.backend);
                 is_first = false;
             }
-            if core.purge_slabs(self.backend, Since { before, now }, &mut progress) {
+            if core.purge_slots(self.backend, since, &mut progress)
+                && core.purge_slabs(self.backend, since, &mut progress)
+            {
                 return;
             }
         }
@@ -56,21 +61,29 @@ impl Heap {
 }
 
 impl Core {
-    /// Gives the memory of slots that are unused since `before` back to the system.
-    pub(super) fn purge(&mut self, backend: &Backend, before: u64, now: u64) {
-        self.retire_empty_slabs(backend);
-        for segment in self.roomy.iter() {
-            segment.purge_idle(backend, before, now);
+    /// Gives free slots back, some segments at a time; true once it has gone through all.
+    fn purge_slots(&mut self, backend: &Backend, since: Since, progress: &mut Progress) -> bool {
+        let mut purged = 0;
+        for segment in self.roomy.iter().skip(progress.segments) {
+            if purged >= SEGMENTS_AT_A_TIME {
+                return false;
+            }
+            progress.segments += 1;
+            if segment.purge_idle(backend, since.before, since.now) > 0 {
+                purged += 1;
+            }
         }
+        true
     }
 
-    /// Gives the free pages of slabs back that have been left alone since then, some slabs at a time; true once it has gone through all. Slabs without such pages are to be used first,
-    /// so the others go to the end of their ring.
+    /// Gives the free pages of slabs back that have been left alone since then, some slabs at a time; true once it has gone through all. Those slabs are sparse from then on,
+    /// however many blocks they have in use.
     fn purge_slabs(&mut self, backend: &Backend, since: Since, progress: &mut Progress) -> bool {
         let mut calls = 0;
-        while progress.class < size_class::SLABS {
-            let blocks = Blocks::of(SizeClass::from_index(progress.class));
-            let ring = &mut self.usable[progress.class];
+        while progress.rings < 2 * size_class::SLABS {
+            let blocks = Blocks::of(SizeClass::from_index(progress.rings / 2));
+            let usable = &mut self.usable[progress.rings / 2];
+            let ring = usable.ring(progress.rings.is_multiple_of(2));
             let (mut passed, mut left) = progress.slabs.unwrap_or_else(|| (0, ring.iter().count()));
             for slab in ring.iter().skip(passed).take(left) {
                 if calls >= CALLS_AT_A_TIME {
@@ -86,34 +99,17 @@ impl Core {
                     0
                 };
                 if made > 0 && slab.has_purged() {
-                    ring.remove(slab);
-                    ring.push_back(slab);
+                    // To the end of the sparse ones.
+                    usable.file(slab);
                 } else {
                     passed += 1;
                 }
                 calls += made;
             }
-            progress.class += 1;
+            progress.rings += 1;
             progress.slabs = None;
         }
         true
-    }
-
-    /// The first slab of `class` of which no pages were given back, of the next few behind `slab`, which is the first; or else `slab`.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn pass_purged<'s>(&mut self, class: SizeClass, slab: &'s Slab) -> &'s Slab {
-        let ring = &mut self.usable[class.index()];
-        let mut first = slab;
-        for _ in 0..PATIENCE {
-            // One that is empty stays at the front.
-            if !first.has_purged() || first.free() == first.extent() {
-                break;
-            }
-            ring.rotate();
-            first = ring.first().unwrap_or(slab);
-        }
-        first
     }
 
     /// As [`Slab::take`], of a slab of which pages were given back: those that are needed now are committed again. Takes nothing where they may not be.

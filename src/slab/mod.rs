@@ -82,10 +82,10 @@ const _: () = assert!(size_class::SLABS < SlotKind::SPAN as usize);
 /// What returning blocks has made of a slab.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Freed {
-    /// It had free blocks before.
+    /// A slab that waits where it belongs.
     Kept,
-    /// These are its first free blocks: it can serve again.
-    Reusable,
+    /// These are its first free blocks, or there are so many now that it is sparse: it belongs elsewhere.
+    Movable,
     /// Every block is free.
     Empty,
 }
@@ -107,14 +107,18 @@ pub(crate) struct Slab {
     free: AtomicU32,
     /// Number of blocks in a slab; number of slots in a span.
     extent: AtomicU32,
+    /// Number of free blocks from which on the slab belongs elsewhere: with the sparse ones, or out of use.
+    limit: Cell<u32>,
+    /// Since when the number of free blocks is the watched one, in the low bits of the platform's milliseconds; 0 once there is nothing to give back.
+    watched_since: Cell<u32>,
     /// Blocks from this index on were never handed out since the system gave the memory: they read as zero.
     fresh: Cell<u16>,
     /// Bit p is set while page p was given back to the system and holds no block in use. Written by the owner, read by anybody for statistics.
     purged: AtomicU16,
-    /// Number of free blocks when somebody last looked for pages to give back, and since when it is that, in the low bits of the platform's milliseconds; 0 once there
-    /// is nothing to give back.
+    /// Number of free blocks when somebody last looked for pages to give back.
     watched_free: Cell<u16>,
-    watched_since: Cell<u32>,
+    /// True while the slab waits with the sparse ones.
+    is_sparse: Cell<bool>,
     /// The kind that `remote` tells, where the owner finds it without waiting for the other line.
     own_kind: Cell<u8>,
     /// Blocks returned by other heaps.
@@ -258,7 +262,27 @@ impl Slab {
         self.extent.store(capacity as u32, Ordering::Relaxed);
         self.fresh.set(if is_zero { 0 } else { capacity as u16 });
         self.watched_free.set(pages::NOT_WATCHED);
+        self.set_sparse(false);
         self.set_kind(SlotKind::Slab(class));
+    }
+
+    /// True where so many blocks are free that the slab is to be used after all others: then it gets a chance to become empty. From three quarters on; but one that is filling up is sparse until
+    /// half of it is in use. Owner-only.
+    pub(crate) fn is_to_be_sparse(&self) -> bool {
+        let extent = self.extent();
+        if self.is_sparse.get() { 2 * self.free() >= extent } else { self.free() >= extent - extent / 4 }
+    }
+
+    /// True while the slab waits with the sparse ones. Owner-only.
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.is_sparse.get()
+    }
+
+    /// Says with whom the slab waits. Owner-only.
+    pub(crate) fn set_sparse(&self, is_sparse: bool) {
+        let extent = self.extent.load(Ordering::Relaxed);
+        self.is_sparse.set(is_sparse);
+        self.limit.set(if is_sparse { extent } else { extent - extent / 4 });
     }
 
     /// Makes the slot the first of a span of `slots` slots. Owner-only.
@@ -386,13 +410,13 @@ impl Slab {
         let before = self.free.load(Ordering::Relaxed);
         let after = before + count;
         self.free.store(after, Ordering::Relaxed);
-        // One comparison for the usual case: neither the first free blocks, where the left side is huge, nor the last that were missing.
-        if before.wrapping_sub(1) < self.extent.load(Ordering::Relaxed).wrapping_sub(count + 1) {
+        // One comparison for the usual case: neither the first free blocks, where the left side is huge, nor so many that the slab belongs elsewhere.
+        if before.wrapping_sub(1) < self.limit.get().saturating_sub(count + 1) {
             Freed::Kept
         } else if after == self.extent.load(Ordering::Relaxed) {
             Freed::Empty
         } else {
-            Freed::Reusable
+            Freed::Movable
         }
     }
 

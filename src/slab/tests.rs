@@ -54,6 +54,15 @@ impl Sample {
         self.slab.put_back(index, 1)
     }
 
+    /// What is to become of a slab that is not sparse yet, with `free` blocks free, when `count` more come back.
+    fn expected(&self, free: usize, count: usize) -> Freed {
+        match free + count {
+            all if all == self.capacity => Freed::Empty,
+            most if free == 0 || most >= self.capacity - self.capacity / 4 => Freed::Movable,
+            _ => Freed::Kept,
+        }
+    }
+
     /// Number of bits that are set in the whole bitmap, all lines included.
     fn bits_set(&self) -> usize {
         self.bits.iter().map(|word| word.get().count_ones() as usize).sum()
@@ -133,12 +142,7 @@ fn a_random_run_of_takes_and_returns_agrees_with_a_set_of_numbers() {
             } else if !out.is_empty() {
                 for _ in 0..random.within(1..out.len() + 1).min(100) {
                     let index = out.swap_remove(random.within(0..out.len()));
-                    let expected = match (free.len(), free.len() + 1 == sample.capacity) {
-                        (_, true) => Freed::Empty,
-                        (0, false) => Freed::Reusable,
-                        _ => Freed::Kept,
-                    };
-                    assert_eq!(sample.put_back(index), Ok(expected));
+                    assert_eq!(sample.put_back(index), Ok(sample.expected(free.len(), 1)));
                     free.insert(index);
                 }
             }
@@ -153,15 +157,14 @@ fn a_word_of_blocks_comes_back_in_one_step() {
     let class = SizeClass::of_size(64).unwrap();
     let sample = Sample::carved(class, true);
     sample.take(sample.capacity);
-    assert_eq!(sample.slab.put_back_word(3, u64::MAX), Ok(Freed::Reusable));
+    assert_eq!(sample.slab.put_back_word(3, u64::MAX), Ok(Freed::Movable));
     assert_eq!(sample.slab.put_back_word(5, 0xff00), Ok(Freed::Kept));
     sample.assert_sound();
     assert_eq!(sample.slab.free(), 72);
     for word in 0..sample.capacity / 64 {
         let missing = !sample.slab.word(word).get();
         if missing != 0 {
-            let is_last = sample.slab.free() + missing.count_ones() as usize == sample.capacity;
-            let expected = if is_last { Freed::Empty } else { Freed::Kept };
+            let expected = sample.expected(sample.slab.free(), missing.count_ones() as usize);
             assert_eq!(sample.slab.put_back_word(word, missing), Ok(expected));
         }
     }
@@ -200,8 +203,7 @@ fn a_run_of_neighbours_comes_back_in_one_step() {
             let sample = Sample::carved(class, true);
             sample.take(sample.capacity);
             let first = (sample.capacity - count) / 2;
-            let expected = if count == sample.capacity { Freed::Empty } else { Freed::Reusable };
-            assert_eq!(sample.slab.put_back(first, count), Ok(expected));
+            assert_eq!(sample.slab.put_back(first, count), Ok(sample.expected(0, count)));
             sample.assert_sound();
             assert_eq!(sample.slab.put_back(first + count - 1, 1), Err(first + count - 1));
             let taken = sample.take(sample.capacity);
@@ -406,4 +408,23 @@ fn a_slab_is_quiet_once_its_free_blocks_were_counted_twice_with_the_delay_betwee
     sample.put_back(taken[1]).unwrap();
     assert!(!slab.is_quiet_since(20_000, 21_000));
     assert!(slab.is_quiet_since(21_000, 22_000));
+}
+
+#[test]
+fn a_slab_is_sparse_from_three_quarters_free_until_half_is_in_use() {
+    let sample = Sample::carved(SizeClass::of_size(64).unwrap(), false);
+    let slab = &sample.slab;
+    sample.take(sample.capacity);
+    assert_eq!(slab.put_back(0, 767), Ok(Freed::Movable));
+    assert!(!slab.is_to_be_sparse());
+    assert_eq!(slab.put_back(767, 1), Ok(Freed::Movable));
+    assert!(slab.is_to_be_sparse());
+    slab.set_sparse(true);
+    assert_eq!(slab.put_back(768, 100), Ok(Freed::Kept), "it is where it belongs");
+    sample.take(356);
+    assert!((slab.free(), slab.is_to_be_sparse()) == (512, true));
+    sample.take(1);
+    assert!(!slab.is_to_be_sparse());
+    assert_eq!(slab.put_back(0, 357), Ok(Freed::Kept));
+    assert_eq!(slab.put_back(868, 156), Ok(Freed::Empty));
 }
