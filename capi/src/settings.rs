@@ -6,6 +6,7 @@
 //! | `TENURE_STATS_FILE` | a path | append them there; `%p` stands for the process's id | standard error |
 //! | `TENURE_STATS_PID` | a number | print only in the process with this id | every process |
 //! | `TENURE_PURGE_DELAY` | 0 to 3600000 | milliseconds that unused memory is kept | 1000 |
+//! | `TENURE_PURGER` | `0`, `1` | a thread of the library's own gives unused memory back, also while the program does nothing | `0` |
 //!
 //! A wrong value is reported in one line on standard error and ignored, and so is a name that is not in the table. A program that runs with more
 //! rights than its user has (`AT_SECURE`) reads none of it.
@@ -49,12 +50,14 @@ pub(crate) struct Settings {
     pub(crate) stats_pid: Option<i32>,
     /// In milliseconds.
     pub(crate) purge_delay: Option<u64>,
+    /// Whether a purger runs.
+    pub(crate) purger: bool,
 }
 
 impl Settings {
     /// What is so without a word from the environment.
     pub(crate) const DEFAULT: Settings =
-        Settings { stats: None, stats_file: Path::NONE, stats_pid: None, purge_delay: None };
+        Settings { stats: None, stats_file: Path::NONE, stats_pid: None, purge_delay: None, purger: false };
 
     /// Reads the process's environment.
     pub(crate) fn read(&mut self) {
@@ -92,6 +95,7 @@ impl Settings {
             b"STATS_FILE" => self.set_stats_file(value),
             b"STATS_PID" => self.set_stats_pid(value),
             b"PURGE_DELAY" => self.set_purge_delay(value),
+            b"PURGER" => self.set_purger(value),
             _ => Some("there is no such setting"),
         };
         if let Some(what) = wrong {
@@ -124,6 +128,15 @@ impl Settings {
             Some(pid) => self.stats_pid = Some(pid),
             None => return Some("must be the id of a process"),
         }
+        None
+    }
+
+    fn set_purger(&mut self, value: &[u8]) -> Option<&'static str> {
+        self.purger = match value {
+            b"0" => false,
+            b"1" => true,
+            _ => return Some("must be 0 or 1"),
+        };
         None
     }
 

@@ -1,5 +1,6 @@
 //! The process's allocator: [`Tenure`], its statics, and the fast paths.
 
+mod purger;
 mod routing;
 mod scope;
 mod slow;
@@ -80,6 +81,20 @@ impl Tenure {
         let before = BACKEND.counters.returned();
         slow::purge();
         BACKEND.counters.returned() - before
+    }
+
+    /// Starts a thread that gives unused memory back once the delay is over, also while the program does nothing: the *purger*. True where it runs, then or already; false where the system
+    /// has no thread or no memory for it.
+    ///
+    /// Without it, threads do that on their way, and none does in a process that is idle. With it, no thread does. The purger looks for unused memory twice in each delay for as long as it finds
+    /// some, and then ever more rarely, up to once a minute, until a thread comes by that allocates or frees. It takes no signals, keeps no process from ending, has 64 KiB for its
+    /// stack, which are counted as metadata, and runs until the process ends. A forked child has none, and may start one.
+    ///
+    /// ```
+    /// assert!(tenure::Tenure::new().start_purger());
+    /// ```
+    pub fn start_purger(&self) -> bool {
+        purger::start()
     }
 
     /// How long unused memory is kept before it goes back to the system: a second, unless [`Tenure::set_purge_delay`] has said otherwise.

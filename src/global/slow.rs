@@ -2,7 +2,7 @@
 
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure, routing, tls};
+use super::{BACKEND, REGISTRY, Tenure, purger, routing, tls};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
@@ -447,10 +447,20 @@ fn purge_when_due(now: u64) {
     if now < due
         || NEXT_PURGE.compare_exchange(due, now + delay / 2, Ordering::Relaxed, Ordering::Relaxed).is_err()
         || due == 0
+        || purger::takes_over()
     {
         return;
     }
     purge_unused_since(now.saturating_sub(delay), now, false);
+}
+
+/// Purges what has been unused for long, on the purger; true where anything was given back.
+pub(super) fn purge_on_time() -> bool {
+    let returned = BACKEND.counters.returned();
+    let now = BACKEND.os.now_ms();
+    // It may wait for heaps that are at work.
+    purge_unused_since(now.saturating_sub(PURGE_AFTER.load(Ordering::Relaxed)), now, true);
+    BACKEND.counters.returned() != returned
 }
 
 /// Keeps unused memory for so many milliseconds from now on.

@@ -211,6 +211,11 @@ impl Core {
         self.retire(backend, slab);
     }
 
+    /// True where the class has several slabs that are nearly empty.
+    pub(super) fn is_scattered(&self, class: SizeClass) -> bool {
+        self.usable[class.index()].has_several_sparse()
+    }
+
     /// Ends the use of every slab whose blocks are all free.
     pub(super) fn retire_empty_slabs(&mut self, backend: &Backend) {
         for class in SizeClass::slabs() {

@@ -14,18 +14,24 @@ use core::slice;
 /// Blocks in a class's first refill.
 const FIRST_BATCH: u8 = 8;
 
+/// Blocks of a scattered class that go past the magazine once in each delay. A block that goes to and fro between the program and a magazine stays where it is, and keeps a slab in use that has
+/// hardly any other; past the magazine, what comes is taken from slabs that have many in use, and what goes leaves those that have few.
+const PAST: u16 = 512;
+
 /// How the magazine of one class is doing. Borrower-only.
 pub(super) struct Traffic {
     /// Blocks in the last refill, or the first.
     batch: Cell<u8>,
     /// True where the last exchange was a flush.
     has_overflowed: Cell<bool>,
+    /// Blocks that go past the magazine yet, from the slabs and back.
+    past: Cell<u16>,
 }
 
 impl Traffic {
     /// A class that the heap has not served yet.
     pub(super) fn new() -> Self {
-        Self { batch: Cell::new(FIRST_BATCH / 2), has_overflowed: Cell::new(false) }
+        Self { batch: Cell::new(FIRST_BATCH / 2), has_overflowed: Cell::new(false), past: Cell::new(0) }
     }
 
     /// How many blocks the magazine, which has run empty, is to get.
@@ -36,9 +42,18 @@ impl Traffic {
         usize::from(self.batch.get()).min(capacity)
     }
 
-    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last.
-    fn rest(&self) {
+    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last. Where the class is `scattered`, blocks go past the magazine
+    /// for a while.
+    fn rest(&self, is_scattered: bool) {
         self.batch.set((self.batch.get() / 2).max(FIRST_BATCH / 2));
+        self.past.set(if is_scattered { PAST } else { 0 });
+    }
+
+    /// True where the next block is to go past the magazine.
+    fn goes_past(&self) -> bool {
+        let left = self.past.get();
+        self.past.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// How many blocks the magazine, which is full, is to give away.
@@ -64,6 +79,10 @@ impl Heap {
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(crate) unsafe fn refill(&self, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
+        if self.traffic[class.index()].goes_past() {
+            tops.give_up(class);
+            return self.take_one(class).map(|(block, _)| block);
+        }
         let low = self.low(class);
         let wanted = self.traffic[class.index()].refill(magazine::capacity(class));
         // SAFETY: a magazine has room for its capacity above `low`, and the borrower alone has access.
@@ -110,6 +129,10 @@ impl Heap {
     pub(crate) unsafe fn flush(&self, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
         let low = self.low(class);
         let held = self.waiting_in(class, tops);
+        if held == 0 && self.traffic[class.index()].goes_past() {
+            self.core.lock().put_back(self.backend, class, &[block.as_ptr()]);
+            return;
+        }
         let given = if held == 0 { 0 } else { self.traffic[class.index()].flush(held) };
         if given > 0 {
             // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
@@ -150,11 +173,12 @@ impl Heap {
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(crate) unsafe fn rest_magazines(&self, tops: &Tops) {
-        for class in SizeClass::all().filter(|&class| self.waiting_in(class, tops) > 0) {
-            self.traffic[class.index()].rest();
-        }
         // SAFETY: passed on.
         unsafe { self.empty_magazines(tops) };
+        let core = self.core.lock();
+        for class in SizeClass::slabs() {
+            self.traffic[class.index()].rest(core.is_scattered(class));
+        }
     }
 
     /// Empties every magazine and the outbox, and gives the tops up.

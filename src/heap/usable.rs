@@ -28,6 +28,11 @@ impl Usable {
         self.sparse.first()
     }
 
+    /// True where more than one slab is sparse.
+    pub(super) fn has_several_sparse(&self) -> bool {
+        self.sparse.iter().nth(1).is_some()
+    }
+
     /// True where there is no slab but this one.
     pub(super) fn has_none_but(&self, slab: &Slab) -> bool {
         self.dense.iter().chain(self.sparse.iter()).all(|other| other.is(slab))

@@ -2,7 +2,12 @@
 //!
 //! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever replaced.
 
-use super::Platform;
+#[path = "linux_thread.rs"]
+mod thread;
+
+pub(crate) use thread::{end_process, is_last_thread, name_thread, start_thread, wait, wake};
+
+use super::{EndOfWait, Platform};
 use crate::sync::plain::{AtomicUsize, Ordering};
 use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};

@@ -22,8 +22,20 @@ pub(crate) mod mock;
 pub(crate) mod report;
 
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
+pub(crate) use native::{end_process, is_last_thread, name_thread, start_thread, wait, wake};
 
 use core::ptr::NonNull;
+
+/// Why a thread waits no longer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum EndOfWait {
+    /// The word has changed.
+    Change,
+    /// The time is over, or nearly.
+    Time,
+    /// The system does not let the thread wait.
+    Never,
+}
 
 /// The memory calls and the clock.
 ///

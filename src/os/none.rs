@@ -2,8 +2,9 @@
 //!
 //! What remains of Tenure is what needs no system: arenas over memory of the program's own. The heap builds, and has nothing.
 
-use super::Platform;
-use core::ffi::c_void;
+use super::{EndOfWait, Platform};
+use crate::sync::plain::AtomicU32;
+use core::ffi::{CStr, c_void};
 use core::hint;
 use core::ptr::NonNull;
 
@@ -81,4 +82,37 @@ pub(crate) fn on_thread_exit(_hook: unsafe extern "C" fn(*mut c_void), _argument
 /// There is no fork to be told of.
 pub(crate) fn on_fork_in_child(_hook: unsafe extern "C" fn()) -> bool {
     true
+}
+
+/// There are no threads.
+///
+/// # Safety
+/// - None.
+pub(crate) unsafe fn start_thread(
+    _stack: NonNull<u8>,
+    _len: usize,
+    _body: extern "C" fn(*mut c_void) -> *mut c_void,
+) -> bool {
+    false
+}
+
+/// There is nobody to name.
+pub(crate) fn name_thread(_name: &CStr) {}
+
+/// Nobody else is there to change anything.
+pub(crate) fn wait(_word: &AtomicU32, _value: u32, _milliseconds: u64) -> EndOfWait {
+    EndOfWait::Never
+}
+
+/// Nobody waits.
+pub(crate) fn wake(_word: &AtomicU32) {}
+
+/// There are no threads to end.
+pub(crate) fn is_last_thread() -> bool {
+    false
+}
+
+/// There is no process to end: goes no further.
+pub(crate) fn end_process() -> ! {
+    abort()
 }
