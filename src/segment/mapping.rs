@@ -8,17 +8,20 @@ use super::cache::{self, Range};
 use super::owner::{GRANULE, Owner};
 use crate::align;
 use crate::size_class::{MAX_SPAN, SLOT_SIZE};
+use crate::slab::Freshness;
 use crate::sync::{Cell, Ordering};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 /// The head. **Holder-only**: its cells are touched by whoever owns the block, or has taken the mapping out of the cache.
 #[repr(C)]
-struct Mapping {
+pub(super) struct Mapping {
     /// Bytes from the head's start to the mapping's end.
     len: Cell<usize>,
     /// Bytes from the head's start to the block.
     offset: Cell<usize>,
+    /// What is known of the block's memory.
+    freshness: Freshness,
 }
 
 /// Where the block of a mapping stands, for an alignment: bytes behind the head, and where the head is to be.
@@ -57,10 +60,14 @@ impl Mapping {
     ///
     /// # Safety
     /// - The owner map says that a mapping's block is in the granule of `block`.
-    unsafe fn of(block: NonNull<u8>) -> &'static Mapping {
+    pub(super) unsafe fn of(block: NonNull<u8>) -> &'static Mapping {
         // A block stands behind its head by at most a granule, so the byte before it is in the head's granule.
         // SAFETY: passed on.
         unsafe { Self::at(align::down(block.addr().get() - 1, GRANULE)) }
+    }
+
+    pub(super) fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     fn address(&self) -> usize {

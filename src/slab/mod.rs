@@ -13,9 +13,11 @@
 //!
 //! **Owner-only**: cells are touched only by a thread that holds the lock of the heap to which the slab belongs.
 
+mod freshness;
 mod pages;
 mod remote;
 
+pub(crate) use freshness::{Found, Freshness};
 pub(crate) use remote::{Pending, Remote};
 
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
@@ -288,7 +290,13 @@ impl Slab {
     /// Makes the slot the first of a span of `slots` slots. Owner-only.
     pub(crate) fn make_span(&self, slots: usize) {
         self.extent.store(slots as u32, Ordering::Relaxed);
+        self.remote.freshness.set(Found::Touched);
         self.set_kind(SlotKind::Span);
+    }
+
+    /// What is known of a span's memory. The span's holder only.
+    pub(crate) fn freshness(&self) -> &Freshness {
+        &self.remote.freshness
     }
 
     /// Ends the slot's use. Owner-only.
