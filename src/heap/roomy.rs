@@ -83,6 +83,11 @@ impl Roomy {
             .or_else(|| any.find_map(|segment| look(segment, Warmth::Any)))
     }
 
+    /// True where one of the first few, or `spare`, has a free slot that was touched before.
+    pub(super) fn has_warm(&self, spare: Option<&Segment>) -> bool {
+        self.with_run(1).take(PATIENCE).chain(spare).any(Segment::has_warm_slot)
+    }
+
     /// All of them.
     pub(super) fn iter<'a>(&self) -> impl Iterator<Item = &'a Segment> + use<'a, '_> {
         self.with_run(1)
