@@ -48,7 +48,8 @@ mod allocator;
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
 #[cfg(not(loom))]
 pub use global::{
-    DynamicScope, RoutedFuture, StaticScope, Tenure, WhenFull, dynamic_scope, seal, seal_read_only, static_scope,
+    DynamicScope, Limit, Pressure, RoutedFuture, StaticScope, Tenure, WhenFull, dynamic_scope, seal, seal_read_only,
+    static_scope,
 };
 #[cfg(not(loom))]
 pub use phase::{Arena, Scope};

@@ -2,7 +2,7 @@
 
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure, purger, routing, tls};
+use super::{BACKEND, REGISTRY, Tenure, pressure, purger, routing, tls};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
@@ -102,10 +102,14 @@ pub(super) fn alloc_dynamic_zeroed(class: SizeClass) -> Option<(NonNull<u8>, boo
 /// Tries once more after memory has been reclaimed from every heap, when there is none.
 #[inline(always)]
 fn if_short_reclaim<R>(attempt: impl Fn() -> Option<R>) -> Option<R> {
-    attempt().or_else(|| {
+    let result = attempt().or_else(|| {
         reclaim();
         attempt()
-    })
+    });
+    if BACKEND.counters.limits.is_passed() {
+        pressure::relieve();
+    }
+    result.or_else(|| if pressure::is_relieved() { attempt() } else { None })
 }
 
 /// Takes back for everybody's use what lies unused in any heap: what other threads have returned and the owner has not collected, and the
@@ -120,6 +124,10 @@ fn reclaim() {
     let _busy = empty_own_magazines();
     for heap in REGISTRY.heaps() {
         heap.reclaim();
+    }
+    if BACKEND.counters.limits.get().1 < usize::MAX {
+        // What is unused counts, too.
+        purge_unused_since(u64::MAX, 0, true);
     }
 }
 

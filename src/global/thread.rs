@@ -1,6 +1,6 @@
 //! A thread's life as a borrower: its first allocation, its end, and what a fork leaves of it.
 
-use super::{BACKEND, REGISTRY, purger, routing, tls};
+use super::{BACKEND, REGISTRY, pressure, purger, routing, tls};
 use crate::heap::{Borrower, Heap};
 use crate::os;
 use crate::sync::{AtomicBool, Ordering};
@@ -51,6 +51,7 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
 /// The child of a fork has one thread and all of the parent's heaps.
 unsafe extern "C" fn repair_after_fork() {
     purger::forget();
+    pressure::forget();
     let thread = tls::current();
     let mine = thread.heap.get();
     REGISTRY.repair_after_fork(mine);

@@ -8,7 +8,7 @@ use super::roomy::Roomy;
 use super::usable::Usable;
 use crate::magazine::Place;
 use crate::os::report::fatal;
-use crate::segment::{self, Backend, Counters, Owner, Segment, Warmth};
+use crate::segment::{self, Backend, Counters, METADATA, Owner, Segment, Warmth};
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
 use crate::slab::{Blocks, Freed, Pending, Slab, SlotKind};
 use crate::sync::Cell;
@@ -94,11 +94,16 @@ impl Core {
                 break;
             }
             let wanted = &mut places[..left];
-            left -= if slab.has_purged() {
+            let taken = if slab.has_purged() {
                 Self::take_purged(home, slab, blocks, wanted)
             } else {
                 slab.take(blocks, wanted)
             };
+            if taken == 0 {
+                // The pages may not be committed.
+                break;
+            }
+            left -= taken;
             self.usable[class.index()].used(slab);
         }
         places.len() - left
@@ -172,6 +177,10 @@ impl Core {
 
     /// Takes a segment from the backend, if it has one.
     pub(super) fn add_segment(&mut self, home: Home<'_>) -> Option<()> {
+        // Not one of which no slot could be used.
+        if !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
+            return None;
+        }
         let segment = home.backend.take_segment(home.owner)?;
         // SAFETY: the segment is this heap's now, and its first slot is never unmapped.
         let segment = unsafe { segment.as_ref() };

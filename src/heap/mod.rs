@@ -74,7 +74,14 @@ impl Heap {
     /// A new heap, whose id is `owner`; `None` where the system has no memory.
     pub(crate) fn create(backend: &'static Backend, owner: Owner) -> Option<NonNull<Heap>> {
         let len = Self::footprint(backend);
-        let heap = backend.os.map(0, len)?.cast::<Heap>();
+        if !backend.counters.try_commit_metadata(len) {
+            return None;
+        }
+        let Some(heap) = backend.os.map(0, len) else {
+            backend.counters.uncommit_metadata(len);
+            return None;
+        };
+        let heap = heap.cast::<Heap>();
         let place = heap.as_ptr();
         // Magazines, outbox and `waiting_span` are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
@@ -90,7 +97,6 @@ impl Heap {
             (&raw mut (*place).owner).write(owner);
             (&raw mut (*place).backend).write(backend);
         }
-        backend.counters.commit_metadata(len);
         Some(heap)
     }
 

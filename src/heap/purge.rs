@@ -117,8 +117,17 @@ impl Core {
     #[inline(never)]
     pub(super) fn take_purged(home: Home<'_>, slab: &Slab, blocks: Blocks, places: &mut [Place]) -> usize {
         let page_size = home.backend.os.page_size();
-        let pages = slab.may_need(blocks, page_size, places.len());
-        home.backend.counters.commit(pages * page_size);
+        let mut places = places;
+        let mut pages = slab.may_need(blocks, page_size, places.len());
+        if !home.backend.counters.try_commit(pages * page_size) {
+            // There may be room for one block, which may need no page.
+            let last = places.len().saturating_sub(1);
+            places = &mut places[last..];
+            pages = slab.may_need(blocks, page_size, places.len());
+            if !home.backend.counters.try_commit(pages * page_size) {
+                return 0;
+            }
+        }
         let taken = slab.take(blocks, places);
         let needed = slab.note_needed(blocks, page_size);
         home.backend.counters.uncommit((pages - needed) * page_size);

@@ -2,10 +2,13 @@
 //!
 //! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever replaced.
 
+#[path = "linux_cgroup.rs"]
+mod cgroup;
 #[path = "linux_thread.rs"]
 mod thread;
 
-pub(crate) use thread::{end_process, is_last_thread, name_thread, start_thread, wait, wake};
+pub(crate) use cgroup::cgroup_limit;
+pub(crate) use thread::{end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake};
 
 use super::{EndOfWait, Platform};
 use crate::sync::plain::{AtomicUsize, Ordering};

@@ -103,3 +103,9 @@ pub(crate) fn end_process() -> ! {
     // SAFETY: the process's last thread.
     unsafe { libc::exit(0) }
 }
+
+/// A number that no other living thread has; not 0.
+pub(crate) fn thread_token() -> usize {
+    // SAFETY: the C library gives every thread an `errno` of its own.
+    unsafe { libc::__errno_location() }.addr()
+}

@@ -22,7 +22,9 @@ pub(crate) mod mock;
 pub(crate) mod report;
 
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
-pub(crate) use native::{end_process, is_last_thread, name_thread, start_thread, wait, wake};
+pub(crate) use native::{
+    cgroup_limit, end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake,
+};
 
 use core::ptr::NonNull;
 

@@ -124,3 +124,13 @@ pub(crate) fn is_last_thread() -> bool {
 pub(crate) fn end_process() -> ! {
     abort()
 }
+
+/// There are no control groups.
+pub(crate) fn cgroup_limit() -> Option<usize> {
+    None
+}
+
+/// There are no threads to be told apart.
+pub(crate) fn thread_token() -> usize {
+    1
+}

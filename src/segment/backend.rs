@@ -4,6 +4,7 @@
 //! is no list to corrupt, no lock to hold across a fork, and the lowest address is always taken first.
 
 use super::cache::{Kept, RangeCache};
+use super::limit::Limits;
 use super::owner::{Owner, OwnerMap};
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
@@ -33,6 +34,8 @@ pub(crate) struct Counters {
     pooled: AtomicUsize,
     /// Segments that were released but for their first slot; a hint.
     released: AtomicUsize,
+    /// How much may be committed.
+    pub(crate) limits: Limits,
 }
 
 impl Counters {
@@ -48,6 +51,7 @@ impl Counters {
                 mapped: AtomicUsize::new(0),
                 pooled: AtomicUsize::new(0),
                 released: AtomicUsize::new(0),
+                limits: Limits::none(),
             }
         }
     }
@@ -56,10 +60,48 @@ impl Counters {
     pub(crate) fn commit(&self, bytes: usize) {
         if bytes > 0 {
             let now = self.committed.fetch_add(bytes, Ordering::Relaxed) + bytes;
-            if now > self.peak.load(Ordering::Relaxed) {
-                self.peak.fetch_max(now, Ordering::Relaxed);
-            }
+            self.has_grown(bytes, now);
         }
+    }
+
+    /// Counts `bytes` more as possibly resident, if the hard limit allows that; true where it does.
+    #[must_use]
+    pub(crate) fn try_commit(&self, bytes: usize) -> bool {
+        let (_, hard) = self.limits.get();
+        if hard == usize::MAX || bytes == 0 {
+            self.commit(bytes);
+            return true;
+        }
+        let grow = |now: usize| now.checked_add(bytes).filter(|&then| then <= hard);
+        match self.committed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow) {
+            Ok(before) => {
+                self.has_grown(bytes, before + bytes);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// As [`Counters::try_commit`], of metadata.
+    #[must_use]
+    pub(crate) fn try_commit_metadata(&self, bytes: usize) -> bool {
+        let may = self.try_commit(bytes);
+        if may {
+            self.metadata.fetch_add(bytes, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// True where so many bytes more may be committed, as far as can be told.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.committed().saturating_add(bytes) <= self.limits.get().1
+    }
+
+    fn has_grown(&self, bytes: usize, now: usize) {
+        if now > self.peak.load(Ordering::Relaxed) {
+            self.peak.fetch_max(now, Ordering::Relaxed);
+        }
+        self.limits.has_grown(bytes, now);
     }
 
     /// Counts `bytes` as given back.
@@ -77,6 +119,12 @@ impl Counters {
     pub(super) fn recount(&self, was: usize, now: usize) {
         self.commit(now.saturating_sub(was));
         self.committed.fetch_sub(was.saturating_sub(now), Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` of metadata as not resident, which are not.
+    pub(crate) fn uncommit_metadata(&self, bytes: usize) {
+        self.metadata.fetch_sub(bytes, Ordering::Relaxed);
+        self.uncommit(bytes);
     }
 
     /// Counts `bytes` of metadata as possibly resident.
@@ -208,9 +256,14 @@ impl Backend {
     }
 
     fn map_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        let start = self.map_placed(SEGMENT_SIZE, Place { align: SEGMENT_SIZE, offset: 0, headroom: 0 })?;
+        if !self.counters.try_commit_metadata(METADATA) {
+            return None;
+        }
+        let Some(start) = self.map_placed(SEGMENT_SIZE, Place { align: SEGMENT_SIZE, offset: 0, headroom: 0 }) else {
+            self.counters.uncommit_metadata(METADATA);
+            return None;
+        };
         self.counters.reserved.fetch_add(SEGMENT_SIZE, Ordering::Relaxed);
-        self.counters.commit_metadata(METADATA);
         // SAFETY: mapped just now, at a multiple of its size.
         let segment = unsafe { Segment::found(start) };
         self.owners.set(start.addr().get(), owner);

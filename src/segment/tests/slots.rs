@@ -4,6 +4,7 @@ use super::Source;
 use crate::os::mock::Call;
 use crate::os::mock::random::Random;
 use crate::size_class::{MAX_SPAN, SLABS};
+use std::vec;
 use std::vec::Vec;
 
 const MAX_SPAN_SLOTS: usize = MAX_SPAN / SLOT_SIZE;
@@ -296,4 +297,28 @@ fn the_class_of_an_address_is_that_of_the_slab_or_span_there_until_it_is_retired
     assert_eq!(code_in(20, 5), 0);
     segment.retire(slabs[6], source.backend);
     assert_eq!((code_in(6, 5), code_in(7, 5), code_in(8, 5)), (class(6).code(), 0, class(8).code()));
+}
+
+#[test]
+fn what_is_behind_the_first_lines_of_the_bitmaps_goes_back_once_no_slab_needs_it() {
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    let carve = |size| segment.carve_slab(SizeClass::of_size(size).unwrap(), Warmth::Any, counters).unwrap();
+    let (small, large) = (carve(8), carve(1000));
+    let bits = |slab: &Slab| slab.free();
+    assert_eq!((bits(small), bits(large)), (slab::MAX_BLOCKS, slab::capacity(SizeClass::of_size(1000).unwrap())));
+    let calls = || source.mock.calls(Some(Call::Purge));
+    assert_eq!((segment.purge_idle(source.backend, u64::MAX, 0), calls()), (0, 0), "the small blocks need all lines");
+    segment.retire(small, source.backend);
+    assert_eq!(segment.purge_idle(source.backend, u64::MAX, 0), SLOT_SIZE);
+    assert_eq!(calls(), 3, "the slot, bits and remote bits");
+    assert_eq!(segment.purge_idle(source.backend, u64::MAX, 0), 0);
+    assert_eq!(calls(), 3);
+    // Both go on as before.
+    let again = carve(8);
+    let mut places = vec![ptr::null_mut(); slab::MAX_BLOCKS];
+    let blocks = slab::Blocks::of(SizeClass::of_size(8).unwrap());
+    assert_eq!((again.take(blocks, &mut places), segment.waiting_remote(again)), (slab::MAX_BLOCKS, 0));
+    let mut places = vec![ptr::null_mut(); 10];
+    assert_eq!(large.take(slab::Blocks::of(SizeClass::of_size(1000).unwrap()), &mut places), 10);
 }

@@ -1,4 +1,5 @@
 mod balance;
 mod faults;
+mod limits;
 mod threads;
 mod world;
