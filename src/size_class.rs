@@ -102,7 +102,7 @@ const fn index_for(size: usize, align: usize) -> usize {
     let last = size - 1;
     let top_bit = (last | 64).ilog2() as usize;
     let mut index = ((last >> (top_bit - 3)) + 8 * (top_bit - 6)).saturating_sub(1);
-    while size_of(index) < size || size_of(index) % align != 0 {
+    while size_of(index) < size || !size_of(index).is_multiple_of(align) {
         index += 1;
     }
     index
