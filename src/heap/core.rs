@@ -213,15 +213,21 @@ impl Core {
                 Some(index) if slab.is_of(blocks) => index,
                 _ => refuse(Misuse::NotABlock, block, blocks.size()),
             };
-            // Neighbours come back together more often than not: what is done for one block is done for them all.
-            let (neighbours, first) = blocks.neighbours(index, block, others);
-            match slab.put_back(first, 1 + neighbours) {
+            rest = others;
+            let freed = if blocks.may_be_neighbours(block, others) {
+                // Neighbours come back together more often than not: what is done for one block is done for them all.
+                let (neighbours, first) = blocks.run(index, block, others);
+                rest = &others[neighbours..];
+                slab.put_back(first, 1 + neighbours)
+            } else {
+                slab.put_back_one(index)
+            };
+            match freed {
                 Ok(Freed::Kept) => {}
                 Ok(Freed::Movable) => self.usable[class.index()].file(slab),
                 Ok(Freed::Empty) => self.emptied(backend, class, slab),
                 Err(free) => refuse(Misuse::DoubleFree, slab.block(blocks, free), blocks.size()),
             }
-            rest = &others[neighbours..];
         }
     }
 
