@@ -47,6 +47,9 @@ extern "C" fn start() {
     if let Some(delay) = settings.purge_delay {
         TENURE.set_purge_delay(Duration::from_millis(delay));
     }
+    if let Some(limit) = settings.limit {
+        TENURE.set_limit(limit);
+    }
     if settings.purger && !TENURE.start_purger() {
         complain(format_args!(
             "TENURE_PURGER: the system has no thread for it; unused memory is given back by the program's own threads"

@@ -7,6 +7,7 @@
 //! | `TENURE_STATS_PID` | a number | print only in the process with this id | every process |
 //! | `TENURE_PURGE_DELAY` | 0 to 3600000 | milliseconds that unused memory is kept | 1000 |
 //! | `TENURE_PURGER` | `0`, `1` | a thread of the library's own gives unused memory back, also while the program does nothing | `0` |
+//! | `TENURE_LIMIT` | a size, two sizes with `:` between, or `cgroup` | a hard limit on committed memory; a soft and a hard one; those of the control group. Sizes are bytes, or have one of the suffixes K, M, G, T | none |
 //!
 //! A wrong value is reported in one line on standard error and ignored, and so is a name that is not in the table. A program that runs with more
 //! rights than its user has (`AT_SECURE`) reads none of it.
@@ -15,6 +16,7 @@ use crate::output::complain;
 use crate::own::MAX_PURGE_DELAY;
 use core::ffi::{CStr, c_char};
 use core::fmt::{self, Display, Formatter, Write};
+use tenure::Limit;
 
 /// In what form the statistics are printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,12 +54,20 @@ pub(crate) struct Settings {
     pub(crate) purge_delay: Option<u64>,
     /// Whether a purger runs.
     pub(crate) purger: bool,
+    /// How much memory may be committed.
+    pub(crate) limit: Option<Limit>,
 }
 
 impl Settings {
     /// What is so without a word from the environment.
-    pub(crate) const DEFAULT: Settings =
-        Settings { stats: None, stats_file: Path::NONE, stats_pid: None, purge_delay: None, purger: false };
+    pub(crate) const DEFAULT: Settings = Settings {
+        stats: None,
+        stats_file: Path::NONE,
+        stats_pid: None,
+        purge_delay: None,
+        purger: false,
+        limit: None,
+    };
 
     /// Reads the process's environment.
     pub(crate) fn read(&mut self) {
@@ -96,6 +106,7 @@ impl Settings {
             b"STATS_PID" => self.set_stats_pid(value),
             b"PURGE_DELAY" => self.set_purge_delay(value),
             b"PURGER" => self.set_purger(value),
+            b"LIMIT" => self.set_limit(value),
             _ => Some("there is no such setting"),
         };
         if let Some(what) = wrong {
@@ -140,6 +151,21 @@ impl Settings {
         None
     }
 
+    fn set_limit(&mut self, value: &[u8]) -> Option<&'static str> {
+        const WHAT: &str = "must be a size such as 512M, two sizes such as 400M:512M, or cgroup";
+        if value == b"cgroup" {
+            self.limit = Limit::of_cgroup();
+            return if self.limit.is_none() { Some("the control group has no limit") } else { None };
+        }
+        let mut parts = value.splitn(2, |&byte| byte == b':').map(size);
+        self.limit = match (parts.next().flatten(), parts.next()) {
+            (Some(hard), None) => Some(Limit::hard(hard)),
+            (Some(soft), Some(Some(hard))) if soft <= hard => Some(Limit::hard(hard).with_soft(soft)),
+            _ => return Some(WHAT),
+        };
+        None
+    }
+
     fn set_purge_delay(&mut self, value: &[u8]) -> Option<&'static str> {
         match number(value).filter(|&delay| delay <= MAX_PURGE_DELAY) {
             Some(delay) => self.purge_delay = Some(delay),
@@ -147,6 +173,18 @@ impl Settings {
         }
         None
     }
+}
+
+/// A number of bytes, with a suffix or none.
+fn size(text: &[u8]) -> Option<usize> {
+    let (digits, shift) = match text.split_last()? {
+        (b'K' | b'k', rest) => (rest, 10),
+        (b'M' | b'm', rest) => (rest, 20),
+        (b'G' | b'g', rest) => (rest, 30),
+        (b'T' | b't', rest) => (rest, 40),
+        _ => (text, 0),
+    };
+    usize::try_from(number(digits)?).ok()?.checked_mul(1 << shift).filter(|&bytes| bytes > 0 && bytes < usize::MAX)
 }
 
 /// A decimal number, digits and nothing else.

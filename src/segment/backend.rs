@@ -297,7 +297,9 @@ impl Backend {
         let last = self.last.load(Ordering::Relaxed);
         let wanted = last.checked_sub(len)?.checked_sub(headroom)?;
         let hint = align::down(wanted.checked_add(offset)?, align).checked_sub(offset)?;
-        if hint == 0 || self.highest.load(Ordering::Relaxed).saturating_sub(hint) > WANDER {
+        // Where there are very many mappings, they are to touch.
+        let is_far = self.highest.load(Ordering::Relaxed).saturating_sub(hint) > WANDER;
+        if hint == 0 || is_far && self.counters.mappings() < super::mapping::MANY {
             return None;
         }
         let start = self.os.map(hint, len)?;

@@ -24,6 +24,9 @@ pub(super) struct Mapping {
     freshness: Freshness,
 }
 
+/// From so many mappings on, they are made as long as the addresses that they take.
+pub(super) const MANY: usize = 16 * 1024;
+
 /// Where the block of a mapping stands, for an alignment: bytes behind the head, and where the head is to be.
 struct Placement {
     offset: usize,
@@ -159,7 +162,9 @@ impl Backend {
 
     /// Bytes of a mapping whose block is `size` large and stands at `offset`.
     fn mapping_len(&self, size: usize, offset: usize) -> Option<usize> {
-        let len = align::checked_up(size.checked_add(offset)?, self.os.page_size())?;
+        // Mappings that touch are one for the system, which has a limit of 65,530; gaps of addresses between them would make it felt.
+        let unit = if self.counters.mappings() < MANY { self.os.page_size() } else { GRANULE };
+        let len = align::checked_up(size.checked_add(offset)?, unit)?;
         (len <= isize::MAX as usize).then_some(len)
     }
 

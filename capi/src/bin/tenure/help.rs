@@ -14,6 +14,7 @@ Environment, read by the library in every process that it is preloaded into; the
   TENURE_STATS_FILE   append them to this file instead of standard error; %p stands for the process id
   TENURE_STATS_PID    print them in the process of this id alone (default: in every process)
   TENURE_PURGE_DELAY  milliseconds that unused memory is kept before it goes back to the system, 0 to 3600000 (default 1000)
+  TENURE_LIMIT        committed memory at most, such as 512M, or 400M:512M (soft and hard), or cgroup (default: no limit)
   TENURE_PURGER       0 or 1: a thread of the library gives unused memory back, also in an idle process (default 0)
   A wrong value is reported on standard error and ignored.
   --stats replaces the first three. LD_PRELOAD keeps what it holds, behind the library.
