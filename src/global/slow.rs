@@ -1,8 +1,9 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
+use super::routing::Routing;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure, routing, tls};
+use super::{BACKEND, REGISTRY, Tenure, routing, tls, watch};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
@@ -26,28 +27,57 @@ const PATIENCE: u16 = 64;
 /// When unused memory is looked for next, in milliseconds of the platform's clock.
 static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 
-/// A block of `class` for `layout`, of which there is none at hand: the magazine is empty, or the thread is in a static scope.
+/// A block of `class` for `layout`, of which there is none at hand: the magazine is empty, or set aside.
 #[cold]
 #[inline(never)]
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
-    if !routing::is_static() {
-        return alloc_dynamic(class);
+    let routing = watch::routing();
+    if !routing.is_aside() {
+        return take(class);
     }
-    place_at_hand(layout).or_else(|| match route(tenure, layout) {
-        Route::Static(placed) => Some(placed.block),
-        Route::Dynamic => alloc_dynamic(class),
-        Route::Nowhere => None,
-    })
+    let block = if routing.is_static() {
+        place_at_hand(layout).or_else(|| match route(tenure, layout) {
+            Route::Static(placed) => Some(placed.block),
+            Route::Dynamic => take(class),
+            Route::Nowhere => None,
+        })
+    } else {
+        take(class)
+    };
+    note(routing, block, layout.size())
 }
 
-/// A block of `class` from the calling thread's heap, whatever scope it is in.
-pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
+/// Tells those who watch the thread of a block that it has got.
+#[inline(always)]
+fn note(routing: Routing, block: Option<NonNull<u8>>, size: usize) -> Option<NonNull<u8>> {
+    if routing.is_watched()
+        && let Some(block) = block
+    {
+        watch::allocated(block, size);
+    }
+    block
+}
+
+/// As [`note`], of a block of which it is known whether it reads as zero.
+#[inline(always)]
+fn note_zeroed(routing: Routing, found: Option<(NonNull<u8>, bool)>, size: usize) -> Option<(NonNull<u8>, bool)> {
+    note(routing, found.map(|(block, _)| block), size);
+    found
+}
+
+/// A block of `class` from the calling thread's heap, whatever scope it is in, for a request of `size` bytes.
+pub(super) fn alloc_dynamic(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
+    note(watch::routing(), take(class), size)
+}
+
+/// A block of `class` from the calling thread's heap.
+fn take(class: SizeClass) -> Option<NonNull<u8>> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
             let tops = routing::tops(heap, thread);
-            // Inside a scope nobody has looked there yet.
+            // Nobody has looked there yet where they are set aside.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
                 return Some(block);
@@ -72,21 +102,28 @@ pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    match route(tenure, layout) {
+    let routing = watch::routing();
+    let found = match route(tenure, layout) {
         Route::Static(placed) => Some((placed.zeroed(), true)),
-        Route::Dynamic => alloc_dynamic_zeroed(class),
+        Route::Dynamic => take_zeroed(class),
         Route::Nowhere => None,
-    }
+    };
+    note_zeroed(routing, found, layout.size())
 }
 
 /// As [`alloc_dynamic`], and whether the block reads as zero.
-pub(super) fn alloc_dynamic_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+pub(super) fn alloc_dynamic_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
+    note_zeroed(watch::routing(), take_zeroed(class), size)
+}
+
+/// As [`take`], and whether the block reads as zero.
+fn take_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
             let tops = routing::tops(heap, thread);
-            // As in `alloc_dynamic`.
+            // As in `take`.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
                 return Some((block, false));
@@ -127,6 +164,20 @@ fn reclaim() {
 #[cold]
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+    note_freed(block, layout);
+    put(block, class, layout);
+}
+
+/// Tells those who watch the thread of a block that it is about to give back.
+#[inline(always)]
+fn note_freed(block: NonNull<u8>, layout: Layout) {
+    if watch::routing().is_watched() {
+        watch::freed(block, layout.size());
+    }
+}
+
+/// Gives a block of `class` back.
+fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     if !owner.is_heap() {
         if owner == Owner::STATIC && free_static(block, layout) {
@@ -140,7 +191,7 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
             count_down(thread);
             if heap.owner() == owner {
                 let tops = routing::tops(heap, thread);
-                // Inside a scope nobody has tried that yet.
+                // Nobody has tried that yet where they are set aside.
                 // SAFETY: the calling thread's own tops.
                 if !unsafe { tops.push(class, block.as_ptr()) } {
                     // SAFETY: the calling thread's own heap and tops, and a block of this heap.
@@ -198,35 +249,44 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    match route(tenure, layout) {
+    let routing = watch::routing();
+    let block = match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
-        Route::Dynamic => alloc_large_dynamic(layout),
+        Route::Dynamic => take_large(layout, take).map(|(block, _)| block),
         Route::Nowhere => None,
-    }
+    };
+    note(routing, block, layout.size())
 }
 
 /// A block that is too large for a slab, from the calling thread's heap, whatever scope it is in.
 pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    take_large(layout, alloc_dynamic).map(|(block, _)| block)
+    let routing = watch::routing();
+    note(routing, take_large(layout, take).map(|(block, _)| block), layout.size())
 }
 
 /// A block that is too large for a slab, and reads as zero.
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    match route(tenure, layout) {
-        Route::Static(placed) => return Some(placed.zeroed()),
-        Route::Dynamic => {}
-        Route::Nowhere => return None,
-    }
-    alloc_large_dynamic_zeroed(layout)
+    let routing = watch::routing();
+    let block = match route(tenure, layout) {
+        Route::Static(placed) => Some(placed.zeroed()),
+        Route::Dynamic => take_large_zeroed(layout),
+        Route::Nowhere => None,
+    };
+    note(routing, block, layout.size())
 }
 
 /// As [`alloc_large_dynamic`], of a block that reads as zero.
 pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
+    let routing = watch::routing();
+    note(routing, take_large_zeroed(layout), layout.size())
+}
+
+fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = match take_large(layout, |_| None) {
         Some(found) => found,
-        None => alloc_dynamic_zeroed(SizeClass::of_span(layout)?)?,
+        None => take_zeroed(SizeClass::of_span(layout)?)?,
     };
     if !is_zero {
         // SAFETY: the block is at least as large as the layout, and nobody else's.
@@ -261,6 +321,7 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
 #[cold]
 #[inline(never)]
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
+    note_freed(block, layout);
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
     let is_freed = if owner == Owner::STATIC {
@@ -291,7 +352,7 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
         }
         // SAFETY: the calling thread's own tops.
         if !unsafe { tops.push(class, block.as_ptr()) } {
-            free(block, class, layout);
+            put(block, class, layout);
         }
         true
     } else if let Some((heap, thread)) = own() {
@@ -319,29 +380,37 @@ const LEAVE_AT: usize = 256 * 1024;
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+    let routing = watch::routing();
     let owner = BACKEND.owners.look_up(block.addr().get());
     let is_static = owner == Owner::STATIC;
+    let extent = if routing.is_watched() { watch::extent(block, old.size()) } else { 0 };
+    let resized = |to: NonNull<u8>| {
+        if routing.is_watched() {
+            watch::resized(block, extent, old.size(), to, new.size());
+        }
+        Some(to)
+    };
     if is_static && resize_static(block, old, new.size()) {
-        return Some(block);
+        return resized(block);
     }
     let mut target = None;
     if !is_static && SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
         let is_mapping = owner.is_mapping();
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
-            target = BACKEND.map_growing_block(new);
+            target = note(routing, BACKEND.map_growing_block(new), new.size());
         }
         let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
         // SAFETY: the caller's block.
-        if stays && let Some(resized) = unsafe { resize_large(block, new, is_mapping) } {
-            return Some(resized);
+        if stays && let Some(block) = unsafe { resize_large(block, new, is_mapping) } {
+            return resized(block);
         }
     }
     // What is dynamic stays dynamic; what is static goes where the thread's allocations go.
     let target = target.or_else(|| match SizeClass::of(new) {
         // SAFETY: a layout of a size that is not zero.
         _ if is_static || !routing::is_static() => NonNull::new(unsafe { tenure.alloc(new) }),
-        Some(class) => alloc_dynamic(class),
+        Some(class) => alloc_dynamic(class, new.size()),
         None => alloc_large_dynamic(new),
     })?;
     let kept = old.size().min(new.size());
