@@ -48,8 +48,11 @@ mod allocator;
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
 #[cfg(not(loom))]
 pub use global::{
-    DynamicScope, RoutedFuture, StaticScope, Tenure, WhenFull, dynamic_scope, seal, seal_read_only, static_scope,
+    DynamicScope, ProcessDelta, ProcessRegion, Region, RoutedFuture, StaticScope, Tenure, ThreadDelta, ThreadRegion,
+    WhenFull, dynamic_scope, seal, seal_read_only, static_scope,
 };
+#[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
+pub use global::{assert_allocs, assert_no_alloc};
 #[cfg(not(loom))]
 pub use phase::{Arena, Scope};
 pub use region::Sealed;

@@ -1,7 +1,7 @@
 //! A thread's life as a borrower: its first allocation, its end, and what a fork leaves of it.
 
 use super::{BACKEND, REGISTRY, routing, tls};
-use crate::heap::{Borrower, Heap};
+use crate::heap::{Borrower, Heap, Ledger};
 use crate::os;
 use crate::sync::{AtomicBool, Ordering};
 use core::ffi::c_void;
@@ -38,6 +38,7 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
     let Some(heap) = thread.heap.get() else { return };
     thread.is_busy.set(true);
     routing::end(heap, thread);
+    heap.ledger().clear();
     // SAFETY: the calling thread has borrowed the heap.
     unsafe { heap.empty_magazines(&thread.tops) };
     heap.seat().leave(os::yield_now);
@@ -111,7 +112,20 @@ pub(super) fn is_at_work() -> bool {
     tls::current().is_busy.get()
 }
 
-/// The calling thread's own heap, if it has one that is not at work.
+/// The ledger of the calling thread, if it has a heap.
+pub(super) fn ledger() -> Option<&'static Ledger> {
+    tls::current().home.get().map(Heap::ledger)
+}
+
+/// The heap that is the calling thread's, of which no other has the ledger; lends it one if it is fresh. `None` where it has none, or is inside a slow path.
+pub(super) fn home() -> Option<&'static Heap> {
+    match source() {
+        Source::Own(_, thread) => thread.home.get(),
+        _ => None,
+    }
+}
+
+/// What the calling thread allocates from, if it has a heap that is not at work.
 pub(super) fn own() -> Option<(&'static Heap, &'static Borrower)> {
     let thread = tls::current();
     let heap = thread.heap.get()?;

@@ -79,7 +79,7 @@ fn set(slot: &'static Borrower) {
 
 /// The calling thread borrows `heap`.
 pub(super) fn take(heap: &'static Heap) {
-    heap.borrower().take(heap);
+    heap.borrower().take(heap, heap);
     set(heap.borrower());
 }
 

@@ -23,7 +23,7 @@ pub(super) fn current() -> &'static Borrower {
 
 /// The calling thread borrows `heap`.
 pub(super) fn take(heap: &'static Heap) {
-    current().take(heap);
+    current().take(heap, heap);
 }
 
 /// The calling thread has no heap any more.

@@ -5,14 +5,23 @@
 //! What no thread ever waits for is a block that another thread returns: that goes through the slabs' remote words.
 
 mod borrower;
+#[cfg_attr(
+    any(not(feature = "std"), loom, tenure_bare_metal),
+    allow(dead_code, reason = "without the standard library nobody sets budgets")
+)]
+mod budget;
 mod core;
 mod exchange;
+mod ledger;
 mod list;
 mod outbox;
 mod seat;
 mod span;
 
 pub(crate) use borrower::Borrower;
+#[cfg(feature = "std")]
+pub(crate) use budget::{Budget, FRAMES};
+pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
 pub(crate) use outbox::return_remotely;
 pub(crate) use span::{is_span, is_span_of, return_span_remotely, span_len};
 
@@ -51,6 +60,8 @@ pub(crate) struct Heap {
     waiting_span: Cell<u8>,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
+    /// What the borrower does while it is counted. Borrower-only.
+    ledger: Ledger,
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
@@ -73,7 +84,7 @@ impl Heap {
         let len = Self::footprint(backend);
         let heap = backend.os.map(0, len)?.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox and `waiting_span` are valid as zeros, and stay untouched until they are used.
+        // Magazines, outbox, ledger and `waiting_span` are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
@@ -125,6 +136,11 @@ impl Heap {
         &self.pieces[usize::from(align >= align_of::<usize>())]
     }
 
+    /// What the borrower, whose own heap this is, does while it is counted.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
@@ -155,6 +171,7 @@ impl Heap {
         self.seat.clear();
         self.outbox.clear();
         self.aside.reset();
+        self.ledger.clear();
         #[cfg(not(feature = "std"))]
         self.borrower.leave();
     }

@@ -30,7 +30,7 @@ impl Sample {
         // SAFETY: kept for as long as the sample.
         let heap: &'static Heap = unsafe { heap.as_ref() };
         let borrower: &'static Borrower = Box::leak(Box::new(Borrower::fresh()));
-        borrower.take(heap);
+        borrower.take(heap, heap);
         Self { mock, backend, heap, borrower }
     }
 

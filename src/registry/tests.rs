@@ -28,7 +28,7 @@ impl Sample {
     /// A heap whose borrower has blocks at hand.
     fn borrow_and_use(&self) -> (&'static Heap, &'static Borrower) {
         let (heap, borrower): (_, &'static Borrower) = (self.borrow(), Box::leak(Box::new(Borrower::fresh())));
-        borrower.take(heap);
+        borrower.take(heap, heap);
         // SAFETY: the heap was just borrowed, and these are its borrower's tops.
         assert!(unsafe { heap.refill(&borrower.tops, class()) }.is_some());
         (heap, borrower)
