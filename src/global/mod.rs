@@ -7,6 +7,7 @@ mod routing;
 mod scope;
 mod slow;
 mod static_memory;
+mod tag;
 mod thread;
 mod untyped;
 mod watch;
@@ -21,6 +22,7 @@ pub use budget::{assert_allocs, assert_no_alloc};
 pub use region::{ProcessDelta, ProcessRegion, Region, ThreadDelta, ThreadRegion};
 pub use scope::{DynamicScope, RoutedFuture, StaticScope, dynamic_scope, static_scope};
 pub use static_memory::{WhenFull, seal, seal_read_only};
+pub use tag::{TaggedFuture, tagged};
 
 use crate::os::Native;
 use crate::region::Region as StaticRegion;

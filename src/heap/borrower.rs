@@ -50,10 +50,21 @@ impl Borrower {
         Self { is_fresh: Cell::new(false), ..Self::fresh() }
     }
 
-    /// Takes the loan of `heap`, on behalf of a thread whose own heap is `home`.
-    pub(crate) fn take(&self, heap: &'static Heap, home: &'static Heap) {
+    /// Takes the loan of `heap`, which is the thread's own from now on.
+    pub(crate) fn take(&self, heap: &'static Heap) {
         self.tops.reset();
         self.is_busy.set(false);
+        self.is_fresh.set(false);
+        self.heap.set(Some(heap));
+        self.home.set(Some(heap));
+        self.owner.set(heap.owner());
+        self.owners.set(heap.owners());
+        heap.seat().take(&self.tops);
+    }
+
+    /// The thread, whose own heap is `home` and which is inside a slow path, allocates from `heap` from now on.
+    pub(crate) fn switch(&self, heap: &'static Heap, home: &'static Heap) {
+        self.is_busy.set(true);
         self.is_fresh.set(false);
         self.heap.set(Some(heap));
         self.home.set(Some(home));

@@ -29,7 +29,7 @@ use self::core::Core;
 use crate::align;
 use crate::arena::Piece;
 use crate::lock::Lock;
-use crate::magazine::{Magazine, Tops};
+use crate::magazine::{self, Magazine, Tops};
 use crate::segment::{Backend, Owner, OwnerView};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
@@ -51,7 +51,7 @@ pub(crate) struct Heap {
     seat: Seat,
     /// Blocks of other heaps that the borrower has freed. Borrower-only, but for statistics.
     outbox: Outbox,
-    /// The borrower's tops while it is in a static scope, where those at its hand stand nowhere. Borrower-only, but for statistics.
+    /// The tops while they are not at the borrower's hand. Borrower-only, but for statistics.
     aside: Tops,
     /// Static memory in which the borrower places blocks: those of small alignments, such as text, and all others. Apart, text is packed without gaps.
     /// Borrower-only, but for statistics.
@@ -65,6 +65,9 @@ pub(crate) struct Heap {
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
+    /// The tag whose heap this is, for good, and the heap's number among those of the tag; or 0.
+    tag: u8,
+    number_of_tag: u8,
     /// Who this heap is in the owner map.
     owner: Owner,
     backend: &'static Backend,
@@ -79,8 +82,8 @@ impl Heap {
         align::up(size_of::<Heap>(), backend.os.page_size())
     }
 
-    /// A new heap, whose id is `owner`; `None` where the system has no memory.
-    pub(crate) fn create(backend: &'static Backend, owner: Owner) -> Option<NonNull<Heap>> {
+    /// A new heap, whose id is `owner`; `None` where the system has no memory. For a tag, unless that is 0: as its heap of this number.
+    pub(crate) fn create(backend: &'static Backend, owner: Owner, [tag, number]: [u8; 2]) -> Option<NonNull<Heap>> {
         let len = Self::footprint(backend);
         let heap = backend.os.map(0, len)?.cast::<Heap>();
         let place = heap.as_ptr();
@@ -95,6 +98,8 @@ impl Heap {
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());
+            (&raw mut (*place).tag).write(tag);
+            (&raw mut (*place).number_of_tag).write(number);
             (&raw mut (*place).owner).write(owner);
             (&raw mut (*place).backend).write(backend);
         }
@@ -104,6 +109,16 @@ impl Heap {
 
     pub(crate) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// The tag whose heap this is, or 0.
+    pub(crate) fn tag(&self) -> u8 {
+        self.tag
+    }
+
+    /// The heap's number among those of its tag.
+    pub(crate) fn number_of_tag(&self) -> usize {
+        self.number_of_tag.into()
     }
 
     /// The owner map of the backend that the heap has its memory from.
@@ -120,7 +135,8 @@ impl Heap {
         &self.seat
     }
 
-    /// The borrower's tops while it is in a static scope. They stand nowhere at all other times.
+    /// The borrower's tops while they are not at its hand, because it is in a static scope, watched, or allocates from another heap; and those of a tag's heap that is parked. They stand nowhere at all
+    /// other times.
     pub(crate) fn aside(&self) -> &Tops {
         &self.aside
     }
@@ -145,12 +161,13 @@ impl Heap {
         &self.outbox
     }
 
-    /// Number of blocks of `class` in a magazine whose top is `top`.
+    /// Number of blocks of `class` in this heap's magazine, as far as it is one of those to which `tops` belong: a thread that allocates from another heap shows that one's.
     pub(crate) fn waiting_in(&self, class: SizeClass, tops: &Tops) -> usize {
         // One look: the borrower may give the magazine up meanwhile.
         let Some(top) = tops.get(class) else { return 0 };
         let low = self.magazines[class.index()].low(class).addr();
-        (top.addr() - low) / size_of::<*mut u8>()
+        let held = top.addr().wrapping_sub(low) / size_of::<*mut u8>();
+        if held <= magazine::capacity(class) { held } else { 0 }
     }
 
     /// Collects what others have returned, and gives the memory of slots unused since `before` back to the system, on behalf of any thread.

@@ -13,6 +13,7 @@ mod cache;
 mod mapping;
 mod owner;
 mod static_chunk;
+mod tagged;
 
 pub(crate) use backend::{Backend, Counters};
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};

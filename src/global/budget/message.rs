@@ -71,7 +71,7 @@ fn write_stack(f: &mut Formatter<'_>, stack: &[usize]) -> fmt::Result {
             let name = symbol.name().map_or_else(|| format!("{address:#x}"), |name| format!("{name:#}"));
             let file = symbol.filename().map(|file| file.display().to_string()).unwrap_or_default();
             // What called the assertion is told already.
-            is_last |= name.contains("assert_allocs") && !name.contains("{closure");
+            is_last |= name.split('<').next().is_some_and(|path| path.ends_with("assert_allocs"));
             if is_last || is_machinery(&name, &file) {
                 return;
             }

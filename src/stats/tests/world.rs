@@ -37,7 +37,7 @@ impl World {
     pub(super) fn thread(&self) -> Option<Thread> {
         let heap = self.registry.borrow(self.backend)?;
         let borrower: &'static Borrower = Box::leak(Box::new(Borrower::fresh()));
-        borrower.take(heap, heap);
+        borrower.take(heap);
         Some(Thread { heap, borrower, backend: self.backend, registry: self.registry })
     }
 
