@@ -4,7 +4,7 @@ use super::routing::Routing;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
 use super::{BACKEND, REGISTRY, Tenure, routing, tls, watch};
-use crate::heap::{self, Borrower};
+use crate::heap::{self, Borrower, Heap};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
 use crate::size_class::SizeClass;
@@ -203,7 +203,7 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
                     unsafe { heap.flush(tops, class, block) };
                 }
             } else {
-                put_elsewhere(thread, owner, class, block);
+                put_elsewhere(thread.home.get().unwrap_or(heap), owner, class, block);
             }
         }
         None if class.is_span() => {
@@ -220,9 +220,8 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     }
 }
 
-/// Gives a block back that lies in another heap, `owner`, than the one that the thread allocates from.
-fn put_elsewhere(thread: &Borrower, owner: Owner, class: SizeClass, block: NonNull<u8>) {
-    let Some(home) = thread.home.get() else { return };
+/// Gives a block back that lies in another heap, `owner`, than the one that the thread, whose own is `home`, allocates from.
+fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>) {
     if home.owner() != owner {
         // SAFETY: the calling thread's own heap, and a block of another one.
         return unsafe { home.outbox().put(class, block) };

@@ -70,7 +70,7 @@ impl Registry {
 
     /// A heap of `tag` that other threads have; `None` where there is none.
     pub(crate) fn shared_under(&self, tag: u8, seed: usize) -> Option<&'static Heap> {
-        self.tagged(tag)?.any(seed)
+        self.tagged(tag)?.any(seed, |heap| !heap.is_lost())
     }
 
     /// Borrows each parked heap of a tag for as long as `act` runs on it.
@@ -86,7 +86,7 @@ impl Registry {
     /// Takes back a heap whose magazines are empty or, if it is a tag's, in the heap.
     pub(crate) fn park(&self, heap: &Heap) {
         match self.tagged(heap.tag()) {
-            Some(tagged) => tagged.park(heap),
+            Some(tagged) => tagged.park(heap.number_of_tag()),
             None => self.parked.park(index_of(heap)),
         }
     }
@@ -173,7 +173,7 @@ impl Registry {
     /// True where no thread has the heap.
     pub(crate) fn is_parked(&self, heap: &Heap) -> bool {
         match self.tagged(heap.tag()) {
-            Some(tagged) => tagged.is_parked(heap),
+            Some(tagged) => tagged.is_parked(heap.number_of_tag()),
             None => self.parked.contains(index_of(heap)),
         }
     }
@@ -192,7 +192,7 @@ impl Registry {
             if heap.is_locked() {
                 heap.lose();
                 match self.tagged(heap.tag()) {
-                    Some(tagged) => tagged.withdraw(heap),
+                    Some(tagged) => tagged.withdraw(heap.number_of_tag()),
                     None => self.parked.withdraw(index_of(heap)),
                 }
                 if self.is_shared(heap) {

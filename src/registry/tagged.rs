@@ -10,16 +10,16 @@ use core::ptr;
 /// Most heaps of a tag. With 64 tags they are half of all heaps, so that threads still find their own.
 pub(super) const HEAPS: usize = 32;
 
-/// The heaps of one tag.
-pub(super) struct Tagged {
+/// The heaps of one tag. Of another type only in models.
+pub(super) struct Tagged<T: 'static = Heap> {
     /// Never changes back to null.
-    heaps: [AtomicPtr<Heap>; HEAPS],
+    heaps: [AtomicPtr<T>; HEAPS],
     /// Numbers that were given out.
     created: AtomicUsize,
     parked: Parked<1>,
 }
 
-impl Tagged {
+impl<T> Tagged<T> {
     constructor! {
         pub(super) fn new() -> Self {
             Self {
@@ -30,7 +30,7 @@ impl Tagged {
         }
     }
 
-    fn heap(&self, number: usize) -> Option<&'static Heap> {
+    fn heap(&self, number: usize) -> Option<&'static T> {
         // Acquire: pairs with the Release in `lend`, for the heap's contents.
         let heap = self.heaps[number].load(Ordering::Acquire);
         // SAFETY: heaps are never given back.
@@ -38,7 +38,7 @@ impl Tagged {
     }
 
     /// A parked heap, or one that `create` makes under the number it is given.
-    pub(super) fn lend(&self, create: impl FnOnce(u8) -> Option<&'static Heap>) -> Option<&'static Heap> {
+    pub(super) fn lend(&self, create: impl FnOnce(u8) -> Option<&'static T>) -> Option<&'static T> {
         if let Some(number) = self.parked.lend() {
             return self.heap(number);
         }
@@ -54,34 +54,37 @@ impl Tagged {
         Some(heap)
     }
 
-    pub(super) fn park(&self, heap: &Heap) {
-        self.parked.park(heap.number_of_tag());
+    pub(super) fn park(&self, number: usize) {
+        self.parked.park(number);
     }
 
     /// In a forked child: takes a heap out of use.
-    pub(super) fn withdraw(&self, heap: &Heap) {
-        self.parked.withdraw(heap.number_of_tag());
+    pub(super) fn withdraw(&self, number: usize) {
+        self.parked.withdraw(number);
     }
 
-    pub(super) fn is_parked(&self, heap: &Heap) -> bool {
-        self.parked.contains(heap.number_of_tag())
+    pub(super) fn is_parked(&self, number: usize) -> bool {
+        self.parked.contains(number)
     }
 
-    /// One of the heaps, whoever has it, for a thread that comes with the number `seed`.
-    pub(super) fn any(&self, seed: usize) -> Option<&'static Heap> {
+    /// One of the heaps that passes `is_usable`, whoever has it, for a thread that comes with the number `seed`.
+    pub(super) fn any(&self, seed: usize, is_usable: impl Fn(&T) -> bool) -> Option<&'static T> {
         let count = self.created.load(Ordering::Relaxed).max(1);
-        (0..count).find_map(|step| self.heap((seed + step) % count)).filter(|heap| !heap.is_lost())
+        (0..count).filter_map(|step| self.heap((seed + step) % count)).find(|heap| is_usable(heap))
     }
 
     /// Borrows each heap that is parked for as long as `act` runs on it.
-    pub(super) fn with_parked(&self, act: impl Fn(&'static Heap)) {
+    pub(super) fn with_parked(&self, act: impl Fn(&'static T)) {
         for number in 0..self.created.load(Ordering::Relaxed) {
             if self.parked.lend_this(number)
                 && let Some(heap) = self.heap(number)
             {
                 act(heap);
-                self.park(heap);
+                self.park(number);
             }
         }
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;
