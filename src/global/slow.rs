@@ -7,7 +7,7 @@ use super::{BACKEND, REGISTRY, Tenure, routing, tls, watch};
 use crate::heap::{self, Borrower, Heap};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
-use crate::size_class::SizeClass;
+use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::SlotKind;
 use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
@@ -80,6 +80,9 @@ fn take(class: SizeClass) -> Option<NonNull<u8>> {
             // Nobody has looked there yet where they are set aside.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
+                if class.is_span() {
+                    check_is_span(block, class);
+                }
                 return Some(block);
             }
             if class.is_span() {
@@ -127,6 +130,9 @@ fn take_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
             // As in `take`.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
+                if class.is_span() {
+                    check_is_span(block, class);
+                }
                 return Some((block, false));
             }
             // SAFETY: the calling thread's own heap and tops.
@@ -269,6 +275,10 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
 #[inline(never)]
 pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
     let routing = watch::routing();
+    // Where the tops are set aside no magazine is at hand.
+    if let Some(span) = SizeClass::of_span(layout).and_then(span_at_hand) {
+        return Some(span);
+    }
     let block = match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
         Route::Dynamic => take_large(layout, take).map(|(block, _)| block),
@@ -307,9 +317,12 @@ fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
         Some(found) => found,
         None => take_zeroed(SizeClass::of_span(layout)?)?,
     };
-    if !is_zero {
-        // SAFETY: the block is at least as large as the layout, and nobody else's.
-        unsafe { block.as_ptr().write_bytes(0, layout.size()) };
+    if is_zero {
+        // SAFETY: a span or a mapping's block that is at least as large as the layout, and nobody else's.
+        unsafe { BACKEND.note_untouched(block, layout.size()) };
+    } else {
+        // SAFETY: as above.
+        unsafe { BACKEND.clear(block, layout.size()) };
     }
     Some(block)
 }
@@ -317,9 +330,7 @@ fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
 /// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`.
 fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>>) -> Option<(NonNull<u8>, bool)> {
     if let Some(class) = SizeClass::of_span(layout) {
-        // SAFETY: the calling thread's own tops.
-        let waiting = unsafe { tls::current().tops.pop(class) };
-        return waiting.or_else(|| refill(class)).map(|span| (span, false));
+        return span_at_hand(class).or_else(|| refill(class)).map(|span| (span, false));
     }
     if layout.size().max(layout.align()) >= segment::ADDRESSES {
         return None;
@@ -359,6 +370,33 @@ fn tag_mapping(block: NonNull<u8>) {
     }
 }
 
+/// The span of `class` that waits in the calling thread's magazine, if one does.
+#[inline(always)]
+pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
+    // SAFETY: the calling thread's own tops.
+    let span = unsafe { tls::current().tops.pop(class) }?;
+    check_is_span(span, class);
+    Some(span)
+}
+
+/// Ends the process where `block`, which waited in a magazine of spans, is none: a free that is told no layout takes what lies in a span's first slot for the span.
+#[inline(always)]
+fn check_is_span(block: NonNull<u8>, class: SizeClass) {
+    if !block.addr().get().is_multiple_of(SLOT_SIZE) {
+        refuse_inside(block, class);
+    }
+}
+
+/// Ends the process on a free, some time ago, of what is no span but lies in one.
+#[cold]
+#[inline(never)]
+fn refuse_inside(block: NonNull<u8>, class: SizeClass) -> ! {
+    fatal(format_args!(
+        "invalid free of {block:p}, which lies inside a block of {} bytes: free its start",
+        class.size()
+    ))
+}
+
 /// Frees a block that is too large for a slab.
 #[cold]
 #[inline(never)]
@@ -366,6 +404,20 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
     note_freed(block, layout);
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
+    if owner == thread.owner.get()
+        && let Some(class) = SizeClass::of_span(layout)
+        // SAFETY: the calling thread's own heap has a segment there.
+        && unsafe { heap::is_span_of(class, block) }
+        // SAFETY: the calling thread's own tops. There is room only where no span waits, this one included.
+        && unsafe { thread.tops.push(class, block.as_ptr()) }
+    {
+        return;
+    }
+    free_large_slowly(block, layout, owner, thread);
+}
+
+#[inline(never)]
+fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static Borrower) {
     let is_freed = if owner == Owner::STATIC {
         free_static(block, layout)
     } else if owner.is_mapping() {
