@@ -21,7 +21,12 @@ pub(crate) mod mock;
 
 pub(crate) mod report;
 
+#[cfg(all(feature = "std", not(tenure_bare_metal)))]
+mod stack;
+
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
+#[cfg(all(feature = "std", not(tenure_bare_metal)))]
+pub(crate) use stack::{capture_stack, module_of};
 
 use core::ptr::NonNull;
 
