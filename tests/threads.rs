@@ -155,12 +155,12 @@ fn more_threads_than_there_are_heaps_allocate_and_free_at_once() {
         let purged = quiet_stats();
         println!(
             "{THREADS} threads at once; afterwards {} KiB of metadata, {} KiB committed, {} KiB resident, {} MiB reserved",
-            purged.metadata / KIB,
+            purged.balance.metadata / KIB,
             purged.committed / KIB,
             resident() / KIB,
             purged.reserved / MIB
         );
-        assert!(purged.committed - purged.metadata < 16 * MIB, "{purged}");
+        assert!(purged.committed - purged.balance.metadata < 16 * MIB, "{purged}");
     });
 }
 

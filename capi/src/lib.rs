@@ -12,7 +12,6 @@ mod cxx_failure;
 mod errno;
 mod glibc_names;
 mod introspection;
-mod json;
 mod life;
 mod output;
 mod own;

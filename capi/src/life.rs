@@ -3,7 +3,6 @@
 //! Neither is needed for memory to be had: allocations come before the one and after the other.
 
 use crate::TENURE;
-use crate::json::Json;
 use crate::output::{Output, complain};
 use crate::settings::{Format, PATH_MAX, Settings};
 use core::cell::UnsafeCell;
@@ -155,12 +154,13 @@ impl Write for Name {
 fn report(file: c_int, format: Format, pid: c_int) {
     // SAFETY: the destructor alone, see `Own`.
     let buffer = unsafe { &mut *REPORT_BUFFER.0.get() };
-    let stats = TENURE.stats();
+    let mut stats = TENURE.stats();
+    stats.ask_system();
     let mut output = Output::new(file, buffer);
     // A file that is full, or a standard error that is closed, is no reason to stop.
     let _ = match format {
         Format::Text => writeln!(output, "tenure {}, process {pid}\n{stats}", env!("CARGO_PKG_VERSION")),
-        Format::Json => writeln!(output, "{}", Json(&stats)),
+        Format::Json => writeln!(output, "{}", stats.json()),
     };
     output.finish();
 }

@@ -1,8 +1,8 @@
 //! The snapshot as a table for people.
 
-use super::{ClassStats, Stats};
+use super::{BalanceLine, ClassStats, Stats};
 use crate::arena::ArenaStats;
-use core::fmt::{self, Display, Formatter};
+use core::fmt::{self, Display, Formatter, Write};
 
 /// A number of bytes, in the unit that suits it.
 struct Bytes(usize);
@@ -20,6 +20,20 @@ impl Display for Bytes {
             unit += 1;
         }
         write!(f, "{value:>7.1} {}", UNITS[unit])
+    }
+}
+
+/// A figure's name, with spaces.
+struct Words(&'static str);
+
+impl Display for Words {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0
+            .split('_')
+            .enumerate()
+            .try_for_each(|(nth, word)| write!(f, "{}{word}", if nth == 0 { "" } else { " " }))?;
+        let width = f.width().unwrap_or(0);
+        (self.0.len()..width).try_for_each(|_| f.write_char(' '))
     }
 }
 
@@ -42,24 +56,19 @@ impl Display for Stats {
 
 impl Stats {
     fn write_balance(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let lines = [
-            ("live", self.live_bytes(), "blocks that the program has"),
-            ("free in slabs", self.free_in_slabs, "room for more blocks of the same sizes"),
-            ("in magazines", self.in_magazines, "free blocks at threads' hands"),
-            ("retained", self.retained, "unused, kept for a while"),
-            ("static", self.static_memory.used, "placed once, for good"),
-            ("metadata", self.metadata, "what describes the rest"),
-        ];
-        writeln!(f, "memory                 bytes    share")?;
-        for (name, bytes, meaning) in lines {
-            writeln!(f, "  {name:<14} {}   {:>5.1} %  {meaning}", Bytes(bytes), share(bytes, self.committed))?;
+        writeln!(f, "memory                  bytes    share")?;
+        for BalanceLine { name, bytes, meaning } in self.balance.lines() {
+            if bytes > 0 {
+                let share = share(bytes, self.committed);
+                writeln!(f, "  {:<15} {}   {share:>5.1} %  {meaning}", Words(name), Bytes(bytes))?;
+            }
         }
-        writeln!(f, "  {:<14} {}            peak {}", "committed", Bytes(self.committed), Bytes(self.peak_committed))
+        writeln!(f, "  {:<15} {}            peak {}", "committed", Bytes(self.committed), Bytes(self.peak_committed))
     }
 
     fn write_beside(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Stats { segments, pooled_segments, heaps, parked_heaps, mappings, spans, .. } = self;
-        writeln!(f, "  {:<14} {}            purged so far {}", "reserved", Bytes(self.reserved), Bytes(self.purged))?;
+        writeln!(f, "  {:<15} {}            purged so far {}", "reserved", Bytes(self.reserved), Bytes(self.purged))?;
         writeln!(
             f,
             "{} live blocks; {} freed by other threads, not collected",
@@ -71,7 +80,7 @@ impl Stats {
             "segments {segments} in use, {pooled_segments} unused; heaps {heaps}, {parked_heaps} of them parked"
         )?;
         self.write_static(f)?;
-        writeln!(f, "spans {spans}, {}; mappings {mappings}, {}", Bytes(self.span_bytes), Bytes(self.mapping_bytes))
+        writeln!(f, "spans {spans}; mappings {mappings}")
     }
 
     /// The meter of static memory, where there is any.
@@ -91,10 +100,10 @@ impl Stats {
 
     fn write_classes(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "block size     live blocks   live bytes   in use   slabs   magazines   remote")?;
-        for class in self.classes.iter().filter(|class| class.slabs > 0) {
+        for class in self.used_classes() {
             let ClassStats { block_size, live, slabs, in_magazines, remote_pending, .. } = *class;
             let bytes = live * block_size;
-            let in_use = share(bytes, slabs * crate::size_class::SLOT_SIZE);
+            let in_use = class.utilisation() * 100.0;
             writeln!(
                 f,
                 "{block_size:>10} {live:>15}  {}  {in_use:>5.1} % {slabs:>7} {in_magazines:>11} {remote_pending:>8}",

@@ -93,7 +93,7 @@ fn run(seed: u64, page_size: usize, with_faults: bool) {
     world.purge(u64::MAX, 0);
     world.assert_has(&live);
     let stats = world.stats();
-    assert_eq!((stats.free_in_slabs, stats.in_magazines, stats.live_bytes()), (0, 0, 0), "{stats}");
+    assert_eq!((stats.balance.free_in_slabs, stats.balance.in_magazines, stats.live_bytes()), (0, 0, 0), "{stats}");
     while world.backend.relieve(usize::MAX) {}
     if !with_faults {
         world.assert_no_leak(128 * 1024 * 1024, 0);

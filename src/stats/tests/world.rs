@@ -49,7 +49,7 @@ impl World {
     #[track_caller]
     pub(super) fn assert_has(&self, live: &Live) {
         let stats = self.stats();
-        assert!(stats.is_balanced(), "{} of {} bytes\n{stats}\n{stats:?}", stats.accounted(), stats.committed);
+        assert!(stats.is_balanced(), "{} of {} bytes\n{stats}\n{stats:?}", stats.balance.total(), stats.committed);
         assert_eq!(stats.live_blocks(), live.blocks.len(), "{stats}");
         assert!(stats.live_bytes() >= live.bytes(), "{stats}");
         assert!(stats.peak_committed >= stats.committed);

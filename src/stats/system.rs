@@ -1,0 +1,42 @@
+//! What the system says of the process, beside what Tenure knows.
+
+use super::Stats;
+use crate::os::{Native, Platform, SystemMemory};
+
+/// What the system says that the whole process has: Tenure's memory, and also code, stacks, files, and whatever maps memory by itself. Bytes.
+///
+/// On Linux these are figures of `/proc/self/smaps_rollup`, or of `/proc/self/statm` where that is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SystemStats {
+    /// In main memory (`Rss`).
+    pub resident: usize,
+    /// The part of it that is of no file (`Anonymous`): memory of Tenure's, stacks, data that was written to.
+    pub anonymous: Option<usize>,
+    /// The part of it that was given back, and that the system takes when it needs it (`LazyFree`).
+    pub lazily_freed: Option<usize>,
+    /// In swap space (`Swap`).
+    pub swapped: Option<usize>,
+}
+
+impl From<SystemMemory> for SystemStats {
+    fn from(memory: SystemMemory) -> Self {
+        let SystemMemory { resident, anonymous, lazily_freed, swapped } = memory;
+        Self { resident, anonymous, lazily_freed, swapped }
+    }
+}
+
+impl Stats {
+    /// Adds what the system says: fills `uptime_ms` and `system` in, where it can.
+    ///
+    /// On Linux, reads two files of `/proc` by system calls, without allocating. That takes some ten microseconds, and more for a large process: the kernel
+    /// goes through the process's page tables for it.
+    pub fn ask_system(&mut self) {
+        self.ask(&Native);
+    }
+
+    pub(super) fn ask(&mut self, os: &dyn Platform) {
+        self.uptime_ms = os.uptime_ms();
+        self.system = os.memory().map(SystemStats::from);
+    }
+}
