@@ -6,7 +6,7 @@ use super::{BACKEND, REGISTRY, Tenure, routing, tls};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
-use crate::size_class::SizeClass;
+use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::SlotKind;
 use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
@@ -198,6 +198,10 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
+    // In a static scope no magazine is at hand.
+    if let Some(span) = SizeClass::of_span(layout).and_then(span_at_hand) {
+        return Some(span);
+    }
     match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
         Route::Dynamic => alloc_large_dynamic(layout),
@@ -238,9 +242,7 @@ pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> 
 /// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`.
 fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>>) -> Option<(NonNull<u8>, bool)> {
     if let Some(class) = SizeClass::of_span(layout) {
-        // SAFETY: the calling thread's own tops.
-        let waiting = unsafe { tls::current().tops.pop(class) };
-        return waiting.or_else(|| refill(class)).map(|span| (span, false));
+        return span_at_hand(class).or_else(|| refill(class)).map(|span| (span, false));
     }
     if layout.size().max(layout.align()) >= segment::ADDRESSES {
         return None;
@@ -257,12 +259,48 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
     })
 }
 
+/// The span of `class` that waits in the calling thread's magazine, if one does.
+#[inline(always)]
+pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
+    // SAFETY: the calling thread's own tops.
+    let span = unsafe { tls::current().tops.pop(class) }?;
+    // A free that is told no layout takes what lies in a span's first slot for the span.
+    if !span.addr().get().is_multiple_of(SLOT_SIZE) {
+        refuse_inside(span, class);
+    }
+    Some(span)
+}
+
+/// Ends the process on a free, some time ago, of what is no span but lies in one.
+#[cold]
+#[inline(never)]
+fn refuse_inside(block: NonNull<u8>, class: SizeClass) -> ! {
+    fatal(format_args!(
+        "invalid free of {block:p}, which lies inside a block of {} bytes: free its start",
+        class.size()
+    ))
+}
+
 /// Frees a block that is too large for a slab.
 #[cold]
 #[inline(never)]
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
+    if owner == thread.owner.get()
+        && let Some(class) = SizeClass::of_span(layout)
+        // SAFETY: the calling thread's own heap has a segment there.
+        && unsafe { heap::is_span_of(class, block) }
+        // SAFETY: the calling thread's own tops. There is room only where no span waits, this one included.
+        && unsafe { thread.tops.push(class, block.as_ptr()) }
+    {
+        return;
+    }
+    free_large_slowly(block, layout, owner, thread);
+}
+
+#[inline(never)]
+fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static Borrower) {
     let is_freed = if owner == Owner::STATIC {
         free_static(block, layout)
     } else if owner.is_mapping() {

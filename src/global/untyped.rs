@@ -4,10 +4,10 @@
 //! layout, of a line that changes only when a slab is carved or retired.
 
 use super::{BACKEND, Tenure, into_raw, slow, tls};
-use crate::heap::{self, Borrower};
+use crate::heap::Borrower;
 use crate::os::report::fatal;
 use crate::segment::{self, GRANULE, Owner};
-use crate::size_class::{SizeClass, UNTYPED_ALIGN};
+use crate::size_class::{SLOT_SIZE, SizeClass, UNTYPED_ALIGN};
 use crate::slab::Blocks;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -31,7 +31,12 @@ impl Tenure {
     /// ```
     #[inline]
     pub fn alloc_untyped(&self, size: usize) -> *mut u8 {
-        match self.untyped_at_hand(size) {
+        let at_hand = match SizeClass::of_untyped(size) {
+            // SAFETY: the calling thread's own tops.
+            Some(class) => unsafe { tls::current().tops.pop(class) },
+            None => SizeClass::of_untyped_span(size).and_then(slow::span_at_hand),
+        };
+        match at_hand {
             Some(block) => block.as_ptr(),
             None => alloc_slowly(size),
         }
@@ -43,6 +48,20 @@ impl Tenure {
     pub fn untyped_at_hand(&self, size: usize) -> Option<NonNull<u8>> {
         // SAFETY: the calling thread's own tops.
         unsafe { tls::current().tops.pop(SizeClass::of_untyped(size)?) }
+    }
+
+    /// A free block of `size` bytes at a multiple of `align`, and of 16, where one waits in the calling thread's magazine: what `alloc` gives for such a layout, to be freed without one, too.
+    /// `None` otherwise, and where `size` is 0 or `align` no power of two.
+    #[inline(always)]
+    pub fn aligned_at_hand(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        if !align.is_power_of_two() {
+            return None;
+        }
+        // A size of 0 becomes 0 again.
+        let last = size.wrapping_sub(1) | (align - 1) | (UNTYPED_ALIGN - 1);
+        let class = SizeClass::of_size(last.wrapping_add(1)).filter(|_| last != usize::MAX)?;
+        // SAFETY: the calling thread's own tops.
+        unsafe { tls::current().tops.pop(class) }
     }
 
     /// As [`Tenure::alloc_untyped`], of a block whose first `size` bytes are zero.
@@ -66,7 +85,8 @@ impl Tenure {
     /// Frees a block, or does nothing where `block` is null.
     ///
     /// Two loads find the owner and the class. An address that is no block's is noticed at once where nobody owns it or no block could be there; an
-    /// address inside a block, or one that has bits set that no program's address has, is noticed when the thread's magazine is flushed.
+    /// address inside a block, or one that has bits set that no program's address has, is noticed when the thread's magazine is flushed, or, in a block of more than
+    /// 32 KiB, when it would be handed out.
     ///
     /// # Safety
     /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used afterwards.
@@ -182,14 +202,13 @@ impl Extent {
         if owner.is_heap() {
             // SAFETY: in a segment.
             match unsafe { class_at(address) } {
-                Some(class) if Blocks::of(class).locate(block.as_ptr()).is_ok() => return Self::Slab(class),
-                Some(_) => {}
-                None => {
-                    // SAFETY: in a segment.
-                    if let Some(len) = unsafe { heap::span_len(block) } {
-                        return Self::Large { len, align: UNTYPED_ALIGN };
-                    }
+                Some(class) if class.is_span() && address.is_multiple_of(SLOT_SIZE) => {
+                    return Self::Large { len: class.size(), align: UNTYPED_ALIGN };
                 }
+                Some(class) if !class.is_span() && Blocks::of(class).locate(block.as_ptr()).is_some() => {
+                    return Self::Slab(class);
+                }
+                _ => {}
             }
         } else if let Some(len) = BACKEND.mapped_size(block) {
             let align = if owner == Owner::ALIGNED_MAPPING { GRANULE } else { UNTYPED_ALIGN };
@@ -218,15 +237,14 @@ fn free(block: *mut u8) {
     if owner.is_heap() {
         // SAFETY: in a segment.
         if let Some(class) = unsafe { class_at(address) } {
+            if class.is_span() {
+                return slow::free_large(block, layout_of(class.size()));
+            }
             // SAFETY: the calling thread's own tops.
             if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
                 slow::free(block, class, layout_of(class.size()));
             }
             return;
-        }
-        // SAFETY: in a segment.
-        if let Some(len) = unsafe { heap::span_len(block) } {
-            return slow::free_large(block, layout_of(len));
         }
     } else if let Some(len) = BACKEND.mapped_size(block) {
         return slow::free_large(block, layout_of(len));
@@ -234,7 +252,7 @@ fn free(block: *mut u8) {
     fatal(format_args!("invalid free of {block:p}: {}", what_is_there(owner)))
 }
 
-/// The class whose slab holds `address`, if a slab does.
+/// The class whose slab, or whose span's first slot, holds `address`, if either does.
 ///
 /// # Safety
 /// - `address` lies in a segment.
