@@ -71,6 +71,24 @@ impl Tenure {
         Stats::take(&BACKEND, &REGISTRY, &REGION)
     }
 
+    /// Forgets the peak of committed memory, so that [`Stats::peak_since_reset`] tells of what comes from now on. Costs two stores' worth.
+    ///
+    /// What other threads commit at that very moment may be left out of the new peak.
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static GLOBAL: tenure::Tenure = tenure::Tenure::new();
+    ///
+    /// GLOBAL.reset_peak();
+    /// let before = GLOBAL.stats().committed;
+    /// drop(std::hint::black_box(vec![0u8; 8 << 20]));
+    /// let stats = GLOBAL.stats();
+    /// assert!(stats.peak_since_reset >= before + (8 << 20));
+    /// ```
+    pub fn reset_peak(&self) {
+        BACKEND.counters.reset_peak();
+    }
+
     /// Gives unused memory back to the system now: the calling thread's magazines, free slots of every heap, whichever thread
     /// has it, unused segments, and freed mappings. What is in magazines of other threads stays.
     ///

@@ -6,6 +6,7 @@
 
 mod borrower;
 mod core;
+mod counts;
 mod exchange;
 mod list;
 mod outbox;
@@ -13,6 +14,8 @@ mod seat;
 mod span;
 
 pub(crate) use borrower::Borrower;
+pub(crate) use counts::{Counted, SPANS};
+use counts::{Counts, KINDS};
 pub(crate) use outbox::return_remotely;
 pub(crate) use span::{is_span, is_span_of, return_span_remotely};
 
@@ -51,6 +54,8 @@ pub(crate) struct Heap {
     waiting_span: Cell<u8>,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
+    /// Written by whoever holds the lock, read by others for statistics.
+    counts: [Counts; KINDS],
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
@@ -73,7 +78,7 @@ impl Heap {
         let len = Self::footprint(backend);
         let heap = backend.os.map(0, len)?.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox and `waiting_span` are valid as zeros, and stay untouched until they are used.
+        // Magazines, outbox, counts and `waiting_span` are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
@@ -125,6 +130,11 @@ impl Heap {
         &self.pieces[usize::from(align >= align_of::<usize>())]
     }
 
+    /// What has passed between magazines and slabs: by class, and last of all spans.
+    pub(crate) fn counts(&self) -> &[Counts; KINDS] {
+        &self.counts
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
@@ -145,7 +155,7 @@ impl Heap {
             None if is_patient && !self.is_lost() => self.core.lock(),
             None => return,
         };
-        core.collect(self.backend, &self.pending);
+        core.collect(self.home());
         core.purge(self.backend, before, now);
     }
 
@@ -174,7 +184,7 @@ impl Heap {
             return;
         }
         let mut core = self.core.lock();
-        core.collect(self.backend, &self.pending);
+        core.collect(self.home());
         core.release_unused(self.backend);
     }
 

@@ -13,10 +13,12 @@ mod record;
 mod system;
 mod table;
 mod take;
+mod traffic;
 
 pub use balance::{Balance, BalanceLine};
 pub use json::Json;
 pub use system::SystemStats;
+pub use traffic::Traffic;
 
 use crate::arena::ArenaStats;
 use crate::size_class::{self, SLOT_SIZE};
@@ -45,6 +47,8 @@ pub struct ClassStats {
     pub free: usize,
     /// Blocks that other threads have sent home and the owning heap has not collected yet.
     pub remote_pending: usize,
+    /// What passed between the slabs and the threads' magazines so far.
+    pub traffic: Traffic,
 }
 
 impl ClassStats {
@@ -58,7 +62,7 @@ impl ClassStats {
     }
 
     fn is_used(&self) -> bool {
-        self.slabs > 0
+        self.slabs > 0 || self.traffic.refills > 0
     }
 }
 
@@ -84,6 +88,8 @@ pub struct Stats {
     pub committed: usize,
     /// The most that `committed` has been, if static memory had been what it is now.
     pub peak_committed: usize,
+    /// The most that it has been since [`Tenure::reset_peak`](crate::Tenure::reset_peak), or since the start.
+    pub peak_since_reset: usize,
     /// Where the committed memory is.
     pub balance: Balance,
     /// What the system says. Known after [`Stats::ask_system`].
@@ -94,8 +100,12 @@ pub struct Stats {
     pub purged: usize,
     /// Number of live spans: blocks of more than 32 KiB inside segments.
     pub spans: usize,
+    /// What passed between segments' slots and threads: blocks are spans here, of all sizes.
+    pub span_traffic: Traffic,
     /// Number of live blocks with a mapping of their own.
     pub mappings: usize,
+    /// Number of blocks with a mapping of their own that were allocated so far. What grows in place, or by moving its pages, was allocated once.
+    pub mappings_allocated: u64,
     /// Number of segments, of 2 MiB each, that heaps have.
     pub segments: usize,
     /// Number of segments that wait unused.
@@ -137,15 +147,15 @@ impl Stats {
         self.balance.total() == self.committed
     }
 
-    /// The classes that have slabs, smallest blocks first.
+    /// The classes that have slabs, or have had some, smallest blocks first.
     pub fn used_classes(&self) -> impl Iterator<Item = &ClassStats> + Clone {
         self.classes.iter().filter(|class| class.is_used())
     }
 
     /// The snapshot as one line of JSON. Writing it does not allocate; it has some kilobytes.
     ///
-    /// The names are those of the fields, and stay; `docs/stats.schema.json` describes them all. What is not known is `null`. Classes without slabs are
-    /// left out.
+    /// The names are those of the fields, and stay; `docs/stats.schema.json` describes them all. What is not known is `null`. Classes of which
+    /// no block was ever asked for are left out.
     ///
     /// ```
     /// let mut stats = tenure::Tenure::new().stats();

@@ -1,6 +1,6 @@
 //! What the figures are called, said once for every format that writes names: JSON, and serializers.
 
-use super::{Balance, ClassStats, Stats, SystemStats};
+use super::{Balance, ClassStats, Stats, SystemStats, Traffic};
 use crate::arena::ArenaStats;
 
 /// A group of figures.
@@ -38,12 +38,15 @@ impl Record for Stats {
         sink.optional("process_id", self.process_id.map(u64::from))?;
         sink.number("committed", self.committed as u64)?;
         sink.number("peak_committed", self.peak_committed as u64)?;
+        sink.number("peak_since_reset", self.peak_since_reset as u64)?;
         sink.number("reserved", self.reserved as u64)?;
         sink.number("purged", self.purged as u64)?;
         sink.number("live_bytes", self.live_bytes() as u64)?;
         sink.number("live_blocks", self.live_blocks() as u64)?;
         sink.number("spans", self.spans as u64)?;
+        sink.record("span_traffic", Some(&self.span_traffic))?;
         sink.number("mappings", self.mappings as u64)?;
+        sink.number("mappings_allocated", self.mappings_allocated)?;
         sink.number("segments", self.segments as u64)?;
         sink.number("pooled_segments", self.pooled_segments as u64)?;
         sink.number("heaps", self.heaps as u64)?;
@@ -68,7 +71,19 @@ impl Record for SystemStats {
         sink.number("resident", self.resident as u64)?;
         sink.optional("anonymous", wide(self.anonymous))?;
         sink.optional("lazily_freed", wide(self.lazily_freed))?;
-        sink.optional("swapped", wide(self.swapped))
+        sink.optional("swapped", wide(self.swapped))?;
+        sink.number("not_ours", self.not_ours as u64)?;
+        sink.number("untouched", self.untouched as u64)
+    }
+}
+
+impl Record for Traffic {
+    fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
+        sink.number("refills", self.refills)?;
+        sink.number("refilled", self.refilled)?;
+        sink.number("flushes", self.flushes)?;
+        sink.number("flushed", self.flushed)?;
+        sink.number("remote_frees", self.remote_frees)
     }
 }
 
@@ -95,6 +110,7 @@ impl Record for ClassStats {
         sink.number("in_outboxes", self.in_outboxes as u64)?;
         sink.number("free", self.free as u64)?;
         sink.number("remote_pending", self.remote_pending as u64)?;
-        sink.ratio("utilisation", self.utilisation())
+        sink.ratio("utilisation", self.utilisation())?;
+        sink.record("traffic", Some(&self.traffic))
     }
 }

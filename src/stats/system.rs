@@ -17,12 +17,26 @@ pub struct SystemStats {
     pub lazily_freed: Option<usize>,
     /// In swap space (`Swap`).
     pub swapped: Option<usize>,
+    /// What is resident or swapped beyond `committed`: this much at least is not Tenure's. Code, files, stacks, and mappings of the program's own; and
+    /// memory that was given back, and is not taken yet.
+    pub not_ours: usize,
+    /// What of `committed` is neither in memory of no file nor in swap space: this much at least costs nothing at the moment, since nobody has touched it yet.
+    pub untouched: usize,
 }
 
-impl From<SystemMemory> for SystemStats {
-    fn from(memory: SystemMemory) -> Self {
+impl SystemStats {
+    /// What the system says, beside what is committed.
+    fn beside(committed: usize, memory: SystemMemory) -> Self {
         let SystemMemory { resident, anonymous, lazily_freed, swapped } = memory;
-        Self { resident, anonymous, lazily_freed, swapped }
+        let swap = swapped.unwrap_or(0);
+        Self {
+            resident,
+            anonymous,
+            lazily_freed,
+            swapped,
+            not_ours: (resident + swap).saturating_sub(committed),
+            untouched: committed.saturating_sub(anonymous.unwrap_or(resident) + swap),
+        }
     }
 }
 
@@ -37,6 +51,6 @@ impl Stats {
 
     pub(super) fn ask(&mut self, os: &dyn Platform) {
         self.uptime_ms = os.uptime_ms();
-        self.system = os.memory().map(SystemStats::from);
+        self.system = os.memory().map(|memory| SystemStats::beside(self.committed, memory));
     }
 }

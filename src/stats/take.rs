@@ -1,8 +1,8 @@
 //! How a snapshot is taken: by reading what is there, from segments' heads, heaps and counters.
 
-use super::{Balance, ClassStats, SIZE_CLASSES, Stats, VERSION};
+use super::{Balance, ClassStats, SIZE_CLASSES, Stats, Traffic, VERSION};
 use crate::arena::{self, ArenaStats};
-use crate::heap::Heap;
+use crate::heap::{Heap, SPANS};
 use crate::magazine::Tops;
 use crate::region::Region;
 use crate::registry::Registry;
@@ -36,12 +36,15 @@ impl Stats {
             process_id: None,
             committed: 0,
             peak_committed: 0,
+            peak_since_reset: 0,
             balance: Balance::default(),
             system: None,
             reserved: 0,
             purged: 0,
             spans: 0,
+            span_traffic: Traffic::default(),
             mappings: 0,
+            mappings_allocated: 0,
             segments: 0,
             pooled_segments: 0,
             heaps: 0,
@@ -103,6 +106,7 @@ impl Stats {
             self.parked_heaps += usize::from(registry.is_parked(heap));
             heap.seat().read(|tops| self.add_magazines(heap, tops));
             self.add_magazines(heap, heap.aside());
+            self.add_traffic(heap);
             for block in heap.outbox().waiting() {
                 // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.
                 if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {
@@ -123,6 +127,14 @@ impl Stats {
         }
     }
 
+    fn add_traffic(&mut self, heap: &Heap) {
+        let (spans, classes) = (&heap.counts()[SPANS], &heap.counts()[..SPANS]);
+        self.span_traffic.add(spans.read());
+        for (class, counts) in self.classes.iter_mut().zip(classes) {
+            class.traffic.add(counts.read());
+        }
+    }
+
     /// Takes spans that wait in a magazine off what is live.
     fn keep_spans(&mut self, class: SizeClass, waiting: usize) {
         let bytes = waiting * class.size();
@@ -135,9 +147,12 @@ impl Stats {
         let counters = &backend.counters;
         let cached = backend.cached();
         self.mappings = counters.mappings().saturating_sub(cached.mappings);
+        self.mappings_allocated = counters.blocks_mapped();
         self.reserved = counters.reserved();
         self.committed = counters.committed();
-        self.peak_committed = counters.peak();
+        // A peak that is counted at this moment is no less than what is committed.
+        self.peak_committed = counters.peak().max(self.committed);
+        self.peak_since_reset = counters.peak_since_reset().max(self.committed);
         self.purged = counters.returned();
         self.balance.live_mappings = counters.mapped().saturating_sub(cached.bytes);
         self.balance.cached_mappings = cached.bytes;
@@ -149,6 +164,7 @@ impl Stats {
         self.static_memory = arena::registered_totals().plus(self.scopes);
         self.committed += self.static_memory.used;
         self.peak_committed += self.static_memory.used;
+        self.peak_since_reset += self.static_memory.used;
         self.balance.static_live = self.static_memory.live();
         self.balance.static_dead = self.static_memory.used - self.static_memory.live();
     }
