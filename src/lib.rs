@@ -54,7 +54,7 @@ pub use global::{
 pub use phase::{Arena, Scope};
 pub use region::Sealed;
 #[cfg(not(loom))]
-pub use stats::{Balance, BalanceLine, ClassStats, Json, SIZE_CLASSES, Stats, SystemStats, Traffic};
+pub use stats::{Balance, BalanceLine, ClassStats, Json, Prometheus, SIZE_CLASSES, Stats, SystemStats, Traffic};
 
 /// What the fuzz targets reach inside for. No part of the interface.
 #[cfg(fuzzing)]

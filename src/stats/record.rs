@@ -5,6 +5,9 @@ use crate::arena::ArenaStats;
 
 /// A group of figures.
 pub(super) trait Record {
+    /// What the group is called where it has to have a name.
+    const NAME: &'static str;
+
     /// Passes every figure on, by its name, in an order that stays.
     fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error>;
 }
@@ -31,6 +34,8 @@ pub(super) trait Sink {
 }
 
 impl Record for Stats {
+    const NAME: &'static str = "Stats";
+
     fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
         sink.number("version", self.version.into())?;
         sink.optional("time_ms", self.time_ms)?;
@@ -60,12 +65,16 @@ impl Record for Stats {
 }
 
 impl Record for Balance {
+    const NAME: &'static str = "Balance";
+
     fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
         self.lines().iter().try_for_each(|line| sink.number(line.name, line.bytes as u64))
     }
 }
 
 impl Record for SystemStats {
+    const NAME: &'static str = "SystemStats";
+
     fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
         let wide = |figure: Option<usize>| figure.map(|figure| figure as u64);
         sink.number("resident", self.resident as u64)?;
@@ -78,6 +87,8 @@ impl Record for SystemStats {
 }
 
 impl Record for Traffic {
+    const NAME: &'static str = "Traffic";
+
     fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
         sink.number("refills", self.refills)?;
         sink.number("refilled", self.refilled)?;
@@ -88,6 +99,8 @@ impl Record for Traffic {
 }
 
 impl Record for ArenaStats {
+    const NAME: &'static str = "ArenaStats";
+
     fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
         sink.number("arenas", self.arenas as u64)?;
         sink.number("chunks", self.chunks as u64)?;
@@ -102,6 +115,8 @@ impl Record for ArenaStats {
 }
 
 impl Record for ClassStats {
+    const NAME: &'static str = "ClassStats";
+
     fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
         sink.number("block_size", self.block_size as u64)?;
         sink.number("slabs", self.slabs as u64)?;

@@ -1,14 +1,11 @@
-//! The statistics as JSON: held against the schema in `docs/`, and against the figures they were made of.
-#![cfg(not(any(loom, miri)))]
+//! JSON: held against the schema in `docs/`, and against the figures it was made of.
 
+use super::{GLOBAL, busy};
 use serde_json::{Map, Value};
 use std::fmt::{self, Write};
 use std::hint::black_box;
 use std::{fs, path::Path, thread};
-use tenure::{Stats, Tenure, static_scope};
-
-#[global_allocator]
-static GLOBAL: Tenure = Tenure::new();
+use tenure::Stats;
 
 fn schema() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/stats.schema.json");
@@ -46,15 +43,6 @@ fn assert_described(object: &Map<String, Value>, schema: &Value, whole: &Value) 
             _ => {}
         }
     }
-}
-
-/// Blocks of every kind, live, freed elsewhere and static.
-fn busy() -> Vec<Vec<u8>> {
-    let mut blocks: Vec<Vec<u8>> = (0..400).map(|nth| vec![nth as u8; 1 << (nth % 23)]).collect();
-    let (gone, kept) = (blocks.split_off(200), blocks);
-    thread::spawn(move || drop(gone)).join().unwrap();
-    black_box(static_scope(|| vec![7u8; 5000]).leak());
-    kept
 }
 
 #[test]
@@ -134,4 +122,31 @@ fn a_place_that_is_full_ends_the_writing() {
     let whole = stats.json().to_string().len();
     assert!(write!(Full(whole), "{}", stats.json()).is_ok());
     assert!((0..whole).step_by(7).all(|room| write!(Full(room), "{}", stats.json()).is_err()));
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn what_is_serialized_has_the_names_and_the_figures_of_json() {
+    let kept = busy();
+    let mut stats = GLOBAL.stats();
+    stats.ask_system();
+    let mut serialized = serde_json::to_value(stats).unwrap();
+    let mut written = parsed(&stats);
+    // JSON has four places of a ratio.
+    for value in [&mut serialized, &mut written] {
+        for class in value["classes"].as_array_mut().unwrap() {
+            let ratio = class["utilisation"].as_f64().unwrap();
+            class["utilisation"] = ((ratio * 1000.0).floor() as u64).into();
+        }
+    }
+    for (one, other) in
+        serialized["classes"].as_array_mut().unwrap().iter_mut().zip(written["classes"].as_array().unwrap())
+    {
+        assert!(one["utilisation"].as_u64().unwrap().abs_diff(other["utilisation"].as_u64().unwrap()) <= 1);
+        one["utilisation"] = other["utilisation"].clone();
+    }
+    assert_eq!(serialized, written);
+    assert_valid(&serde_json::to_value(stats).unwrap());
+    assert_eq!(serde_json::to_value(stats.balance).unwrap(), written["balance"]);
+    black_box(kept);
 }
