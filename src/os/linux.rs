@@ -2,6 +2,9 @@
 //!
 //! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever replaced.
 
+#[path = "linux_io.rs"]
+pub(crate) mod io;
+
 #[path = "linux_process.rs"]
 mod process;
 

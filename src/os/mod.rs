@@ -21,6 +21,8 @@ pub(crate) mod mock;
 
 pub(crate) mod report;
 
+#[cfg_attr(loom, allow(unused_imports, reason = "no model reports"))]
+pub(crate) use native::io;
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
 
 use core::ptr::NonNull;
