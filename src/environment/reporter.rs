@@ -21,6 +21,8 @@ const TENURE: Tenure = Tenure::new();
 struct Reporter {
     settings: Settings,
     stderr: Option<KeptStderr>,
+    /// How often the thread of this process reports.
+    every: Option<Duration>,
     /// Signals that were answered, or came before there was a thread to answer.
     answered: u32,
     /// True once the last report is written.
@@ -28,7 +30,7 @@ struct Reporter {
 }
 
 static REPORTER: Lock<Reporter> =
-    Lock::new(Reporter { settings: Settings::DEFAULT, stderr: None, answered: 0, is_over: false });
+    Lock::new(Reporter { settings: Settings::DEFAULT, stderr: None, every: None, answered: 0, is_over: false });
 
 /// What is only touched by whoever holds [`REPORTER`]. Apart, so that it is no part of the program's file.
 struct Guarded<T>(UnsafeCell<T>);
@@ -65,6 +67,7 @@ pub(super) fn begin() -> bool {
         reporter.stderr = KeptStderr::new();
     }
     let (every, signal) = (reporter.settings.every, reporter.settings.signal);
+    reporter.every = every;
     let reports_at_end = reporter.settings.reports_at_end();
     let is_concerned = reporter.is_concerned();
     // What follows may allocate, and then whoever is asked for memory may find its lock taken, but never this one.
@@ -112,9 +115,9 @@ unsafe extern "C" fn begin_in_child() {
     let mut reporter = REPORTER.lock();
     reporter.answered = ASKED.count();
     if !reporter.settings.has_own_file() {
-        reporter.settings.every = None;
+        reporter.every = None;
     }
-    let is_needed = reporter.settings.every.is_some() || reporter.settings.signal.is_some();
+    let is_needed = reporter.every.is_some() || reporter.settings.signal.is_some();
     let is_concerned = reporter.is_concerned();
     drop(reporter);
     if is_needed && is_concerned {
@@ -127,7 +130,7 @@ unsafe extern "C" fn begin_in_child() {
 extern "C" fn serve(_: *mut c_void) -> *mut c_void {
     let (every, mut answered) = {
         let reporter = REPORTER.lock();
-        (reporter.settings.every.map(|every| every.as_millis() as u64), reporter.answered)
+        (reporter.every.map(|every| every.as_millis() as u64), reporter.answered)
     };
     let mut due = every.map(|every| Native.now_ms() + every);
     loop {
