@@ -23,7 +23,7 @@ mod settings;
 /// A wrong value, or a name with `TENURE_` that is not in the table, is reported in a line on standard error and ignored. So is a report that cannot be written: the program
 /// goes on, and what was there before stays whole. A program that runs with more rights than its user has (`AT_SECURE`) reads none of it.
 ///
-/// Reports at intervals and on a signal are written by a thread with a stack of 64 KiB, which takes no signals; it is started only where one of the two is asked for. The
+/// Reports at intervals and on a signal are written by a thread with a stack of 64 KiB, which takes no signals. It is started only where one of the two is asked for. The
 /// handler of the signal wakes it and does nothing else; it is not installed where the program has a handler of its own. A forked child reports at its end, and on the signal; at intervals only
 /// where the file's name has its id in it. A report takes what [`Tenure::stats`](crate::Tenure::stats) and [`Stats::ask_system`](crate::Stats::ask_system) take, and the writing of some
 /// kilobytes. It allocates nothing, so it also comes when memory is exhausted.

@@ -47,7 +47,7 @@ static ASKED: Event = Event::new();
 /// True once the environment has been read.
 static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
 
-/// Bytes of the thread's stack: a report needs a fifth of it.
+/// Bytes of the thread's stack: a report touches 24 KiB of it.
 const STACK: usize = 64 * 1024;
 
 /// How long the end of the process waits for a report that is just being written.
