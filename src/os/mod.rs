@@ -126,4 +126,10 @@ pub(crate) trait Platform: Sync {
     fn memory(&self) -> Option<SystemMemory> {
         None
     }
+
+    /// Nanoseconds since some fixed moment, as precise as is cheap. For hints alone: may always be 0.
+    fn now_ns(&self) -> u64;
+
+    /// Page faults of the process so far that brought memory. For hints alone: may always be 0.
+    fn page_faults(&self) -> u64;
 }
