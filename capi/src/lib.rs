@@ -12,11 +12,9 @@ mod cxx_failure;
 mod errno;
 mod glibc_names;
 mod introspection;
-mod json;
 mod life;
 mod output;
 mod own;
-mod settings;
 mod sized;
 
 use tenure::Tenure;

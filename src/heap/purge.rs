@@ -47,7 +47,7 @@ impl Heap {
                 None => return,
             };
             if is_first {
-                core.collect(self.backend, &self.pending);
+                core.collect(self.home());
                 core.retire_empty_slabs(self.backend);
                 is_first = false;
             }

@@ -4,13 +4,20 @@
 
 #[path = "linux_cgroup.rs"]
 mod cgroup;
+
+#[path = "linux_io.rs"]
+pub(crate) mod io;
+
+#[path = "linux_process.rs"]
+mod process;
+
 #[path = "linux_thread.rs"]
 mod thread;
 
 pub(crate) use cgroup::cgroup_limit;
 pub(crate) use thread::{end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake};
 
-use super::{EndOfWait, Platform};
+use super::{EndOfWait, Platform, Process, SystemMemory};
 use crate::sync::plain::{AtomicUsize, Ordering};
 use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
@@ -127,6 +134,18 @@ impl Platform for Native {
         // SAFETY: a valid place for the answer. This clock is read without a system call and cannot fail.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
         time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+    }
+
+    fn process(&self) -> Option<Process> {
+        Some(process::process())
+    }
+
+    fn uptime_ms(&self) -> Option<u64> {
+        process::uptime_ms()
+    }
+
+    fn memory(&self) -> Option<SystemMemory> {
+        process::memory(self.page_size())
     }
 
     fn now_ns(&self) -> u64 {

@@ -6,12 +6,14 @@
 use super::cache::{Kept, RangeCache};
 use super::limit::Limits;
 use super::owner::{Owner, OwnerMap};
+use super::tagged::Tagged;
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::size_class::SLOT_SIZE;
 use crate::slab::{Blocks, Slab};
-use crate::sync::{AtomicUsize, Ordering, constructor};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
+use crate::tag::TAGS;
 use core::ptr::{self, NonNull};
 
 /// What is counted as it happens, at the pace of system calls and never on a fast path. Bytes, unless said otherwise.
@@ -20,6 +22,8 @@ pub(crate) struct Counters {
     committed: AtomicUsize,
     /// The most that `committed` has been.
     peak: AtomicUsize,
+    /// The most that it has been since the last reset.
+    peak_since_reset: AtomicUsize,
     /// Address space of segments and mappings.
     pub(super) reserved: AtomicUsize,
     /// Given back to the system since the start, by purging and unmapping.
@@ -30,6 +34,10 @@ pub(crate) struct Counters {
     pub(super) mappings: AtomicUsize,
     /// Bytes of these blocks, and of what is kept behind them.
     pub(super) mapped: AtomicUsize,
+    /// Blocks with a mapping of their own that are in use under tag n + 1.
+    pub(super) tagged: [Tagged; TAGS],
+    /// Number of blocks with a mapping of their own that were handed out so far.
+    pub(super) blocks_mapped: AtomicU64,
     /// Segments in the pool; a hint.
     pooled: AtomicUsize,
     /// Segments that were released but for their first slot; a hint.
@@ -44,11 +52,14 @@ impl Counters {
             Self {
                 committed: AtomicUsize::new(0),
                 peak: AtomicUsize::new(0),
+                peak_since_reset: AtomicUsize::new(0),
                 reserved: AtomicUsize::new(0),
                 returned: AtomicUsize::new(0),
                 metadata: AtomicUsize::new(0),
                 mappings: AtomicUsize::new(0),
                 mapped: AtomicUsize::new(0),
+                tagged: array_of!(Tagged::new(); TAGS),
+                blocks_mapped: AtomicU64::new(0),
                 pooled: AtomicUsize::new(0),
                 released: AtomicUsize::new(0),
                 limits: Limits::none(),
@@ -98,7 +109,8 @@ impl Counters {
     }
 
     fn has_grown(&self, bytes: usize, now: usize) {
-        if now > self.peak.load(Ordering::Relaxed) {
+        if now > self.peak_since_reset.load(Ordering::Relaxed) {
+            self.peak_since_reset.fetch_max(now, Ordering::Relaxed);
             self.peak.fetch_max(now, Ordering::Relaxed);
         }
         self.limits.has_grown(bytes, now);
@@ -146,6 +158,15 @@ impl Counters {
         self.peak.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn peak_since_reset(&self) -> usize {
+        self.peak_since_reset.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the peak but for what is committed now. What other threads commit in that moment may be left out.
+    pub(crate) fn reset_peak(&self) {
+        self.peak_since_reset.store(self.committed(), Ordering::Relaxed);
+    }
+
     pub(crate) fn reserved(&self) -> usize {
         self.reserved.load(Ordering::Relaxed)
     }
@@ -164,6 +185,10 @@ impl Counters {
 
     pub(crate) fn mapped(&self) -> usize {
         self.mapped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn blocks_mapped(&self) -> u64 {
+        self.blocks_mapped.load(Ordering::Relaxed)
     }
 }
 

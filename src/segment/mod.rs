@@ -16,6 +16,7 @@ mod limit;
 mod mapping;
 mod owner;
 mod static_chunk;
+mod tagged;
 
 pub(crate) use backend::{Backend, Counters};
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};

@@ -59,6 +59,8 @@ pub enum Format {
     Text,
     /// One JSON object for each process.
     Json,
+    /// Prometheus' text format; the file is replaced.
+    Prom,
 }
 
 impl Format {
@@ -67,6 +69,7 @@ impl Format {
         match self {
             Self::Text => "text",
             Self::Json => "json",
+            Self::Prom => "prom",
         }
     }
 }
