@@ -171,6 +171,11 @@ impl Counters {
         self.reserved.load(Ordering::Relaxed)
     }
 
+    /// True where there may be a segment of which only the first slot is left.
+    pub(super) fn has_released(&self) -> bool {
+        self.released.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn returned(&self) -> usize {
         self.returned.load(Ordering::Relaxed)
     }
@@ -462,7 +467,7 @@ impl Backend {
 
     /// Maps a released segment's slots again, where nobody has taken their place meanwhile.
     fn remap_released(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        if self.counters.released.load(Ordering::Relaxed) == 0 {
+        if !self.counters.has_released() {
             return None;
         }
         let (address, _) = self.owners.walk(|owner| owner == Owner::RELEASED).find(|&(address, _)| {
