@@ -8,6 +8,24 @@ Examples:
 
 See `tenure run --help` for the options, the environment and the exit statuses.";
 
+#[cfg(feature = "view")]
+pub const REPORT: &str = "\
+Exit status: 0, or 1 where a file cannot be read, is not what it should be, or cannot be written, or 2 where the command line is wrong.
+
+Examples:
+  TENURE_STATS_EVERY=100ms TENURE_STATS_FILE=shop.json tenure run -- sqlite3 shop.db 'select count(*) from orders'
+  tenure report shop.json -o shop.html
+  tenure report shop.json shop.svg -o - > shop.html";
+
+#[cfg(feature = "view")]
+pub const TOP: &str = "\
+Exit status: 0, or 1 where there is no such process, it writes no statistics, or the file cannot be read, or 2 where the command line is wrong.
+
+Examples:
+  TENURE_STATS_EVERY=1s TENURE_STATS_FILE=/tmp/stats.%p tenure run -- redis-server &
+  tenure top $!
+  tenure top --once /tmp/stats.4711";
+
 pub const RUN: &str = "\
 Environment, read by the library in every process that it is preloaded into; the options above set it for the program:
   TENURE_STATS        0, 1, text or json: print statistics when the process ends; 1 is text (default 0)
