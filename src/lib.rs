@@ -40,12 +40,17 @@ mod stats;
 mod global;
 
 #[cfg(not(loom))]
+mod environment;
+
+#[cfg(not(loom))]
 mod phase;
 
 #[cfg(all(feature = "allocator-api2", not(loom)))]
 mod allocator;
 
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
+#[cfg(not(loom))]
+pub use environment::{from_env, preloaded};
 #[cfg(not(loom))]
 pub use global::{
     DynamicScope, RoutedFuture, StaticScope, Tenure, WhenFull, dynamic_scope, seal, seal_read_only, static_scope,

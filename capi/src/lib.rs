@@ -15,7 +15,6 @@ mod introspection;
 mod life;
 mod output;
 mod own;
-mod settings;
 mod sized;
 
 use tenure::Tenure;

@@ -125,6 +125,12 @@ fn wrong_values_and_unknown_names_are_reported_in_a_line_each_and_ignored() {
     for (name, value) in [
         ("TENURE_STATS", "yes"),
         ("TENURE_STATS", ""),
+        ("TENURE_STATS", "xml"),
+        ("TENURE_STATS_EVERY", "5"),
+        ("TENURE_STATS_EVERY", "0s"),
+        ("TENURE_STATS_EVERY", "2d"),
+        ("TENURE_STATS_SIGNAL", "KILL"),
+        ("TENURE_STATS_SIGNAL", "11"),
         ("TENURE_STATS_FILE", ""),
         ("TENURE_STATS_PID", "x"),
         ("TENURE_STATS_PID", "99999999999"),

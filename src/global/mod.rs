@@ -65,7 +65,7 @@ impl Tenure {
 
     /// What memory is used for, now.
     ///
-    /// Neither allocates nor stops other threads; what they do meanwhile may be counted or not. Reads the head of every segment: about a microsecond for
+    /// Neither allocates nor stops other threads; what they do meanwhile may be counted or not. Reads the head of every segment: about 0.15 µs for
     /// each 2 MiB of heap.
     pub fn stats(&self) -> Stats {
         Stats::take(&BACKEND, &REGISTRY, &REGION)

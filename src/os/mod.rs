@@ -21,6 +21,8 @@ pub(crate) mod mock;
 
 pub(crate) mod report;
 
+#[cfg_attr(loom, allow(unused_imports, reason = "no model reports"))]
+pub(crate) use native::io;
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
 
 use core::ptr::NonNull;
@@ -124,4 +126,10 @@ pub(crate) trait Platform: Sync {
     fn memory(&self) -> Option<SystemMemory> {
         None
     }
+
+    /// Nanoseconds since some fixed moment, as precise as is cheap. For hints alone: may always be 0.
+    fn now_ns(&self) -> u64;
+
+    /// Page faults of the process so far that brought memory. For hints alone: may always be 0.
+    fn page_faults(&self) -> u64;
 }

@@ -2,6 +2,9 @@
 //!
 //! What remains of Tenure is what needs no system: arenas over memory of the program's own. The heap builds, and has nothing.
 
+#[path = "none_io.rs"]
+pub(crate) mod io;
+
 use super::Platform;
 use core::ffi::c_void;
 use core::hint;
@@ -54,6 +57,14 @@ impl Platform for Native {
     }
 
     fn now_ms(&self) -> u64 {
+        0
+    }
+
+    fn now_ns(&self) -> u64 {
+        0
+    }
+
+    fn page_faults(&self) -> u64 {
         0
     }
 }

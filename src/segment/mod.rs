@@ -10,6 +10,8 @@
 
 mod backend;
 mod cache;
+mod clear;
+mod conversion;
 mod mapping;
 mod owner;
 mod static_chunk;

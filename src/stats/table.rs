@@ -33,7 +33,7 @@ impl Display for Bytes {
 impl Display for Column {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match scaled(self.0) {
-            (value, "B") => write!(f, "{value:>5}   B  "),
+            (value, "B") => write!(f, "{value:>7} B  "),
             (value, unit) => write!(f, "{value:>7.1} {unit}"),
         }
     }

@@ -98,6 +98,8 @@ pub enum Format {
     Text,
     /// One JSON object for each process.
     Json,
+    /// Prometheus' text format; the file is replaced.
+    Prom,
 }
 
 impl Format {
@@ -106,6 +108,7 @@ impl Format {
         match self {
             Self::Text => "text",
             Self::Json => "json",
+            Self::Prom => "prom",
         }
     }
 }
