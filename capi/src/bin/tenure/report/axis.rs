@@ -1,5 +1,7 @@
 //! Axis: which values of a scale are marked.
 
+use crate::text;
+
 /// About how many marks there are at most.
 const MARKS: u64 = 6;
 
@@ -55,6 +57,11 @@ fn marks(begin: u64, end: u64, step: u64) -> Vec<u64> {
     (first..=end / step).map(|mark| mark * step).collect()
 }
 
+/// An amount as it is written at a mark: `48 MiB`.
+pub fn byte_mark(bytes: u64) -> String {
+    text::bytes(bytes).replace(".0 ", " ")
+}
+
 /// A time as it is written at a mark.
 pub fn time_mark(milliseconds: u64) -> String {
     match milliseconds {
@@ -92,6 +99,7 @@ mod tests {
 
     #[test]
     fn a_mark_says_its_unit() {
+        assert_eq!([0, 512, 48 << 20].map(byte_mark), ["0 B", "512 B", "48 MiB"]);
         assert_eq!([0, 250, 1500, 5000, 90_000].map(time_mark), ["0", "0.25 s", "1.5 s", "5 s", "1m 30s"]);
     }
 }

@@ -6,7 +6,7 @@ use crate::series::{Class, Snapshot, share};
 use crate::text;
 
 const WIDTH: f64 = 960.0;
-const ROW: f64 = 22.0;
+const ROW: f64 = 19.0;
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 700.0;
 
@@ -60,15 +60,15 @@ fn row(class: &Class, index: usize) -> Markup {
         (colour, name, bytes, x - width, width)
     });
     html! {
-        text.label x=(LEFT - 10.0) y=(y + 14.0) text-anchor="end" { (text::exact(class.block_size)) " B" }
-        rect.empty x=(LEFT) y=(y) width=(whole) height=(ROW - 5.0) {}
+        text.label x=(LEFT - 10.0) y=(y + 12.5) text-anchor="end" { (text::exact(class.block_size)) " B" }
+        rect.empty x=(LEFT) y=(y) width=(whole) height=(ROW - 4.0) {}
         @for (colour, _, _, x, width) in parts {
             @if width > 0.0 {
-                rect class={ "part c-" (colour) } x=(format!("{x:.1}")) y=(y) width=(format!("{width:.1}")) height=(ROW - 5.0) {}
+                rect class={ "part c-" (colour) } x=(format!("{x:.1}")) y=(y) width=(format!("{width:.1}")) height=(ROW - 4.0) {}
             }
         }
-        text.label x=(RIGHT + 54.0) y=(y + 14.0) text-anchor="end" { (text::percent(class.utilisation())) }
-        text.mark x=(RIGHT + 66.0) y=(y + 14.0) { "of " (text::bytes(class.bytes())) " in " (text::exact(class.slabs)) @if class.slabs == 1 { " slab" } @else { " slabs" } }
+        text.label x=(RIGHT + 54.0) y=(y + 12.5) text-anchor="end" { (text::percent(class.utilisation())) }
+        text.mark x=(RIGHT + 66.0) y=(y + 12.5) { "of " (text::bytes(class.bytes())) " in " (text::exact(class.slabs)) @if class.slabs == 1 { " slab" } @else { " slabs" } }
         rect.spot x="0" y=(y - 2.0) width=(WIDTH) height=(ROW) {
             title {
                 "blocks of " (text::exact(class.block_size)) " bytes: " (text::percent(class.utilisation())) " of " (text::exact(class.bytes())) " bytes"

@@ -37,9 +37,9 @@ const FIGURES: [Figure; 17] = [
     ("Address space", Unit::Bytes, |snapshot| Some(snapshot.reserved)),
     ("Given back to the system so far", Unit::Bytes, |snapshot| Some(snapshot.purged)),
     ("Heaps", Unit::Number, |snapshot| Some(snapshot.heaps)),
-    ("Blocks from slabs and segments to threads so far", Unit::Number, |snapshot| Some(snapshot.traffic().refilled)),
-    ("in refills", Unit::Number, |snapshot| Some(snapshot.traffic().refills)),
-    ("Blocks back from threads so far", Unit::Number, |snapshot| Some(snapshot.traffic().flushed)),
+    ("Blocks that went from slabs to threads so far", Unit::Number, |snapshot| Some(snapshot.traffic().refilled)),
+    ("Refills so far", Unit::Number, |snapshot| Some(snapshot.traffic().refills)),
+    ("Blocks that went back so far", Unit::Number, |snapshot| Some(snapshot.traffic().flushed)),
     ("Remote frees so far", Unit::Number, |snapshot| Some(snapshot.traffic().remote_frees)),
     ("Blocks with a mapping of their own so far", Unit::Number, |snapshot| Some(snapshot.mappings_allocated)),
 ];

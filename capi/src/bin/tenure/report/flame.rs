@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use inferno::flamegraph::{self, Options, color::BasicPalette, color::Palette};
+use inferno::flamegraph::{self, Direction, Options, TextTruncateDirection, color::BasicPalette, color::Palette};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use roxmltree::{Document, ParsingOptions};
 
@@ -28,12 +28,17 @@ impl fmt::Display for FlameError {
     }
 }
 
+/// Pixels that a picture has at most; one that is higher is scrolled.
+const HIGHEST: f64 = 720.0;
+
 /// A picture and its size.
 pub struct FlameGraph {
     pub name: String,
     svg: String,
-    width: f64,
+    /// In pixels.
     height: f64,
+    /// True where the outermost functions are on top.
+    is_inverted: bool,
 }
 
 /// True of a file that is a profile rather than statistics, by its name.
@@ -44,8 +49,8 @@ pub fn is_profile(path: &Path) -> bool {
 impl FlameGraph {
     pub fn of(path: &Path) -> Result<Self, FlameError> {
         let text = fs::read_to_string(path).map_err(|error| FlameError::Unreadable(path.to_owned(), error))?;
-        let svg =
-            if path.extension().is_some_and(|extension| extension == "folded") { draw(path, &text)? } else { text };
+        let is_folded = path.extension().is_some_and(|extension| extension == "folded");
+        let svg = if is_folded { draw(path, &text)? } else { text };
         let malformed = |line: usize, why: String| FlameError::Malformed(path.to_owned(), line, why);
         let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
         let document = Document::parse_with_options(&svg, options)
@@ -60,25 +65,29 @@ impl FlameGraph {
         let size = |name: &str| {
             root.attribute(name)?.trim_end_matches("px").parse::<f64>().ok().filter(|size| (1.0..=1e5).contains(size))
         };
-        let (width, height) = (size("width").unwrap_or(1200.0), size("height").unwrap_or(600.0));
-        Ok(Self { name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), svg, width, height })
+        let height = size("height").unwrap_or(HIGHEST);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name, svg, height, is_inverted: is_folded })
     }
 
     /// The picture in its frame. What it brings along may run there and nowhere else, and no file is fetched.
     pub fn markup(&self) -> Markup {
+        // What is at the end of a column that is laid out from its end is what a high picture shows first.
+        let direction = if self.is_inverted { "column" } else { "column-reverse" };
+        let style = format!(
+            "html,body{{height:100%}}body{{margin:0;display:flex;flex-direction:{direction};overflow:auto}}svg{{flex:none;display:block;min-width:760px}}"
+        );
         // The frame's contents are escaped as a whole, being an attribute's value.
         let contents = html! {
             (DOCTYPE)
             html lang="en" {
-                head { meta charset="utf-8"; title { (self.name) } style { "body{margin:0}svg{display:block}" } }
+                head { meta charset="utf-8"; title { (self.name) } style { (PreEscaped(style)) } }
                 body { (PreEscaped(&self.svg)) }
             }
         };
+        let height = self.height.min(HIGHEST);
         html! {
-            div.scroll.flame {
-                iframe sandbox="allow-scripts" title={ "Flame graph " (self.name) } srcdoc=(contents.into_string())
-                    width=(self.width) height=(self.height) style={ "width:" (self.width) "px;height:" (self.height) "px" } {}
-            }
+            iframe.flame sandbox="allow-scripts" title={ "Flame graph " (self.name) } style={ "height:" (height) "px" } srcdoc=(contents.into_string()) {}
         }
     }
 }
@@ -100,6 +109,9 @@ fn draw(path: &Path, text: &str) -> Result<String, FlameError> {
     options.count_name = "bytes".to_owned();
     options.colors = Palette::Basic(BasicPalette::Mem);
     options.hash = true;
+    // The outermost functions are on top, where the page is being read.
+    options.direction = Direction::Inverted;
+    options.text_truncate_direction = TextTruncateDirection::Right;
     let mut svg = Vec::new();
     flamegraph::from_lines(&mut options, text.lines(), &mut svg)
         .map_err(|error| FlameError::Malformed(path.to_owned(), 1, format!("cannot be drawn: {error}")))?;

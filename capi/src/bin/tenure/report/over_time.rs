@@ -61,7 +61,7 @@ pub fn over_time(process: &Process, lines: &[Line]) -> Markup {
             svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(label) {
                 @for mark in axis::byte_marks(height.end) {
                     line.grid x1=(LEFT) x2=(RIGHT) y1=(at(height.y(mark))) y2=(at(height.y(mark))) {}
-                    text.mark x=(LEFT - 8.0) y=(at(height.y(mark) + 4.0)) text-anchor="end" { (text::bytes(mark)) }
+                    text.mark x=(LEFT - 8.0) y=(at(height.y(mark) + 4.0)) text-anchor="end" { (axis::byte_mark(mark)) }
                 }
                 @for (index, line) in lines.iter().enumerate() {
                     path class={ "area c-" (line.colour) } d=(area(&points, lines, index, height)) {}

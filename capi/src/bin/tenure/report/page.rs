@@ -125,6 +125,7 @@ fn sections(process: &Process, level: Level) -> Markup {
     let last = process.last();
     let balances = || process.snapshots.iter().map(|snapshot| &snapshot.balance);
     let is_there = |line: &Line| balances().any(|balance| balance.get(&line.name).is_some_and(|&bytes| bytes > 0));
+    let most = process.most();
     let (lines, absent): (Vec<_>, Vec<_>) = lines_of(balances()).into_iter().partition(is_there);
     html! {
         (figures::tiles(process))
@@ -139,12 +140,26 @@ fn sections(process: &Process, level: Level) -> Markup {
         }
         section {
             (heading(level, "Where the committed memory is"))
+            @if let Some(most) = most {
+                p.caption { "At most, " (text::bytes(most.committed)) " after " (text::span(process.clock_ms(most))) }
+                (balance::bar(most, &lines))
+                p.caption { "At last, " (text::bytes(last.committed)) " after " (text::span(process.clock_ms(last))) }
+            }
             (balance::bar(last, &lines))
-            (balance::table(last, &lines, &absent))
+            (balance::table(last, most, &lines, &absent))
         }
         section {
             (heading(level, "Utilisation of size classes"))
-            (classes::bars(last))
+            @if let Some(most) = most {
+                p.caption { "At last, after " (text::span(process.clock_ms(last))) }
+                (classes::bars(last))
+                details {
+                    summary { "At most, after " (text::span(process.clock_ms(most))) }
+                    (classes::bars(most))
+                }
+            } @else {
+                (classes::bars(last))
+            }
             (classes::table(last))
         }
         section {

@@ -22,6 +22,12 @@ impl Process {
         &self.snapshots[self.snapshots.len() - 1]
     }
 
+    /// The snapshot with the most committed memory, and among equals with the most that is live; none where the last has as much.
+    pub fn most(&self) -> Option<&Snapshot> {
+        let most = self.snapshots.iter().max_by_key(|snapshot| (snapshot.committed, snapshot.live_bytes))?;
+        (most.committed > self.last().committed).then_some(most)
+    }
+
     /// The milliseconds at which a snapshot is drawn: since the process began, or where that is not known, since the first snapshot.
     pub fn clock_ms(&self, snapshot: &Snapshot) -> u64 {
         let since_first = || Some(snapshot.time_ms?.saturating_sub(self.first().time_ms?));

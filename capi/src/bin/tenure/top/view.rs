@@ -50,7 +50,7 @@ fn draw_parts(watch: &Watch, area: Rect, buffer: &mut Buffer, classes: Option<u1
         Constraint::Length(1),
         Constraint::Length(notices.len() as u16),
         Constraint::Length(1),
-        Constraint::Length(2),
+        Constraint::Length(3),
         Constraint::Length(1),
         Constraint::Length(if classes.is_none() && area.height > 34 { 3 } else { 0 }),
         Constraint::Length(balance.len() as u16 + 1),
@@ -71,14 +71,14 @@ fn draw_parts(watch: &Watch, area: Rect, buffer: &mut Buffer, classes: Option<u1
 
 fn title_line(watch: &Watch, latest: &Snapshot) -> Line<'static> {
     let process = latest.process_id.map_or_else(String::new, |id| format!("  process {id}"));
-    let age = latest.uptime_ms.map_or_else(String::new, |age| format!("  {} old", text::span(age)));
+    let age = latest.uptime_ms.map_or_else(String::new, |age| format!("  up {}", text::span(age)));
     let time = latest.time_ms.and_then(text::time).map_or_else(String::new, |time| format!("  at {time}"));
     let file = watch.source.file.display();
     Line::from(vec![format!("tenure top{process}").bold(), format!("{age}{time}  {file}").dim()])
 }
 
 fn summary_lines(latest: &Snapshot) -> Vec<Line<'static>> {
-    let mut first = format!(
+    let allocator = format!(
         "committed {}, peak {}, live {} in {} blocks, {} used",
         text::bytes(latest.committed),
         text::bytes(latest.peak_committed),
@@ -86,21 +86,21 @@ fn summary_lines(latest: &Snapshot) -> Vec<Line<'static>> {
         text::exact(latest.live_blocks),
         text::percent(latest.utilisation()),
     );
-    let mut second = String::from("the system says nothing of the process");
-    if let Some(system) = &latest.system {
-        first += &format!(", resident {}", text::bytes(system.resident));
-        let optional = |name: &str, bytes: Option<u64>| {
-            bytes.map_or_else(String::new, |bytes| format!(", {name} {}", text::bytes(bytes)))
-        };
-        second = format!(
-            "resident but not the allocator's {}, committed but never touched {}{}{}",
-            text::bytes(system.not_ours),
-            text::bytes(system.untouched),
-            optional("lazily freed", system.lazily_freed),
-            optional("swapped", system.swapped),
-        );
-    }
-    vec![Line::from(first), Line::from(second).dim()]
+    let Some(system) = &latest.system else {
+        return vec![Line::from(allocator)];
+    };
+    let process = format!(
+        "resident  {}, not the allocator's {}, swapped {}",
+        text::bytes(system.resident),
+        text::bytes(system.not_ours),
+        system.swapped.map_or_else(|| "unknown".to_owned(), text::bytes),
+    );
+    let unused = format!(
+        "untouched {}, lazily freed {}",
+        text::bytes(system.untouched),
+        system.lazily_freed.map_or_else(|| "unknown".to_owned(), text::bytes),
+    );
+    vec![Line::from(allocator), Line::from(process), Line::from(unused)]
 }
 
 /// What was committed in the course of time, the latest at the right end.
