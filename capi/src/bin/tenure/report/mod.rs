@@ -44,11 +44,11 @@ pub fn report(options: &options::Report) -> Result<(), ReportError> {
     for file in &statistics {
         snapshots.extend(series::read(file).map_err(ReportError::Input)?);
     }
+    let profiles = profiles.into_iter().map(|file| FlameGraph::of(file)).collect::<Result<Vec<_>, _>>();
+    let profiles = profiles.map_err(ReportError::Flame)?;
     if snapshots.is_empty() {
         return Err(ReportError::NoStatistics);
     }
-    let profiles = profiles.into_iter().map(|file| FlameGraph::of(file)).collect::<Result<Vec<_>, _>>();
-    let profiles = profiles.map_err(ReportError::Flame)?;
     let count = snapshots.len();
     let processes = series::by_process(snapshots);
     let page = page::page(&processes, &profiles).into_string();

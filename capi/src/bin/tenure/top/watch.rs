@@ -1,10 +1,14 @@
 //! Watch: what is known of a process at the moment.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use super::follow::{Follower, News};
 use super::source::{Source, is_running};
 use crate::series::Snapshot;
+
+/// How long it is said what has become of the file.
+const FRESH: Duration = Duration::from_secs(10);
 
 /// As many snapshots are kept for the course.
 const COURSE: usize = 512;
@@ -20,31 +24,37 @@ pub struct Watch {
     pub course: VecDeque<u64>,
     /// Other processes that write to the file.
     pub others: BTreeSet<u32>,
-    /// What has become of the file.
-    notice: Option<String>,
+    /// Why the file cannot be read, while that is so.
+    waiting: Option<String>,
+    /// What has become of the file, and when that was noticed.
+    notice: Option<(Instant, String)>,
 }
 
 impl Watch {
     pub fn new(source: Source) -> Self {
         let follower = Follower::new(source.file.clone());
         let (latest, before, course, others) = (None, None, VecDeque::new(), BTreeSet::new());
-        Self { source, follower, latest, before, course, others, notice: None }
+        Self { source, follower, latest, before, course, others, waiting: None, notice: None }
     }
 
     /// Reads what has been written meanwhile.
     pub fn refresh(&mut self) {
+        self.waiting = None;
         for news in self.follower.look() {
-            match news {
-                News::Snapshot(snapshot) => self.take(*snapshot),
-                News::Truncated => {
-                    self.notice = Some("the file was truncated and is read from its beginning".to_owned())
+            let notice = match news {
+                News::Snapshot(snapshot) => {
+                    self.take(*snapshot);
+                    continue;
                 }
-                News::Replaced => self.notice = Some("the file was replaced and the new one is read".to_owned()),
-                News::Malformed(why) => self.notice = Some(format!("a line of the file is left out: {why}")),
                 News::Unreadable(error) => {
-                    self.notice = Some(format!("waiting for the file, which cannot be read: {error}"))
+                    self.waiting = Some(format!("waiting for the file, which cannot be read: {error}"));
+                    continue;
                 }
-            }
+                News::Truncated => "the file was truncated and is read from its beginning".to_owned(),
+                News::Replaced => "the file was replaced and the new one is read".to_owned(),
+                News::Malformed(why) => format!("a line of the file is left out: {why}"),
+            };
+            self.notice = Some((Instant::now(), notice));
         }
     }
 
@@ -82,7 +92,9 @@ impl Watch {
                 None => format!("no process {id} is running here; these are its last figures"),
             });
         }
-        notices.extend(self.notice.clone());
+        notices.extend(self.waiting.clone());
+        let notice = self.notice.as_ref().filter(|(noticed, _)| noticed.elapsed() < FRESH);
+        notices.extend(notice.map(|(_, notice)| notice.clone()));
         if !self.others.is_empty() {
             let count = self.others.len();
             let others =
