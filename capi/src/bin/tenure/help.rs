@@ -6,7 +6,7 @@ Examples:
   tenure run --stats -- sqlite3 shop.db 'select count(*) from orders'
   tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
 
-See `tenure run --help` for the options, the environment and the exit statuses.";
+See `tenure run --help` for the options, the environment and the exit statuses. Each subcommand has such a page.";
 
 #[cfg(feature = "view")]
 pub const REPORT: &str = "\

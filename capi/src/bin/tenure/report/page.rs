@@ -10,6 +10,8 @@ use crate::text;
 /// Nothing may be fetched. The pictures of profiles have scripts, which run inside of their frames.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
+const STYLE: &str = include_str!("page.css");
+
 /// As many processes are shown unfolded.
 const UNFOLDED: usize = 3;
 
@@ -27,7 +29,7 @@ pub fn page(processes: &[Process], profiles: &[FlameGraph]) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                style { (PreEscaped(include_str!("page.css"))) }
+                style { (PreEscaped(STYLE)) }
             }
             body {
                 header { h1 { (title) } @if let [only] = processes { p.when { (when(only)) } } }
@@ -165,6 +167,50 @@ fn sections(process: &Process, level: Level) -> Markup {
         section {
             (heading(level, "Figures"))
             (figures::table(process))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// The colours that a part of the style names.
+    fn colours(style: &str) -> BTreeMap<&str, &str> {
+        let declarations = style.split(['{', ';']).filter_map(|text| text.trim().strip_prefix("--")?.split_once(": "));
+        declarations.filter(|(_, value)| value.starts_with('#')).collect()
+    }
+
+    /// Relative luminance, as the Web Content Accessibility Guidelines define it.
+    fn luminance(colour: &str) -> f64 {
+        let part = |at: usize| {
+            let part = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).expect("a colour of six digits")) / 255.0;
+            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    }
+
+    fn contrast(one: &str, other: &str) -> f64 {
+        let (one, other) = (luminance(one) + 0.05, luminance(other) + 0.05);
+        (one / other).max(other / one)
+    }
+
+    #[test]
+    fn texts_and_pictures_have_the_contrast_that_the_guidelines_ask_for() {
+        let (light, dark) = STYLE.split_once("@media (prefers-color-scheme: dark)").unwrap();
+        let (dark, _) = dark.split_once("\n}").unwrap();
+        for theme in [colours(light), colours(dark)] {
+            for text in ["ink", "soft", "link"] {
+                assert!(
+                    contrast(theme[text], theme["paper"]) >= 4.5 && contrast(theme[text], theme["tile"]) >= 4.5,
+                    "{text}"
+                );
+            }
+            for line in lines_of([&BTreeMap::from([("unknown".to_owned(), 1)])].into_iter()) {
+                assert!(STYLE.contains(&format!(".c-{0} {{ fill: var(--{0});", line.colour)), "{}", line.colour);
+                assert!(contrast(theme[line.colour], theme["paper"]) >= 3.0, "{}", line.colour);
+            }
         }
     }
 }

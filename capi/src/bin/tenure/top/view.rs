@@ -53,12 +53,13 @@ fn draw_parts(watch: &Watch, area: Rect, buffer: &mut Buffer, classes: Option<u1
         Constraint::Length(3),
         Constraint::Length(1),
         Constraint::Length(if classes.is_none() && area.height > 34 { 3 } else { 0 }),
+        Constraint::Length(if classes.is_none() && area.height > 34 { 1 } else { 0 }),
         Constraint::Length(balance.len() as u16 + 1),
         Constraint::Length(1),
         Constraint::Length(5),
         class_rows,
     ];
-    let [title, noted, _, summary, _, course, lines, _, traffic, busiest] = Layout::vertical(heights).areas(area);
+    let [title, noted, _, summary, _, course, _, lines, _, traffic, busiest] = Layout::vertical(heights).areas(area);
     title_line(watch, latest).render(title, buffer);
     Paragraph::new(notices).render(noted, buffer);
     Paragraph::new(summary_lines(latest)).render(summary, buffer);
