@@ -26,7 +26,7 @@ pub struct SystemStats {
 
 impl SystemStats {
     /// What the system says, beside what is committed.
-    fn beside(committed: usize, memory: SystemMemory) -> Self {
+    pub(super) fn beside(committed: usize, memory: SystemMemory) -> Self {
         let SystemMemory { resident, anonymous, lazily_freed, swapped } = memory;
         let swap = swapped.unwrap_or(0);
         Self {
