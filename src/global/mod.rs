@@ -1,22 +1,31 @@
 //! The process's allocator: [`Tenure`], its statics, and the fast paths.
 
+#[cfg(all(feature = "std", not(tenure_bare_metal)))]
+mod budget;
+mod region;
 mod routing;
 mod scope;
 mod slow;
 mod static_memory;
+mod tag;
 mod thread;
 mod untyped;
+mod watch;
 
 #[cfg_attr(feature = "std", path = "tls_std.rs")]
 #[cfg_attr(all(not(feature = "std"), any(unix, windows), not(tenure_bare_metal)), path = "tls_asm.rs")]
 #[cfg_attr(all(not(feature = "std"), any(not(any(unix, windows)), tenure_bare_metal)), path = "tls_none.rs")]
 mod tls;
 
+#[cfg(all(feature = "std", not(tenure_bare_metal)))]
+pub use budget::{assert_allocs, assert_no_alloc};
+pub use region::{ProcessDelta, ProcessRegion, Region, ThreadDelta, ThreadRegion};
 pub use scope::{DynamicScope, RoutedFuture, StaticScope, dynamic_scope, static_scope};
 pub use static_memory::{WhenFull, seal, seal_read_only};
+pub use tag::{TaggedFuture, tagged};
 
 use crate::os::Native;
-use crate::region::Region;
+use crate::region::Region as StaticRegion;
 use crate::registry::Registry;
 use crate::segment::{Backend, Owner};
 use crate::size_class::SizeClass;
@@ -34,7 +43,7 @@ static BACKEND: Backend = Backend::new(&Native);
 static REGISTRY: Registry = Registry::new();
 
 /// The process's static memory, which scopes fill.
-static REGION: Region = Region::new();
+static REGION: StaticRegion = StaticRegion::new();
 
 /// The allocator, to be made a program's own:
 ///

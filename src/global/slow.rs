@@ -1,16 +1,17 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
+use super::routing::Routing;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure, routing, tls};
-use crate::heap::{self, Borrower};
+use super::{BACKEND, REGISTRY, Tenure, routing, tls, watch};
+use crate::heap::{self, Borrower, Heap};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::SlotKind;
 use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// How long unused memory is kept before it goes back to the system, in milliseconds, unless the program says otherwise.
 ///
@@ -26,30 +27,62 @@ const PATIENCE: u16 = 64;
 /// When unused memory is looked for next, in milliseconds of the platform's clock.
 static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 
-/// A block of `class` for `layout`, of which there is none at hand: the magazine is empty, or the thread is in a static scope.
+/// A block of `class` for `layout`, of which there is none at hand: the magazine is empty, or set aside.
 #[cold]
 #[inline(never)]
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
-    if !routing::is_static() {
-        return alloc_dynamic(class);
+    let routing = watch::routing();
+    if !routing.is_aside() {
+        return take(class);
     }
-    place_at_hand(layout).or_else(|| match route(tenure, layout) {
-        Route::Static(placed) => Some(placed.block),
-        Route::Dynamic => alloc_dynamic(class),
-        Route::Nowhere => None,
-    })
+    let block = if routing.is_static() {
+        place_at_hand(layout).or_else(|| match route(tenure, layout) {
+            Route::Static(placed) => Some(placed.block),
+            Route::Dynamic => take(class),
+            Route::Nowhere => None,
+        })
+    } else {
+        take(class)
+    };
+    note(routing, block, layout.size())
 }
 
-/// A block of `class` from the calling thread's heap, whatever scope it is in.
-pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
+/// Tells those who watch the thread of a block that it has got.
+#[inline(always)]
+fn note(routing: Routing, block: Option<NonNull<u8>>, size: usize) -> Option<NonNull<u8>> {
+    if routing.is_watched()
+        && let Some(block) = block
+    {
+        watch::allocated(block, size);
+    }
+    block
+}
+
+/// As [`note`], of a block of which it is known whether it reads as zero.
+#[inline(always)]
+fn note_zeroed(routing: Routing, found: Option<(NonNull<u8>, bool)>, size: usize) -> Option<(NonNull<u8>, bool)> {
+    note(routing, found.map(|(block, _)| block), size);
+    found
+}
+
+/// A block of `class` from the calling thread's heap, whatever scope it is in, for a request of `size` bytes.
+pub(super) fn alloc_dynamic(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
+    note(watch::routing(), take(class), size)
+}
+
+/// A block of `class` from the calling thread's heap.
+fn take(class: SizeClass) -> Option<NonNull<u8>> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
             let tops = routing::tops(heap, thread);
-            // Inside a scope nobody has looked there yet.
+            // Nobody has looked there yet where they are set aside.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
+                if class.is_span() {
+                    check_is_span(block, class);
+                }
                 return Some(block);
             }
             if class.is_span() {
@@ -62,6 +95,7 @@ pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
         }
         Source::Shared(heap) => {
             purge_when_due();
+            let _busy = busy();
             heap.take_one(class).map(|(block, _)| block)
         }
         Source::Nothing => None,
@@ -72,29 +106,42 @@ pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    match route(tenure, layout) {
+    let routing = watch::routing();
+    let found = match route(tenure, layout) {
         Route::Static(placed) => Some((placed.zeroed(), true)),
-        Route::Dynamic => alloc_dynamic_zeroed(class),
+        Route::Dynamic => take_zeroed(class),
         Route::Nowhere => None,
-    }
+    };
+    note_zeroed(routing, found, layout.size())
 }
 
 /// As [`alloc_dynamic`], and whether the block reads as zero.
-pub(super) fn alloc_dynamic_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+pub(super) fn alloc_dynamic_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
+    note_zeroed(watch::routing(), take_zeroed(class), size)
+}
+
+/// As [`take`], and whether the block reads as zero.
+fn take_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
             let tops = routing::tops(heap, thread);
-            // As in `alloc_dynamic`.
+            // As in `take`.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
+                if class.is_span() {
+                    check_is_span(block, class);
+                }
                 return Some((block, false));
             }
             // SAFETY: the calling thread's own heap and tops.
             unsafe { heap.refill_zeroed(tops, class) }
         }
-        Source::Shared(heap) => heap.take_one(class),
+        Source::Shared(heap) => {
+            let _busy = busy();
+            heap.take_one(class)
+        }
         Source::Nothing => None,
     })
 }
@@ -118,6 +165,7 @@ fn reclaim() {
         return;
     }
     let _busy = empty_own_magazines();
+    empty_parked_magazines();
     for heap in REGISTRY.heaps() {
         heap.reclaim();
     }
@@ -127,6 +175,20 @@ fn reclaim() {
 #[cold]
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+    note_freed(block, layout);
+    put(block, class, layout);
+}
+
+/// Tells those who watch the thread of a block that it is about to give back.
+#[inline(always)]
+fn note_freed(block: NonNull<u8>, layout: Layout) {
+    if watch::routing().is_watched() {
+        watch::freed(block, layout.size());
+    }
+}
+
+/// Gives a block of `class` back.
+fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     if !owner.is_heap() {
         if owner == Owner::STATIC && free_static(block, layout) {
@@ -140,15 +202,14 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
             count_down(thread);
             if heap.owner() == owner {
                 let tops = routing::tops(heap, thread);
-                // Inside a scope nobody has tried that yet.
+                // Nobody has tried that yet where they are set aside.
                 // SAFETY: the calling thread's own tops.
                 if !unsafe { tops.push(class, block.as_ptr()) } {
                     // SAFETY: the calling thread's own heap and tops, and a block of this heap.
                     unsafe { heap.flush(tops, class, block) };
                 }
             } else {
-                // SAFETY: the calling thread's own heap, and a block of another one.
-                unsafe { heap.outbox().put(class, block) };
+                put_elsewhere(thread.home.get().unwrap_or(heap), owner, class, block);
             }
         }
         None if class.is_span() => {
@@ -162,6 +223,21 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
             // SAFETY: a block of some heap.
             unsafe { heap::return_remotely(class, block) };
         }
+    }
+}
+
+/// Gives a block back that lies in another heap, `owner`, than the one that the thread, whose own is `home`, allocates from.
+fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>) {
+    if home.owner() != owner {
+        // SAFETY: the calling thread's own heap, and a block of another one.
+        return unsafe { home.outbox().put(class, block) };
+    }
+    // The thread is under a tag, and its own magazines are set aside.
+    let tops = home.aside();
+    // SAFETY: the calling thread's own tops.
+    if !unsafe { tops.push(class, block.as_ptr()) } {
+        // SAFETY: the calling thread's own heap and tops, and a block of this heap.
+        unsafe { home.flush(tops, class, block) };
     }
 }
 
@@ -198,39 +274,48 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    // In a static scope no magazine is at hand.
+    let routing = watch::routing();
+    // Where the tops are set aside no magazine is at hand.
     if let Some(span) = SizeClass::of_span(layout).and_then(span_at_hand) {
         return Some(span);
     }
-    match route(tenure, layout) {
+    let block = match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
-        Route::Dynamic => alloc_large_dynamic(layout),
+        Route::Dynamic => take_large(layout, take).map(|(block, _)| block),
         Route::Nowhere => None,
-    }
+    };
+    note(routing, block, layout.size())
 }
 
 /// A block that is too large for a slab, from the calling thread's heap, whatever scope it is in.
 pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    take_large(layout, alloc_dynamic).map(|(block, _)| block)
+    let routing = watch::routing();
+    note(routing, take_large(layout, take).map(|(block, _)| block), layout.size())
 }
 
 /// A block that is too large for a slab, and reads as zero.
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    match route(tenure, layout) {
-        Route::Static(placed) => return Some(placed.zeroed()),
-        Route::Dynamic => {}
-        Route::Nowhere => return None,
-    }
-    alloc_large_dynamic_zeroed(layout)
+    let routing = watch::routing();
+    let block = match route(tenure, layout) {
+        Route::Static(placed) => Some(placed.zeroed()),
+        Route::Dynamic => take_large_zeroed(layout),
+        Route::Nowhere => None,
+    };
+    note(routing, block, layout.size())
 }
 
 /// As [`alloc_large_dynamic`], of a block that reads as zero.
 pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
+    let routing = watch::routing();
+    note(routing, take_large_zeroed(layout), layout.size())
+}
+
+fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = match take_large(layout, |_| None) {
         Some(found) => found,
-        None => alloc_dynamic_zeroed(SizeClass::of_span(layout)?)?,
+        None => take_zeroed(SizeClass::of_span(layout)?)?,
     };
     if is_zero {
         // SAFETY: a span or a mapping's block that is at least as large as the layout, and nobody else's.
@@ -254,12 +339,35 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
-            if heap::is_span(layout) { heap.take_span(layout) } else { BACKEND.map_block(layout) }
+            if heap::is_span(layout) { heap.take_span(layout) } else { map(layout) }
         }
-        Source::Shared(heap) if heap::is_span(layout) => heap.take_span(layout),
-        Source::Shared(_) => BACKEND.map_block(layout),
+        Source::Shared(heap) => {
+            let _busy = busy();
+            if heap::is_span(layout) { heap.take_span(layout) } else { map(layout) }
+        }
         Source::Nothing => None,
     })
+}
+
+/// Marks the calling thread as inside a slow path, if it has a heap that is not at work.
+fn busy() -> Option<Busy> {
+    own().map(|(_, thread)| Busy::new(thread))
+}
+
+/// A block with a mapping of its own, and whether it reads as zero.
+fn map(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    let (block, is_zero) = BACKEND.map_block(layout)?;
+    tag_mapping(block);
+    Some((block, is_zero))
+}
+
+/// Counts a mapping's block, which has just been allocated, under the calling thread's tag, if it has one.
+fn tag_mapping(block: NonNull<u8>) {
+    let tag = tls::routing().tag();
+    if tag != 0 {
+        // SAFETY: the caller's block, of a mapping.
+        unsafe { BACKEND.tag_block(block, tag) };
+    }
 }
 
 /// The span of `class` that waits in the calling thread's magazine, if one does.
@@ -267,11 +375,16 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
 pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
     // SAFETY: the calling thread's own tops.
     let span = unsafe { tls::current().tops.pop(class) }?;
-    // A free that is told no layout takes what lies in a span's first slot for the span.
-    if !span.addr().get().is_multiple_of(SLOT_SIZE) {
-        refuse_inside(span, class);
-    }
+    check_is_span(span, class);
     Some(span)
+}
+
+/// Ends the process where `block`, which waited in a magazine of spans, is none: a free that is told no layout takes what lies in a span's first slot for the span.
+#[inline(always)]
+fn check_is_span(block: NonNull<u8>, class: SizeClass) {
+    if !block.addr().get().is_multiple_of(SLOT_SIZE) {
+        refuse_inside(block, class);
+    }
 }
 
 /// Ends the process on a free, some time ago, of what is no span but lies in one.
@@ -288,6 +401,7 @@ fn refuse_inside(block: NonNull<u8>, class: SizeClass) -> ! {
 #[cold]
 #[inline(never)]
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
+    note_freed(block, layout);
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
     if owner == thread.owner.get()
@@ -332,7 +446,7 @@ fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &
         }
         // SAFETY: the calling thread's own tops.
         if !unsafe { tops.push(class, block.as_ptr()) } {
-            free(block, class, layout);
+            put(block, class, layout);
         }
         true
     } else if let Some((heap, thread)) = own() {
@@ -360,29 +474,37 @@ const LEAVE_AT: usize = 256 * 1024;
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+    let routing = watch::routing();
     let owner = BACKEND.owners.look_up(block.addr().get());
     let is_static = owner == Owner::STATIC;
+    let extent = if routing.is_watched() { watch::extent(block, old.size()) } else { 0 };
+    let resized = |to: NonNull<u8>| {
+        if routing.is_watched() {
+            watch::resized(block, extent, old.size(), to, new.size());
+        }
+        Some(to)
+    };
     if is_static && resize_static(block, old, new.size()) {
-        return Some(block);
+        return resized(block);
     }
     let mut target = None;
     if !is_static && SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
         let is_mapping = owner.is_mapping();
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
-            target = BACKEND.map_growing_block(new);
+            target = note(routing, BACKEND.map_growing_block(new).inspect(|&block| tag_mapping(block)), new.size());
         }
         let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
         // SAFETY: the caller's block.
-        if stays && let Some(resized) = unsafe { resize_large(block, new, is_mapping) } {
-            return Some(resized);
+        if stays && let Some(block) = unsafe { resize_large(block, new, is_mapping) } {
+            return resized(block);
         }
     }
     // What is dynamic stays dynamic; what is static goes where the thread's allocations go.
     let target = target.or_else(|| match SizeClass::of(new) {
         // SAFETY: a layout of a size that is not zero.
         _ if is_static || !routing::is_static() => NonNull::new(unsafe { tenure.alloc(new) }),
-        Some(class) => alloc_dynamic(class),
+        Some(class) => alloc_dynamic(class, new.size()),
         None => alloc_large_dynamic(new),
     })?;
     let kept = old.size().min(new.size());
@@ -458,7 +580,18 @@ fn empty_own_magazines() -> Option<Busy> {
     let busy = Busy::new(thread);
     // SAFETY: the calling thread's own heap and tops.
     unsafe { heap.empty_magazines(routing::tops(heap, thread)) };
+    if let Some(home) = thread.home.get().filter(|home| !ptr::eq(*home, heap)) {
+        // Under a tag the own magazines are set aside.
+        // SAFETY: as above.
+        unsafe { home.empty_magazines(home.aside()) };
+    }
     Some(busy)
+}
+
+/// Empties the magazines of tags' heaps that no thread has.
+fn empty_parked_magazines() {
+    // SAFETY: the heap is this thread's for as long as that takes, and its tops are where it was left.
+    REGISTRY.with_parked_under_tags(|heap| unsafe { heap.empty_magazines(heap.aside()) });
 }
 
 /// Purges everything that is unused, now.
@@ -466,5 +599,8 @@ pub(super) fn purge() {
     // Without patience in a signal handler that has interrupted a slow path, which may hold a lock.
     let is_patient = !tls::current().is_busy.get();
     let _busy = empty_own_magazines();
+    if is_patient {
+        empty_parked_magazines();
+    }
     purge_unused_since(u64::MAX, 0, is_patient);
 }

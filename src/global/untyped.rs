@@ -71,7 +71,7 @@ impl Tenure {
         // SAFETY: the calling thread's own tops.
         let block = match unsafe { tls::current().tops.pop(class) } {
             Some(block) => block,
-            None => match slow::alloc_dynamic_zeroed(class) {
+            None => match slow::alloc_dynamic_zeroed(class, size) {
                 Some((block, false)) => block,
                 Some((block, true)) => return block.as_ptr(),
                 None => return ptr::null_mut(),
@@ -169,7 +169,7 @@ fn untyped(size: usize) -> Option<Layout> {
 #[inline(never)]
 fn alloc_slowly(size: usize) -> *mut u8 {
     into_raw(match SizeClass::of_untyped(size) {
-        Some(class) => slow::alloc_dynamic(class),
+        Some(class) => slow::alloc_dynamic(class, size),
         None => untyped(size).and_then(slow::alloc_large_dynamic),
     })
 }
@@ -187,7 +187,7 @@ fn is_near(len: usize, size: usize) -> bool {
 
 /// Where a block lies, and how large it is.
 #[derive(Clone, Copy)]
-enum Extent {
+pub(super) enum Extent {
     /// In a slab of this class.
     Slab(SizeClass),
     /// A span or a mapping of so many bytes, which stands at a multiple of `align` at least.
@@ -197,27 +197,35 @@ enum Extent {
 impl Extent {
     /// Ends the process where no block starts at `block`.
     fn of(block: NonNull<u8>) -> Self {
+        Self::find(block).unwrap_or_else(|| {
+            let owner = BACKEND.owners.look_up(block.addr().get());
+            fatal(format_args!("invalid use of {block:p} as a block: {}", what_is_there(owner)))
+        })
+    }
+
+    /// `None` where no block starts at `block`, or one of static memory.
+    pub(super) fn find(block: NonNull<u8>) -> Option<Self> {
         let address = block.addr().get();
         let owner = BACKEND.owners.look_up(address);
         if owner.is_heap() {
             // SAFETY: in a segment.
             match unsafe { class_at(address) } {
                 Some(class) if class.is_span() && address.is_multiple_of(SLOT_SIZE) => {
-                    return Self::Large { len: class.size(), align: UNTYPED_ALIGN };
+                    Some(Self::Large { len: class.size(), align: UNTYPED_ALIGN })
                 }
                 Some(class) if !class.is_span() && Blocks::of(class).locate(block.as_ptr()).is_some() => {
-                    return Self::Slab(class);
+                    Some(Self::Slab(class))
                 }
-                _ => {}
+                _ => None,
             }
-        } else if let Some(len) = BACKEND.mapped_size(block) {
+        } else {
+            let len = BACKEND.mapped_size(block)?;
             let align = if owner == Owner::ALIGNED_MAPPING { GRANULE } else { UNTYPED_ALIGN };
-            return Self::Large { len, align };
+            Some(Self::Large { len, align })
         }
-        fatal(format_args!("invalid use of {block:p} as a block: {}", what_is_there(owner)))
     }
 
-    fn len(self) -> usize {
+    pub(super) fn len(self) -> usize {
         match self {
             Self::Slab(class) => class.size(),
             Self::Large { len, .. } => len,

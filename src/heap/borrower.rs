@@ -21,7 +21,10 @@ pub(crate) struct Borrower {
     pub(crate) is_busy: Cell<bool>,
     /// Slow paths left until the clock is looked at.
     pub(crate) patience: Cell<u16>,
+    /// The heap that the thread allocates from.
     pub(crate) heap: Cell<Option<&'static Heap>>,
+    /// The heap that is the thread's own, for as long as it lives.
+    pub(crate) home: Cell<Option<&'static Heap>>,
 }
 
 impl Borrower {
@@ -36,6 +39,7 @@ impl Borrower {
             is_busy: Cell::new(false),
             patience: Cell::new(0),
             heap: Cell::new(None),
+            home: Cell::new(None),
         }
     }
     }
@@ -46,12 +50,24 @@ impl Borrower {
         Self { is_fresh: Cell::new(false), ..Self::fresh() }
     }
 
-    /// Takes the loan of `heap`.
+    /// Takes the loan of `heap`, which is the thread's own from now on.
     pub(crate) fn take(&self, heap: &'static Heap) {
         self.tops.reset();
         self.is_busy.set(false);
         self.is_fresh.set(false);
         self.heap.set(Some(heap));
+        self.home.set(Some(heap));
+        self.owner.set(heap.owner());
+        self.owners.set(heap.owners());
+        heap.seat().take(&self.tops);
+    }
+
+    /// The thread, whose own heap is `home` and which is inside a slow path, allocates from `heap` from now on.
+    pub(crate) fn switch(&self, heap: &'static Heap, home: &'static Heap) {
+        self.is_busy.set(true);
+        self.is_fresh.set(false);
+        self.heap.set(Some(heap));
+        self.home.set(Some(home));
         self.owner.set(heap.owner());
         self.owners.set(heap.owners());
         heap.seat().take(&self.tops);
@@ -62,6 +78,7 @@ impl Borrower {
         self.is_fresh.set(false);
         self.owner.set(Owner::UNMATCHED);
         self.heap.set(None);
+        self.home.set(None);
         self.tops.reset();
     }
 }

@@ -4,19 +4,25 @@
 //! and so neither ABA nor a lock for a fork to find held.
 
 mod parked;
+mod tagged;
 
 use crate::heap::Heap;
 use crate::os;
 use crate::segment::{Backend, Owner};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, array_of, constructor};
+use crate::tag::TAGS;
 
 use core::ptr;
 use parked::Parked;
+use tagged::Tagged;
 
 /// Most heaps of a process, and so most threads that have one to themselves. Further threads share one.
 pub(crate) const MAX_HEAPS: usize = 4096;
 
 const WORDS: usize = MAX_HEAPS / 64;
+
+/// Of a heap that is no tag's.
+const UNTAGGED: [u8; 2] = [0; 2];
 
 /// Times that a thread looks for a shared heap that another is making, which takes a system call: it gives the processor away in between.
 const LOOKS: usize = 100_000;
@@ -30,6 +36,8 @@ pub(crate) struct Registry {
     parked: Parked<WORDS>,
     /// The heap of threads without a heap; null until there is one.
     shared: AtomicPtr<Heap>,
+    /// The heaps of tag n + 1.
+    tagged: [Tagged; TAGS],
 }
 
 impl Registry {
@@ -41,6 +49,7 @@ impl Registry {
                 created: AtomicUsize::new(0),
                 parked: Parked::new(),
                 shared: AtomicPtr::new(ptr::null_mut()),
+                tagged: array_of!(Tagged::new(); TAGS),
             }
         }
     }
@@ -50,13 +59,36 @@ impl Registry {
         match self.parked.lend() {
             Some(index) => self.heap(index),
             // The last id is kept for the shared heap.
-            None => self.create(backend, MAX_HEAPS - 1),
+            None => self.create(backend, MAX_HEAPS - 1, UNTAGGED),
         }
     }
 
-    /// Takes back a heap whose magazines are empty.
+    /// A heap of `tag` for the calling thread alone, whose magazines are as another thread has left them, in the heap. `None` where the tag has no more, or memory is used up.
+    pub(crate) fn borrow_under(&self, backend: &'static Backend, tag: u8) -> Option<&'static Heap> {
+        self.tagged(tag)?.lend(|number| self.create(backend, MAX_HEAPS - 1, [tag, number]))
+    }
+
+    /// A heap of `tag` that other threads have; `None` where there is none.
+    pub(crate) fn shared_under(&self, tag: u8, seed: usize) -> Option<&'static Heap> {
+        self.tagged(tag)?.any(seed, |heap| !heap.is_lost())
+    }
+
+    /// Borrows each parked heap of a tag for as long as `act` runs on it.
+    pub(crate) fn with_parked_under_tags(&self, act: impl Fn(&'static Heap)) {
+        self.tagged.iter().for_each(|tagged| tagged.with_parked(&act));
+    }
+
+    /// The heaps of `tag`, if that is one.
+    fn tagged(&self, tag: u8) -> Option<&Tagged> {
+        self.tagged.get(usize::from(tag).checked_sub(1)?)
+    }
+
+    /// Takes back a heap whose magazines are empty or, if it is a tag's, in the heap.
     pub(crate) fn park(&self, heap: &Heap) {
-        self.parked.park(index_of(heap));
+        match self.tagged(heap.tag()) {
+            Some(tagged) => tagged.park(heap.number_of_tag()),
+            None => self.parked.park(index_of(heap)),
+        }
     }
 
     /// The heap that threads without one share.
@@ -67,7 +99,7 @@ impl Registry {
         if let Some(heap) = unsafe { known.as_ref() } {
             return Some(heap);
         }
-        let Some(heap) = self.create(backend, MAX_HEAPS) else { return self.await_shared() };
+        let Some(heap) = self.create(backend, MAX_HEAPS, UNTAGGED) else { return self.await_shared() };
         let mine = ptr::from_ref(heap).cast_mut();
         // Release: publishes the heap. Pairs with the Acquire above.
         match self.shared.compare_exchange(ptr::null_mut(), mine, Ordering::Release, Ordering::Acquire) {
@@ -104,6 +136,11 @@ impl Registry {
         ptr::eq(self.shared.load(Ordering::Relaxed), heap)
     }
 
+    /// The heap whose id is `owner`, if there is one.
+    pub(crate) fn owner(&self, owner: Owner) -> Option<&'static Heap> {
+        self.heap(usize::from(owner.0).checked_sub(1)?)
+    }
+
     fn heap(&self, index: usize) -> Option<&'static Heap> {
         // Acquire: pairs with the Release in `create`, for the heap's contents.
         let heap = self.heaps.get(index)?.load(Ordering::Acquire);
@@ -112,12 +149,12 @@ impl Registry {
     }
 
     /// A new heap, as long as there are fewer than `limit`.
-    fn create(&self, backend: &'static Backend, limit: usize) -> Option<&'static Heap> {
+    fn create(&self, backend: &'static Backend, limit: usize, tag: [u8; 2]) -> Option<&'static Heap> {
         let index = self
             .created
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then_some(count + 1))
             .ok()?;
-        let Some(heap) = Heap::create(backend, Owner(index as u16 + 1)) else {
+        let Some(heap) = Heap::create(backend, Owner(index as u16 + 1), tag) else {
             // The id is not lost when it was the last.
             let _ = self.created.compare_exchange(index + 1, index, Ordering::Relaxed, Ordering::Relaxed);
             return None;
@@ -135,20 +172,29 @@ impl Registry {
 
     /// True where no thread has the heap.
     pub(crate) fn is_parked(&self, heap: &Heap) -> bool {
-        self.parked.contains(index_of(heap))
+        match self.tagged(heap.tag()) {
+            Some(tagged) => tagged.is_parked(heap.number_of_tag()),
+            None => self.parked.contains(index_of(heap)),
+        }
     }
 
     /// In a forked child: parks the heaps of threads that do not exist here, which are all but `mine`. A heap that was locked at the moment of the
     /// fork may be half changed, and is taken out of use.
-    pub(crate) fn repair_after_fork(&self, mine: Option<&Heap>) {
+    pub(crate) fn repair_after_fork(&self, mine: [Option<&Heap>; 2]) {
         for heap in self.heaps() {
-            if mine.is_some_and(|mine| ptr::eq(mine, heap)) || heap.is_lost() {
+            if mine.into_iter().flatten().any(|mine| ptr::eq(mine, heap)) || heap.is_lost() {
                 continue;
             }
-            heap.forget_borrower();
+            // Nobody had a tag's heap that was parked, so its magazines are whole.
+            if heap.tag() == 0 || !self.is_parked(heap) {
+                heap.forget_borrower();
+            }
             if heap.is_locked() {
                 heap.lose();
-                self.parked.withdraw(index_of(heap));
+                match self.tagged(heap.tag()) {
+                    Some(tagged) => tagged.withdraw(heap.number_of_tag()),
+                    None => self.parked.withdraw(index_of(heap)),
+                }
                 if self.is_shared(heap) {
                     self.shared.store(ptr::null_mut(), Ordering::Relaxed);
                 }

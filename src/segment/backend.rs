@@ -5,11 +5,13 @@
 
 use super::cache::{Kept, RangeCache};
 use super::owner::{Owner, OwnerMap};
+use super::tagged::Tagged;
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::size_class::SLOT_SIZE;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering, constructor};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
+use crate::tag::TAGS;
 use core::ptr::{self, NonNull};
 
 /// What is counted as it happens, at the pace of system calls and never on a fast path. Bytes, unless said otherwise.
@@ -30,6 +32,8 @@ pub(crate) struct Counters {
     pub(super) mappings: AtomicUsize,
     /// Bytes of these blocks, and of what is kept behind them.
     pub(super) mapped: AtomicUsize,
+    /// Blocks with a mapping of their own that are in use under tag n + 1.
+    pub(super) tagged: [Tagged; TAGS],
     /// Number of blocks with a mapping of their own that were handed out so far.
     pub(super) blocks_mapped: AtomicU64,
     /// Segments in the pool; a hint.
@@ -50,6 +54,7 @@ impl Counters {
                 metadata: AtomicUsize::new(0),
                 mappings: AtomicUsize::new(0),
                 mapped: AtomicUsize::new(0),
+                tagged: array_of!(Tagged::new(); TAGS),
                 blocks_mapped: AtomicU64::new(0),
                 pooled: AtomicUsize::new(0),
                 released: AtomicUsize::new(0),
@@ -110,6 +115,11 @@ impl Counters {
 
     pub(crate) fn reserved(&self) -> usize {
         self.reserved.load(Ordering::Relaxed)
+    }
+
+    /// True where there may be a segment of which only the first slot is left.
+    pub(super) fn has_released(&self) -> bool {
+        self.released.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn returned(&self) -> usize {
@@ -359,7 +369,7 @@ impl Backend {
 
     /// Maps a released segment's slots again, where nobody has taken their place meanwhile.
     fn remap_released(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        if self.counters.released.load(Ordering::Relaxed) == 0 {
+        if !self.counters.has_released() {
             return None;
         }
         let (address, _) = self.owners.walk(|owner| owner == Owner::RELEASED).find(|&(address, _)| {

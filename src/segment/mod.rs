@@ -15,6 +15,7 @@ mod conversion;
 mod mapping;
 mod owner;
 mod static_chunk;
+mod tagged;
 
 pub(crate) use backend::{Backend, Counters};
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};

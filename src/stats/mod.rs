@@ -15,6 +15,9 @@ mod record;
 mod serialize;
 mod system;
 mod table;
+mod tags;
+
+pub use tags::TagStats;
 mod take;
 mod traffic;
 
@@ -122,6 +125,7 @@ pub struct Stats {
     pub static_memory: ArenaStats,
     /// The part of it that [`static_scope`](crate::static_scope) and the like have filled.
     pub scopes: ArenaStats,
+    tags: tags::Tags,
     /// Blocks in slabs, by size class, smallest first.
     pub classes: [ClassStats; SIZE_CLASSES],
 }

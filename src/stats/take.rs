@@ -1,5 +1,6 @@
 //! How a snapshot is taken: by reading what is there, from segments' heads, heaps and counters.
 
+use super::tags::Tags;
 use super::{Balance, ClassStats, SIZE_CLASSES, Stats, Traffic, VERSION};
 use crate::arena::{self, ArenaStats};
 use crate::heap::{Heap, SPANS};
@@ -25,6 +26,7 @@ impl Stats {
         stats.add_counters(backend);
         stats.add_static_memory(region, registry);
         stats.settle();
+        stats.tags.add(backend, registry);
         stats
     }
 
@@ -51,6 +53,7 @@ impl Stats {
             parked_heaps: 0,
             static_memory: ArenaStats::default(),
             scopes: ArenaStats::default(),
+            tags: Tags::NONE,
             classes: [ClassStats::default(); SIZE_CLASSES],
         }
     }
