@@ -38,9 +38,10 @@ pub fn page(processes: &[Process], profiles: &[FlameGraph]) -> Markup {
                     @for (index, process) in processes.iter().enumerate() {
                         @if let [only] = processes { (sections(only, Level::Page)) }
                         @else {
-                            details.process id={ "process-" (index) } open[index < UNFOLDED] {
+                            details.process open[index < UNFOLDED] {
                                 summary { h2 { (capital(&name(process))) } }
-                                p.when { (when(process)) }
+                                // Browsers unfold what has the target of a link in it.
+                                p.when id={ "process-" (index) } { (when(process)) }
                                 (sections(process, Level::Process))
                             }
                         }
