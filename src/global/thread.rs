@@ -46,6 +46,7 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
     home.ledger().clear();
     // SAFETY: the calling thread has borrowed the heap.
     unsafe { home.empty_magazines(&thread.tops) };
+    home.remember_taken(&thread.tops);
     home.seat().leave(os::yield_now);
     thread.is_busy.set(false);
     tls::leave();
@@ -63,6 +64,7 @@ pub(super) fn switch(to: &'static Heap) {
         thread.tops.move_to(from.aside());
     }
     if !ptr::eq(from, home) {
+        from.remember_taken(&thread.tops);
         from.seat().leave(os::yield_now);
     }
     tls::switch(to, home);

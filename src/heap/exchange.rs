@@ -5,7 +5,7 @@
 
 use super::Heap;
 use super::core::{Core, Home};
-use super::counts::Counts;
+use super::counts::{self, Counts};
 use crate::magazine::{self, Place, Tops};
 use crate::size_class::SizeClass;
 use crate::sync::Cell;
@@ -94,6 +94,7 @@ impl Heap {
         }
         let block = NonNull::new(*places[..taken].last()?);
         tops.set(class, low.wrapping_add(taken - 1));
+        tops.count(1);
         block
     }
 
@@ -116,6 +117,7 @@ impl Heap {
         core.collect_in_time(self.home());
         let (block, is_zero) = core.take_block(self.home(), class)?;
         self.counts_of(class).refill(1);
+        counts::add(&self.given_directly, 1);
         Some((NonNull::new(block)?, is_zero))
     }
 

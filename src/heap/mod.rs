@@ -36,7 +36,7 @@ use crate::magazine::{self, Magazine, Tops};
 use crate::segment::{Backend, Owner, OwnerView};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
-use crate::sync::{AtomicBool, Cell, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Cell, Ordering};
 use ::core::array;
 use ::core::ptr::NonNull;
 use exchange::Traffic;
@@ -67,6 +67,10 @@ pub(crate) struct Heap {
     ledger: Ledger,
     /// Written by whoever holds the lock, read by others for statistics.
     counts: [Counts; KINDS],
+    /// Blocks that went past the magazines. Written by whoever holds the lock.
+    given_directly: AtomicU64,
+    /// Blocks that earlier borrowers have taken from their magazines. Borrower-only, but for statistics.
+    taken_before: AtomicU64,
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
@@ -92,7 +96,7 @@ impl Heap {
         let len = Self::footprint(backend);
         let heap = backend.os.map(0, len)?.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox, ledger, counts and `waiting_span` are valid as zeros, and stay untouched until they are used.
+        // Magazines, outbox, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
@@ -167,6 +171,21 @@ impl Heap {
         &self.counts
     }
 
+    /// The borrower leaves: what it has taken from its magazines is kept in mind. Borrower-only.
+    pub(crate) fn remember_taken(&self, tops: &Tops) {
+        counts::add(&self.taken_before, tops.take_count());
+    }
+
+    /// True where what the seat shows is to be counted: one thread's magazines may be shown by two seats, that of its own heap and that of a tag's.
+    pub(crate) fn counts_at_hand(&self) -> bool {
+        cfg!(not(feature = "std")) || self.tag() == 0
+    }
+
+    /// Number of blocks that were allocated from this heap so far, but for those that the borrower has taken from the magazines at its hand.
+    pub(crate) fn given(&self) -> u64 {
+        self.given_directly.load(Ordering::Relaxed) + self.taken_before.load(Ordering::Relaxed) + self.aside.taken()
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
@@ -195,6 +214,10 @@ impl Heap {
     /// In a forked child, where the borrower does not exist: forgets what it had at hand. Its blocks in magazines and outbox stay in
     /// use for ever, since nobody can tell how far the borrower had got with them.
     pub(crate) fn forget_borrower(&self) {
+        // The other threads' storage is there still, though they are not.
+        if self.counts_at_hand() {
+            self.seat.read(|tops| self.remember_taken(tops));
+        }
         self.seat.clear();
         self.outbox.clear();
         self.aside.reset();

@@ -2,7 +2,7 @@
 
 use super::Heap;
 use super::core::{Core, Home, Misuse, refuse};
-use super::counts::SPANS;
+use super::counts::{self, SPANS};
 use crate::magazine::Place;
 use crate::segment::{self, Backend, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
@@ -74,6 +74,7 @@ impl Heap {
         let mut core = self.core.lock();
         let span = core.take_span(self.home(), slots, align)?;
         self.counts[SPANS].refill(1);
+        counts::add(&self.given_directly, 1);
         Some(span)
     }
 

@@ -47,6 +47,7 @@ impl Stats {
             span_traffic: Traffic::default(),
             mappings: 0,
             mappings_allocated: 0,
+            allocations: 0,
             segments: 0,
             pooled_segments: 0,
             heaps: 0,
@@ -107,7 +108,11 @@ impl Stats {
         for heap in registry.heaps() {
             self.heaps += 1;
             self.parked_heaps += usize::from(registry.is_parked(heap));
-            heap.seat().read(|tops| self.add_magazines(heap, tops));
+            self.allocations += heap.given();
+            heap.seat().read(|tops| {
+                self.allocations += if heap.counts_at_hand() { tops.taken() } else { 0 };
+                self.add_magazines(heap, tops);
+            });
             self.add_magazines(heap, heap.aside());
             self.add_traffic(heap);
             for block in heap.outbox().waiting() {
@@ -151,6 +156,7 @@ impl Stats {
         let cached = backend.cached();
         self.mappings = counters.mappings().saturating_sub(cached.mappings);
         self.mappings_allocated = counters.blocks_mapped();
+        self.allocations += self.mappings_allocated;
         self.reserved = counters.reserved();
         self.committed = counters.committed();
         // A peak that is counted at this moment is no less than what is committed.
