@@ -6,7 +6,25 @@ Examples:
   tenure run --stats -- sqlite3 shop.db 'select count(*) from orders'
   tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
 
-See `tenure run --help` for the options, the environment and the exit statuses.";
+See `tenure run --help` for the options, the environment and the exit statuses. Each subcommand has such a page.";
+
+#[cfg(feature = "view")]
+pub const REPORT: &str = "\
+Exit status: 0, or 1 where a file cannot be read, is not what it should be, or cannot be written, or 2 where the command line is wrong.
+
+Examples:
+  TENURE_STATS_EVERY=100ms TENURE_STATS_FILE=shop.json tenure run -- sqlite3 shop.db 'select count(*) from orders'
+  tenure report shop.json -o shop.html
+  tenure report shop.json shop.svg -o - > shop.html";
+
+#[cfg(feature = "view")]
+pub const TOP: &str = "\
+Exit status: 0, or 1 where there is no such process, it writes no statistics, or the file cannot be read, or 2 where the command line is wrong.
+
+Examples:
+  TENURE_STATS_EVERY=1s TENURE_STATS_FILE=/tmp/stats.%p tenure run -- redis-server &
+  tenure top $!
+  tenure top --once /tmp/stats.4711";
 
 pub const RUN: &str = "\
 Environment, read by the library in every process that it is preloaded into; the options above set it for the program:
@@ -42,8 +60,8 @@ mod tests {
     #[test]
     fn the_manual_has_every_variable_that_the_help_has() {
         let manual = include_str!("../../../../docs/c-abi.md");
-        let names: Vec<_> =
-            RUN.split_whitespace().filter(|word| word.starts_with("TENURE_") && !word.contains('=')).collect();
+        let words = RUN.split_whitespace().map(|word| word.trim_end_matches([',', '.', ':']));
+        let names: Vec<_> = words.filter(|word| word.starts_with("TENURE_") && !word.contains('=')).collect();
         assert!(names.len() >= 6);
         for name in names {
             assert!(manual.contains(&format!("`{name}`")), "docs/c-abi.md does not name {name}");

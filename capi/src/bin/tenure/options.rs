@@ -1,15 +1,16 @@
 //! The command line. A wrong one is answered in one line; where the parser would print a page, its first paragraph is folded.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::help;
 
-/// Starts any program on Tenure, a memory allocator, without rebuilding it.
+/// Starts any program on Tenure, a memory allocator, without rebuilding it, and shows what became of its memory.
 #[derive(Parser)]
 #[command(name = "tenure", version, after_help = help::COMMAND)]
 pub struct Options {
@@ -20,6 +21,10 @@ pub struct Options {
 #[derive(Subcommand)]
 pub enum Action {
     Run(Run),
+    #[cfg(feature = "view")]
+    Report(Report),
+    #[cfg(feature = "view")]
+    Top(Top),
 }
 
 /// Run a program on Tenure: malloc, free, new, delete and their kin come from libtenure_malloc.so.
@@ -51,6 +56,40 @@ pub struct Run {
     /// The program, looked for in PATH unless it has a slash, and its arguments.
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     pub program: Vec<OsString>,
+}
+
+/// Make a page of what processes have said of their memory.
+///
+/// The page is one file, which fetches nothing. It has memory over time, the balance of the last snapshot, the utilisation of size classes, all
+/// figures, and flame graphs where there are profiles. It needs no JavaScript.
+#[cfg(feature = "view")]
+#[derive(Args)]
+#[command(after_help = help::REPORT)]
+pub struct Report {
+    /// Statistics in JSON, one snapshot or any number of them, of one process or several; and profiles as flame graphs (.svg) or folded stacks
+    /// (.folded).
+    #[arg(value_name = "STATS.json", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Where the page goes; - stands for standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+}
+
+/// Watch a process's memory in the terminal, from the file that TENURE_STATS_EVERY has written.
+///
+/// q or Ctrl-C ends it.
+#[cfg(feature = "view")]
+#[derive(Args)]
+#[command(after_help = help::TOP)]
+pub struct Top {
+    /// The id of a process, whose environment names the file; or the file. A file whose name is a number is written as ./NUMBER.
+    #[arg(value_name = "PID|FILE")]
+    pub target: OsString,
+
+    /// Print the latest snapshot as text and end, as is done where standard output is no terminal.
+    #[arg(long)]
+    pub once: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -85,10 +124,21 @@ pub fn parse() -> Result<Options, ExitCode> {
                 // A reader that has gone away does not make the command line any worse.
                 let _ = error.print();
             }
-            _ => eprintln!("tenure: {}; see `tenure run --help`", one_line(&error.render().to_string())),
+            _ => eprintln!(
+                "tenure: {}; see `{}`",
+                one_line(&error.render().to_string()),
+                help_for(env::args_os().nth(1))
+            ),
         }
         ExitCode::from(if error.use_stderr() { 2 } else { 0 })
     })
+}
+
+/// The command line that explains the subcommand of this name.
+fn help_for(name: Option<OsString>) -> String {
+    let command = Options::command();
+    let known = name.and_then(|name| command.find_subcommand(name).map(|subcommand| subcommand.get_name().to_owned()));
+    known.map_or_else(|| "tenure --help".to_owned(), |name| format!("tenure {name} --help"))
 }
 
 /// The first paragraph of the parser's message, on one line.
@@ -101,11 +151,12 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn run(arguments: &[&str]) -> Result<Run, String> {
         match Options::try_parse_from(["tenure", "run"].iter().chain(arguments)) {
             Ok(Options { action: Action::Run(run) }) => Ok(run),
+            #[cfg(feature = "view")]
+            Ok(_) => unreachable!("the subcommand is `run`"),
             Err(error) => Err(one_line(&error.render().to_string())),
         }
     }
@@ -121,6 +172,13 @@ mod tests {
         assert!(matches!(run(&["--stats", "--", "true"]).ok().unwrap().stats, Some(None)));
         let stats = run(&["--stats=out.%p", "--", "true"]).ok().unwrap().stats;
         assert_eq!(stats, Some(Some(PathBuf::from("out.%p"))));
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_referred_to_the_help_of_its_subcommand() {
+        assert_eq!(help_for(Some("run".into())), "tenure run --help");
+        assert_eq!(help_for(Some("dance".into())), "tenure --help");
+        assert_eq!(help_for(None), "tenure --help");
     }
 
     #[test]
