@@ -16,6 +16,7 @@ mod life;
 mod output;
 mod own;
 mod sized;
+mod snapshot;
 
 use tenure::Tenure;
 
