@@ -1,11 +1,12 @@
-//! Prints a snapshot of where the memory is: `cargo run --example inspect -- text`, or `json`, or `prom`.
+//! Prints a snapshot of where the memory is: `cargo run --example inspect -- text`, or `json`, or `prom`; as text, also what building an index did with memory, what a look-up may
+//! do, and whose the memory is.
 //!
 //! With `TENURE_STATS=1` and the like it also reports as the environment says.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::thread;
-use tenure::{Tenure, static_scope};
+use tenure::{Region, Tag, Tenure, assert_no_alloc, static_scope, tagged};
 
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
@@ -32,12 +33,24 @@ fn work() -> BTreeMap<String, Vec<usize>> {
 
 fn main() {
     tenure::from_env();
-    let index = work();
+    let tag = Tag::named("index").expect("one tag is used");
+    let region = Region::thread();
+    let index = tagged(tag, work);
+    let delta = region.delta();
+    // A budget: panics where the look-up allocates.
+    let found = assert_no_alloc(|| index.get("7 1 KiB").map(Vec::len));
 
     let mut stats = GLOBAL.stats();
     stats.ask_system();
     match env::args().nth(1).as_deref() {
-        None | Some("text") => print!("{stats}"),
+        None | Some("text") => {
+            print!("{stats}");
+            println!("this thread allocated {} blocks for the index and keeps {} bytes", delta.allocations, delta.bytes);
+            println!("a look-up allocates nothing, and finds {found:?} places");
+            for figures in stats.tags() {
+                println!("tag {}: {} blocks, {} bytes", figures.tag.name(), figures.blocks, figures.bytes);
+            }
+        }
         Some("json") => println!("{}", stats.json()),
         Some("prom") => print!("{}", stats.prometheus()),
         Some(other) => eprintln!("inspect: {other}? Must be text, json or prom."),
