@@ -21,6 +21,9 @@ mod os;
 
 mod lock;
 
+#[cfg(feature = "profile")]
+mod sampling;
+
 mod slab;
 
 mod segment;
@@ -46,6 +49,8 @@ mod phase;
 mod allocator;
 
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
+#[cfg(all(feature = "profile", not(loom)))]
+pub use global::profile;
 #[cfg(not(loom))]
 pub use global::{
     DynamicScope, RoutedFuture, StaticScope, Tenure, WhenFull, dynamic_scope, seal, seal_read_only, static_scope,

@@ -146,6 +146,13 @@ impl Tops {
         Some(self.top(class).load(Ordering::Relaxed)).filter(|&top| top != NOWHERE)
     }
 
+    /// Number of blocks of `class` in its magazine, which is `magazine`.
+    pub(crate) fn waiting_in(&self, magazine: &Magazine, class: SizeClass) -> usize {
+        // One look: the borrower may give the magazine up meanwhile.
+        let Some(top) = self.get(class) else { return 0 };
+        (top.addr() - magazine.low(class).addr()) / size_of::<Place>()
+    }
+
     /// Says where the magazine of `class` has its top. Own thread only.
     pub(crate) fn set(&self, class: SizeClass, top: *mut Place) {
         self.top(class).store(top, Ordering::Relaxed);

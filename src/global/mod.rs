@@ -1,6 +1,10 @@
 //! The process's allocator: [`Tenure`], its statics, and the fast paths.
 
+#[cfg(feature = "profile")]
+pub mod profile;
 mod routing;
+#[cfg(feature = "profile")]
+mod samples;
 mod scope;
 mod slow;
 mod static_memory;

@@ -1,5 +1,7 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
+#[cfg(feature = "profile")]
+use super::samples;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
 use super::{BACKEND, REGISTRY, Tenure, routing, tls};
@@ -31,17 +33,18 @@ static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 #[inline(never)]
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
     if !routing::is_static() {
-        return alloc_dynamic(class);
+        return alloc_dynamic(class, layout.size());
     }
     place_at_hand(layout).or_else(|| match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
-        Route::Dynamic => alloc_dynamic(class),
+        Route::Dynamic => alloc_dynamic(class, layout.size()),
         Route::Nowhere => None,
     })
 }
 
-/// A block of `class` from the calling thread's heap, whatever scope it is in.
-pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
+/// A block of `class`, for a request of `size` bytes, from the calling thread's heap, whatever scope it is in.
+#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
+pub(super) fn alloc_dynamic(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -51,6 +54,10 @@ pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
                 return Some(block);
+            }
+            #[cfg(feature = "profile")]
+            if let Some(served) = samples::alloc(heap, thread, class, size) {
+                return served;
             }
             if class.is_span() {
                 // Before the heap grows.
@@ -74,13 +81,14 @@ pub(super) fn alloc_dynamic(class: SizeClass) -> Option<NonNull<u8>> {
 pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
     match route(tenure, layout) {
         Route::Static(placed) => Some((placed.zeroed(), true)),
-        Route::Dynamic => alloc_dynamic_zeroed(class),
+        Route::Dynamic => alloc_dynamic_zeroed(class, layout.size()),
         Route::Nowhere => None,
     }
 }
 
 /// As [`alloc_dynamic`], and whether the block reads as zero.
-pub(super) fn alloc_dynamic_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
+pub(super) fn alloc_dynamic_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -90,6 +98,10 @@ pub(super) fn alloc_dynamic_zeroed(class: SizeClass) -> Option<(NonNull<u8>, boo
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
                 return Some((block, false));
+            }
+            #[cfg(feature = "profile")]
+            if let Some(served) = samples::alloc_zeroed(heap, thread, class, size) {
+                return served;
             }
             // SAFETY: the calling thread's own heap and tops.
             unsafe { heap.refill_zeroed(tops, class) }
@@ -127,6 +139,15 @@ fn reclaim() {
 #[cold]
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+    #[cfg(feature = "profile")]
+    if samples::take_back(block, class) {
+        return;
+    }
+    free_elsewhere(block, class, layout);
+}
+
+#[inline(never)]
+fn free_elsewhere(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     if !owner.is_heap() {
         if owner == Owner::STATIC && free_static(block, layout) {
@@ -134,11 +155,19 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
         }
         refuse(block, class.size(), owner);
     }
+    #[cfg(feature = "profile")]
+    samples::freed_of_class(block, owner);
     match own() {
         Some((heap, thread)) => {
             let _busy = Busy::new(thread);
             count_down(thread);
+            #[cfg(feature = "profile")]
+            samples::follow(heap, thread);
             if heap.owner() == owner {
+                #[cfg(feature = "profile")]
+                if samples::flush(heap, thread, class, block) {
+                    return;
+                }
                 let tops = routing::tops(heap, thread);
                 // Inside a scope nobody has tried that yet.
                 // SAFETY: the calling thread's own tops.
@@ -207,7 +236,10 @@ pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>
 
 /// A block that is too large for a slab, from the calling thread's heap, whatever scope it is in.
 pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    take_large(layout, alloc_dynamic).map(|(block, _)| block)
+    let (block, _) = take_large(layout, |class| alloc_dynamic(class, layout.size()))?;
+    #[cfg(feature = "profile")]
+    samples::allocated_large(block, layout.size());
+    Some(block)
 }
 
 /// A block that is too large for a slab, and reads as zero.
@@ -226,8 +258,10 @@ pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonN
 pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = match take_large(layout, |_| None) {
         Some(found) => found,
-        None => alloc_dynamic_zeroed(SizeClass::of_span(layout)?)?,
+        None => alloc_dynamic_zeroed(SizeClass::of_span(layout)?, layout.size())?,
     };
+    #[cfg(feature = "profile")]
+    samples::allocated_large(block, layout.size());
     if !is_zero {
         // SAFETY: the block is at least as large as the layout, and nobody else's.
         unsafe { block.as_ptr().write_bytes(0, layout.size()) };
@@ -263,6 +297,8 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
+    #[cfg(feature = "profile")]
+    samples::freed(block);
     let is_freed = if owner == Owner::STATIC {
         free_static(block, layout)
     } else if owner.is_mapping() {
@@ -272,7 +308,7 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
             busy
         });
         BACKEND.unmap_block(block)
-    } else if owner != thread.owner.get() {
+    } else if thread.heap.get().is_none_or(|heap| heap.owner() != owner) {
         // SAFETY: the block is some heap's.
         owner.is_heap() && unsafe { heap::return_span_remotely(block) }
     } else if let Some(class) = SizeClass::of_span(layout) {
@@ -330,10 +366,17 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
             target = BACKEND.map_growing_block(new);
+            #[cfg(feature = "profile")]
+            if let Some(block) = target {
+                samples::allocated_large(block, new.size());
+            }
         }
         let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
         // SAFETY: the caller's block.
-        if stays && let Some(resized) = unsafe { resize_large(block, new, is_mapping) } {
+        let resize = || unsafe { resize_large(block, new, is_mapping) };
+        #[cfg(feature = "profile")]
+        let resize = || samples::resize(block, new.size(), resize);
+        if stays && let Some(resized) = resize() {
             return Some(resized);
         }
     }
@@ -341,7 +384,7 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     let target = target.or_else(|| match SizeClass::of(new) {
         // SAFETY: a layout of a size that is not zero.
         _ if is_static || !routing::is_static() => NonNull::new(unsafe { tenure.alloc(new) }),
-        Some(class) => alloc_dynamic(class),
+        Some(class) => alloc_dynamic(class, new.size()),
         None => alloc_large_dynamic(new),
     })?;
     let kept = old.size().min(new.size());

@@ -1,5 +1,7 @@
 //! A thread's life as a borrower: its first allocation, its end, and what a fork leaves of it.
 
+#[cfg(feature = "profile")]
+use super::samples;
 use super::{BACKEND, REGISTRY, routing, tls};
 use crate::heap::{Borrower, Heap};
 use crate::os;
@@ -29,6 +31,8 @@ pub(super) fn borrow() -> Option<&'static Heap> {
         return None;
     }
     tls::take(heap);
+    #[cfg(feature = "profile")]
+    samples::follow(heap, tls::current());
     Some(heap)
 }
 

@@ -3,6 +3,8 @@
 //! Where a block lies says how large it is, so a free finds its class in the segment's first slot: one load more than a free that is told a
 //! layout, of a line that changes only when a slab is carved or retired.
 
+#[cfg(feature = "profile")]
+use super::samples;
 use super::{BACKEND, Tenure, into_raw, slow, tls};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
@@ -52,7 +54,7 @@ impl Tenure {
         // SAFETY: the calling thread's own tops.
         let block = match unsafe { tls::current().tops.pop(class) } {
             Some(block) => block,
-            None => match slow::alloc_dynamic_zeroed(class) {
+            None => match slow::alloc_dynamic_zeroed(class, size) {
                 Some((block, false)) => block,
                 Some((block, true)) => return block.as_ptr(),
                 None => return ptr::null_mut(),
@@ -149,7 +151,7 @@ fn untyped(size: usize) -> Option<Layout> {
 #[inline(never)]
 fn alloc_slowly(size: usize) -> *mut u8 {
     into_raw(match SizeClass::of_untyped(size) {
-        Some(class) => slow::alloc_dynamic(class),
+        Some(class) => slow::alloc_dynamic(class, size),
         None => untyped(size).and_then(slow::alloc_large_dynamic),
     })
 }
@@ -210,6 +212,15 @@ impl Extent {
 #[cold]
 #[inline(never)]
 fn free(block: *mut u8) {
+    #[cfg(feature = "profile")]
+    if samples::take_back_untyped(block) {
+        return;
+    }
+    free_elsewhere(block);
+}
+
+#[inline(never)]
+fn free_elsewhere(block: *mut u8) {
     let Some(block) = NonNull::new(block) else { return };
     let address = block.addr().get();
     let owner = BACKEND.owners.look_up(address);

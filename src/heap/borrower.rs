@@ -1,14 +1,16 @@
 //! Borrower: what a thread knows of the heap it has borrowed. The fast paths touch this and a magazine, and nothing else.
 
 use super::Heap;
+#[cfg(feature = "profile")]
+use super::Sampling;
 use crate::magazine::Tops;
 use crate::segment::{Owner, OwnerView};
 use crate::sync::{Cell, constructor};
 
 /// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
 ///
-/// A thread has a heap exactly when `owner` is that heap's id; otherwise its tops stand nowhere, and every allocation
-/// and free takes the slow path.
+/// Without a heap, `owner` matches nothing and the tops stand nowhere, so every allocation and free takes the slow path. With one, `owner` is its id, unless the
+/// thread's allocations are sampled.
 pub(crate) struct Borrower {
     pub(crate) tops: Tops,
     /// Id of the heap, to compare with the owner map.
@@ -22,6 +24,12 @@ pub(crate) struct Borrower {
     /// Slow paths left until the clock is looked at.
     pub(crate) patience: Cell<u16>,
     pub(crate) heap: Cell<Option<&'static Heap>>,
+    /// Where the thread's frees go while its allocations are sampled. `owner` matches nothing then, so that they come past here.
+    #[cfg(feature = "profile")]
+    pub(crate) sampling: Cell<Option<&'static Sampling>>,
+    /// True while the thread wants none of its allocations to be sampled.
+    #[cfg(feature = "profile")]
+    pub(crate) is_unsampled: Cell<bool>,
 }
 
 impl Borrower {
@@ -36,6 +44,10 @@ impl Borrower {
             is_busy: Cell::new(false),
             patience: Cell::new(0),
             heap: Cell::new(None),
+            #[cfg(feature = "profile")]
+            sampling: Cell::new(None),
+            #[cfg(feature = "profile")]
+            is_unsampled: Cell::new(false),
         }
     }
     }
@@ -51,6 +63,8 @@ impl Borrower {
         self.tops.reset();
         self.is_busy.set(false);
         self.is_fresh.set(false);
+        #[cfg(feature = "profile")]
+        self.is_unsampled.set(false);
         self.heap.set(Some(heap));
         self.owner.set(heap.owner());
         self.owners.set(heap.owners());
@@ -62,6 +76,8 @@ impl Borrower {
         self.is_fresh.set(false);
         self.owner.set(Owner::UNMATCHED);
         self.heap.set(None);
+        #[cfg(feature = "profile")]
+        self.sampling.set(None);
         self.tops.reset();
     }
 }

@@ -9,11 +9,15 @@ mod core;
 mod exchange;
 mod list;
 mod outbox;
+#[cfg(feature = "profile")]
+mod sampling;
 mod seat;
 mod span;
 
 pub(crate) use borrower::Borrower;
 pub(crate) use outbox::return_remotely;
+#[cfg(feature = "profile")]
+pub(crate) use sampling::{Next, Sampling};
 pub(crate) use span::{is_span, is_span_of, return_span_remotely, span_len};
 
 use self::core::Core;
@@ -24,6 +28,8 @@ use crate::magazine::{Magazine, Tops};
 use crate::segment::{Backend, Owner, OwnerView};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
+#[cfg(feature = "profile")]
+use crate::sync::AtomicPtr;
 use crate::sync::{AtomicBool, Cell, Ordering};
 use ::core::array;
 use ::core::ptr::NonNull;
@@ -54,6 +60,9 @@ pub(crate) struct Heap {
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
+    /// What the borrower has at hand while its allocations are sampled; null until that happens for the first time. Borrower-only, but for statistics.
+    #[cfg(feature = "profile")]
+    sampling: AtomicPtr<Sampling>,
     /// Who this heap is in the owner map.
     owner: Owner,
     backend: &'static Backend,
@@ -84,6 +93,8 @@ impl Heap {
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());
+            #[cfg(feature = "profile")]
+            (&raw mut (*place).sampling).write(AtomicPtr::new(::core::ptr::null_mut()));
             (&raw mut (*place).owner).write(owner);
             (&raw mut (*place).backend).write(backend);
         }
@@ -131,10 +142,7 @@ impl Heap {
 
     /// Number of blocks of `class` in a magazine whose top is `top`.
     pub(crate) fn waiting_in(&self, class: SizeClass, tops: &Tops) -> usize {
-        // One look: the borrower may give the magazine up meanwhile.
-        let Some(top) = tops.get(class) else { return 0 };
-        let low = self.magazines[class.index()].low(class).addr();
-        (top.addr() - low) / size_of::<*mut u8>()
+        tops.waiting_in(&self.magazines[class.index()], class)
     }
 
     /// Collects what others have returned, and gives the memory of slots unused since `before` back to the system, on behalf of any thread.
@@ -155,6 +163,10 @@ impl Heap {
         self.seat.clear();
         self.outbox.clear();
         self.aside.reset();
+        #[cfg(feature = "profile")]
+        if let Some(sampling) = self.sampling() {
+            sampling.forget();
+        }
         #[cfg(not(feature = "std"))]
         self.borrower.leave();
     }

@@ -22,6 +22,8 @@ pub(crate) mod mock;
 pub(crate) mod report;
 
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
+#[cfg(feature = "profile")]
+pub(crate) use native::{find_unwinder, is_readable, unwind};
 
 use core::ptr::NonNull;
 

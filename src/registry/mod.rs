@@ -30,6 +30,9 @@ pub(crate) struct Registry {
     parked: Parked<WORDS>,
     /// The heap of threads without a heap; null until there is one.
     shared: AtomicPtr<Heap>,
+    /// The heap of sampled blocks; null until there is one.
+    #[cfg(feature = "profile")]
+    sampled: AtomicPtr<Heap>,
 }
 
 impl Registry {
@@ -41,6 +44,8 @@ impl Registry {
                 created: AtomicUsize::new(0),
                 parked: Parked::new(),
                 shared: AtomicPtr::new(ptr::null_mut()),
+                #[cfg(feature = "profile")]
+                sampled: AtomicPtr::new(ptr::null_mut()),
             }
         }
     }
@@ -78,6 +83,40 @@ impl Registry {
                 unsafe { first.as_ref() }
             }
         }
+    }
+
+    /// The heap of sampled blocks: nobody borrows it, so that a free of one of them leaves every thread's fast path. `None` where there is no memory for it.
+    #[cfg(feature = "profile")]
+    pub(crate) fn sampled(&self, backend: &'static Backend) -> Option<&'static Heap> {
+        if let Some(heap) = self.known_sampled() {
+            return Some(heap);
+        }
+        let heap = self.create(backend, MAX_HEAPS - 1)?;
+        let mine = ptr::from_ref(heap).cast_mut();
+        // Release: publishes the heap. Pairs with the Acquire in `known_sampled`.
+        if self.sampled.compare_exchange(ptr::null_mut(), mine, Ordering::Release, Ordering::Relaxed).is_err() {
+            self.park(heap);
+        }
+        self.known_sampled()
+    }
+
+    /// The heap of sampled blocks, if there is one.
+    #[cfg(feature = "profile")]
+    #[inline]
+    pub(crate) fn known_sampled(&self) -> Option<&'static Heap> {
+        // Acquire: pairs with the Release in `sampled`, for the heap's contents.
+        let known = self.sampled.load(Ordering::Acquire);
+        // SAFETY: heaps are never given back.
+        unsafe { known.as_ref() }
+    }
+
+    /// True for a heap that nobody may borrow.
+    fn is_lent_to_none(&self, heap: &Heap) -> bool {
+        #[cfg(feature = "profile")]
+        if ptr::eq(self.sampled.load(Ordering::Relaxed), heap) {
+            return true;
+        }
+        self.is_shared(heap)
     }
 
     /// The shared heap, which another thread may be making with the last id. `None` where none is, as far as can be told: there is no memory for it, or in a forked
@@ -152,7 +191,11 @@ impl Registry {
                 if self.is_shared(heap) {
                     self.shared.store(ptr::null_mut(), Ordering::Relaxed);
                 }
-            } else if !self.is_shared(heap) {
+                #[cfg(feature = "profile")]
+                if ptr::eq(self.sampled.load(Ordering::Relaxed), heap) {
+                    self.sampled.store(ptr::null_mut(), Ordering::Relaxed);
+                }
+            } else if !self.is_lent_to_none(heap) {
                 self.park(heap);
             }
         }

@@ -215,6 +215,12 @@ impl Stats {
             self.parked_heaps += usize::from(registry.is_parked(heap));
             heap.seat().read(|tops| self.add_magazines(heap, tops));
             self.add_magazines(heap, heap.aside());
+            #[cfg(feature = "profile")]
+            if let Some(sampling) = heap.sampling() {
+                for class in SizeClass::slabs() {
+                    self.classes[class.index()].in_magazines += sampling.waiting(class);
+                }
+            }
             for block in heap.outbox().waiting() {
                 // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.
                 if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {

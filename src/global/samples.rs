@@ -1,0 +1,192 @@
+//! Samples: where the slow paths meet the heap profile.
+//!
+//! A thread learns that a profile is armed at its next slow path. From then on its frees arrive in the slow paths, since no owner matches its own, and its
+//! allocations where a magazine that was filled with the next sample in mind is empty. A sample comes from a heap that nobody has borrowed, so that its free
+//! leaves the fast path of every thread at any time; what is larger than a slab's block never has a fast path.
+
+use super::profile::PROFILE;
+use super::thread::{Busy, own};
+use super::{BACKEND, REGISTRY, routing, tls};
+use crate::heap::{Borrower, Heap, Next};
+use crate::sampling::Weight;
+use crate::segment::{self, Owner};
+use crate::size_class::SizeClass;
+use core::ptr::NonNull;
+
+/// The calling thread, which is inside a slow path, does as the profile says: its allocations are sampled, or they are not.
+#[inline]
+pub(super) fn follow(heap: &'static Heap, thread: &'static Borrower) {
+    let rate = if thread.is_unsampled.get() { 0 } else { PROFILE.rate() };
+    let is_as_said = match thread.sampling.get() {
+        Some(sampling) => sampling.rate() == rate,
+        None => rate == 0 && thread.owner.get() == heap.owner(),
+    };
+    if !is_as_said {
+        change(heap, thread, rate);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn change(heap: &'static Heap, thread: &'static Borrower, rate: u64) {
+    let tops = routing::tops(heap, thread);
+    if rate == 0 {
+        thread.sampling.set(None);
+        thread.owner.set(heap.owner());
+        // SAFETY: the calling thread's own heap and tops.
+        return unsafe { heap.empty_magazines(tops) };
+    }
+    // SAFETY: the calling thread's own heap and tops.
+    if let Some(sampling) = unsafe { heap.start_sampling(tops, rate, PROFILE.seed()) } {
+        thread.owner.set(Owner::UNMATCHED);
+        thread.sampling.set(Some(sampling));
+    }
+}
+
+/// A block of `class` for a request of `size` bytes, where the calling thread is sampled; its magazine is empty. `None` where it is not, and nothing has been done.
+#[inline]
+pub(super) fn alloc(
+    heap: &'static Heap,
+    thread: &'static Borrower,
+    class: SizeClass,
+    size: usize,
+) -> Option<Option<NonNull<u8>>> {
+    follow(heap, thread);
+    let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
+    loop {
+        match sampling.next(class) {
+            Next::Sample => match sample(class, size, sampling.rate()) {
+                Some((block, _)) => return Some(Some(block)),
+                None => continue,
+            },
+            // SAFETY: the calling thread's own heap and tops.
+            Next::Others(most) => unsafe {
+                return Some(heap.refill_sampled(sampling, routing::tops(heap, thread), class, most));
+            },
+        }
+    }
+}
+
+/// As [`alloc`], and whether the block reads as zero.
+pub(super) fn alloc_zeroed(
+    heap: &'static Heap,
+    thread: &'static Borrower,
+    class: SizeClass,
+    size: usize,
+) -> Option<Option<(NonNull<u8>, bool)>> {
+    follow(heap, thread);
+    let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
+    loop {
+        match sampling.next(class) {
+            Next::Sample => match sample(class, size, sampling.rate()) {
+                Some(found) => return Some(Some(found)),
+                None => continue,
+            },
+            // SAFETY: the calling thread's own heap and tops.
+            Next::Others(most) => unsafe {
+                return Some(heap.refill_sampled_zeroed(sampling, routing::tops(heap, thread), class, most));
+            },
+        }
+    }
+}
+
+/// A sampled block, and whether it reads as zero.
+#[cold]
+#[inline(never)]
+fn sample(class: SizeClass, size: usize, rate: u64) -> Option<(NonNull<u8>, bool)> {
+    let tables = PROFILE.tables()?;
+    let found = REGISTRY.sampled(&BACKEND)?.take_one(class)?;
+    tables.add(found.0.addr().get(), size, Weight::of(class.size(), rate), PROFILE.unwinder());
+    Some(found)
+}
+
+/// Takes back a block of the calling thread's own heap, where the thread is sampled; false where it is not, or another way is to be taken.
+#[inline(always)]
+pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
+    let Some(sampling) = tls::current().sampling.get() else { return false };
+    // SAFETY: whoever calls a free of a class has looked the owner up in this way, or found that a heap owns the block.
+    let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
+    // SAFETY: the calling thread's own, and the block's class and owner.
+    unsafe { sampling.take_back(block.as_ptr(), class.code(), owner) }
+}
+
+/// As [`take_back`], of a block that may be anything.
+#[inline(always)]
+pub(super) fn take_back_untyped(block: *mut u8) -> bool {
+    let thread = tls::current();
+    let Some(sampling) = thread.sampling.get() else { return false };
+    let owners = thread.owners.get();
+    let granule = owners.granule_of(block.addr());
+    let owner = owners.owner_of(granule);
+    if !owner.is_heap() {
+        return false;
+    }
+    // SAFETY: a heap owns the granule, so it is a segment.
+    let code = unsafe { segment::class_code_at(granule, block.addr()) };
+    // SAFETY: the calling thread's own, and the block's class and owner.
+    unsafe { sampling.take_back(block, code, owner) }
+}
+
+/// Takes back a block of the calling thread's own heap for which there was no room, where the thread is sampled; false where it is not.
+#[inline]
+pub(super) fn flush(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNull<u8>) -> bool {
+    let Some(sampling) = thread.sampling.get().filter(|_| !class.is_span()) else { return false };
+    // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
+    unsafe { heap.flush_returns(sampling, class, block) };
+    true
+}
+
+/// Takes note that `block`, which lies in a slab or a span, is free, where it was a sample.
+#[inline]
+pub(super) fn freed_of_class(block: NonNull<u8>, owner: Owner) {
+    if REGISTRY.known_sampled().is_some_and(|heap| heap.owner() == owner) {
+        freed(block);
+    }
+}
+
+/// Takes note that `block` is free, where it was a sample.
+#[inline]
+pub(super) fn freed(block: NonNull<u8>) {
+    if let Some(tables) = PROFILE.tables()
+        && let Some(sample) = tables.take(block.addr().get())
+    {
+        tables.count_free(sample);
+    }
+}
+
+/// Counts a block of more than 32 KiB that was allocated just now for a request of `size` bytes, and takes it as a sample where it is one.
+#[inline]
+pub(super) fn allocated_large(block: NonNull<u8>, size: usize) {
+    let Some((heap, thread)) = own() else { return };
+    let _busy = Busy::new(thread);
+    follow(heap, thread);
+    let Some(sampling) = thread.sampling.get() else { return };
+    if sampling.is_sample(size)
+        && let Some(tables) = PROFILE.tables()
+    {
+        tables.add(block.addr().get(), size, Weight::of(size, sampling.rate()), PROFILE.unwinder());
+    }
+}
+
+/// Runs `resize` on a block of more than 32 KiB, which gives a block of `size` bytes in its place, or `None`. To the profile one is freed and the other allocated.
+#[inline]
+pub(super) fn resize(
+    block: NonNull<u8>,
+    size: usize,
+    resize: impl FnOnce() -> Option<NonNull<u8>>,
+) -> Option<NonNull<u8>> {
+    // Taken out before: afterwards the address may be another thread's.
+    let tables = PROFILE.tables();
+    let sample = tables.and_then(|tables| tables.take(block.addr().get()));
+    let resized = resize();
+    if let (Some(tables), Some(sample)) = (tables, sample) {
+        match resized {
+            Some(_) => tables.count_free(sample),
+            None => tables.put_back(block.addr().get(), sample),
+        }
+    }
+    if let Some(block) = resized {
+        allocated_large(block, size);
+    }
+    resized
+}
