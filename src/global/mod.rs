@@ -10,6 +10,7 @@ mod slow;
 mod static_memory;
 mod thread;
 mod untyped;
+mod watch;
 
 #[cfg_attr(feature = "std", path = "tls_std.rs")]
 #[cfg_attr(all(not(feature = "std"), any(unix, windows), not(tenure_bare_metal)), path = "tls_asm.rs")]

@@ -1,62 +1,156 @@
-//! Routing: to which kind of memory the calling thread's allocations go.
+//! Routing: to which kind of memory the calling thread's allocations go, and who watches them.
 //!
-//! A thread in a static scope has its tops standing nowhere, as a thread without a heap has. So every allocation arrives in the slow paths, which look here,
-//! and the fast paths know nothing of scopes. The magazines wait in the heap meanwhile, and serve what the slow paths ask of them.
+//! A thread in a static scope, or one that is watched, has its tops standing nowhere, as a thread without a heap has. So every allocation and free arrives in
+//! the slow paths, which look here, and the fast paths know of neither. The magazines wait in the heap meanwhile, and serve what the slow paths ask of them.
 
+#[cfg(feature = "profile")]
+use super::samples;
 use super::thread::{Busy, own};
 use super::tls;
 use crate::heap::{Borrower, Heap};
 use crate::magazine::Tops;
 use core::marker::PhantomData;
 
-/// What a thread is routed to, and by which scope. All of it in one word, so that it fits wherever thread-local storage is had.
-#[derive(Clone, Copy)]
-pub(super) struct Routing {
-    is_static: bool,
-    /// Which scope says so: its number, or 0 outside of scopes.
-    scope: u32,
-    /// The number of the scope that was entered last.
-    last: u32,
+/// What a thread is routed to, by which scope, and who watches it. All of it in one word, so that it fits wherever thread-local storage is had:
+///
+/// ```text
+/// bit 0      1         2        3       4 to 32   33 to 61   63
+/// static | counted | sampled | (none) | scope |   last   | in a hook
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Routing(u64);
+
+/// Why a thread's tops are set aside.
+impl Routing {
+    const STATIC: u64 = 1;
+    /// The thread counts what it does, for a region or a budget.
+    pub(super) const COUNTED: u64 = 1 << 1;
+    /// The process takes samples of what all threads do.
+    pub(super) const SAMPLED: u64 = 1 << 2;
+    /// All reasons to be watched.
+    const WATCHED: u64 = Self::COUNTED | Self::SAMPLED;
+    /// All reasons for the tops to be set aside.
+    const ASIDE: u64 = Self::STATIC | Self::WATCHED;
+    /// Reasons that the process has, and every thread with it.
+    const OF_PROCESS: u64 = Self::SAMPLED;
 }
 
-/// Scopes are numbered in 31 bits: then the number begins again.
-const MAX_SCOPE: u32 = u32::MAX >> 1;
+/// Where the numbers stand in the word.
+const SCOPE: u32 = 4;
+const LAST: u32 = 33;
+
+/// Scopes are numbered in 29 bits: then the number begins again.
+const MAX_SCOPE: u64 = (1 << 29) - 1;
+
+/// The thread runs a hook of those who watch it: what is allocated meanwhile is not watched.
+const IN_HOOK: u64 = 1 << 63;
 
 impl Routing {
     pub(super) const fn unpack(word: u64) -> Self {
-        Self { is_static: word & 1 != 0, scope: word as u32 >> 1, last: (word >> 32) as u32 }
+        Self(word)
     }
 
     pub(super) const fn pack(self) -> u64 {
-        self.is_static as u64 | (self.scope as u64) << 1 | (self.last as u64) << 32
+        self.0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_static(self) -> bool {
+        self.0 & Self::STATIC != 0
+    }
+
+    /// True where the tops stand nowhere, and the magazines are reached through the heap.
+    #[inline(always)]
+    pub(super) fn is_aside(self) -> bool {
+        self.0 & Self::ASIDE != 0
+    }
+
+    /// True where somebody wants to know what the thread allocates and frees.
+    #[inline(always)]
+    pub(super) fn is_watched(self) -> bool {
+        self.0 & Self::WATCHED != 0
+    }
+
+    /// True where the thread is watched for this reason.
+    #[inline(always)]
+    pub(super) fn is_watched_for(self, reason: u64) -> bool {
+        self.0 & reason != 0
+    }
+
+    /// True where the thread's reasons include just those of `wanted` that a process has.
+    #[inline(always)]
+    pub(super) fn obeys(self, wanted: u64) -> bool {
+        self.0 & Self::OF_PROCESS == wanted
+    }
+
+    pub(super) fn obeying(self, wanted: u64) -> Self {
+        Self(self.0 & !Self::OF_PROCESS | wanted & Self::OF_PROCESS)
+    }
+
+    pub(super) fn with(self, flags: u64, are_set: bool) -> Self {
+        Self(if are_set { self.0 | flags } else { self.0 & !flags })
+    }
+
+    /// The scope that says where allocations go: its number, or 0 outside of scopes.
+    fn scope(self) -> u64 {
+        self.0 >> SCOPE & MAX_SCOPE
+    }
+
+    /// The number of the scope that was entered last.
+    fn last(self) -> u64 {
+        self.0 >> LAST & MAX_SCOPE
+    }
+
+    /// The same thread in another scope.
+    fn in_scope(self, scope: u64, is_static: bool) -> Self {
+        Self(self.0 & !(MAX_SCOPE << SCOPE) | scope << SCOPE).with(Self::STATIC, is_static)
+    }
+
+    /// The same thread in a scope that is new.
+    fn in_new_scope(self, is_static: bool) -> Self {
+        let number = if self.last() == MAX_SCOPE { 1 } else { self.last() + 1 };
+        Self(self.0 & !(MAX_SCOPE << LAST) | number << LAST).in_scope(number, is_static)
     }
 }
+
+const _: () = assert!(MAX_SCOPE << SCOPE & MAX_SCOPE << LAST == 0 && MAX_SCOPE << LAST & IN_HOOK == 0);
 
 /// True where the calling thread is in a static scope.
 #[inline]
 pub(super) fn is_static() -> bool {
-    tls::routing().is_static
+    tls::routing().is_static()
 }
 
 /// The tops of the calling thread's magazines, at hand or set aside.
 #[inline]
 pub(super) fn tops<'a>(heap: &'a Heap, thread: &'a Borrower) -> &'a Tops {
-    if is_static() { heap.aside() } else { &thread.tops }
+    if tls::routing().is_aside() { heap.aside() } else { &thread.tops }
 }
 
-/// The thread is in no scope any more, whatever scopes it has not left.
+/// The thread is in no scope any more, whatever scopes it has not left, and nobody watches it.
 pub(super) fn end(heap: &Heap, thread: &Borrower) {
     let routing = tls::routing();
-    if routing.is_static {
+    if routing.is_aside() {
         heap.aside().move_to(&thread.tops);
     }
-    tls::set_routing(Routing { is_static: false, scope: 0, ..routing });
+    tls::set_routing(routing.in_scope(0, false).with(Routing::ASIDE, false));
+}
+
+/// Runs `hook` on behalf of those who watch the calling thread, unless it is in one: what the hook itself allocates is not watched.
+pub(super) fn in_hook(hook: impl FnOnce(Routing)) {
+    let routing = tls::routing();
+    if routing.is_watched_for(IN_HOOK) {
+        return;
+    }
+    tls::set_routing(routing.with(IN_HOOK, true));
+    hook(routing);
+    tls::set_routing(tls::routing().with(IN_HOOK, false));
 }
 
 /// Routes the calling thread's allocations to `is_static` memory until dropped, or until the scope in which it was entered ends.
 pub(super) struct Scope {
     /// This scope's number.
-    scope: u32,
+    scope: u64,
     /// What the thread was routed to before.
     outer: Routing,
     /// Neither sent nor shared: it speaks of the thread that entered.
@@ -67,9 +161,9 @@ impl Scope {
     /// Copies a hundred addresses where the kind of memory changes, which takes some tens of nanoseconds; a few instructions where it does not.
     pub(super) fn enter(is_static: bool) -> Self {
         let outer = tls::routing();
-        let scope = if outer.last == MAX_SCOPE { 1 } else { outer.last + 1 };
-        route(outer, Routing { is_static, scope, last: scope });
-        Self { scope, outer, _own_thread: PhantomData }
+        let inner = outer.in_new_scope(is_static);
+        change(inner);
+        Self { scope: inner.scope(), outer, _own_thread: PhantomData }
     }
 }
 
@@ -77,24 +171,27 @@ impl Drop for Scope {
     fn drop(&mut self) {
         let now = tls::routing();
         // A scope that was entered earlier and ended before this one has ended this one, too.
-        if now.scope >= self.scope {
-            route(now, Routing { last: now.last, ..self.outer });
+        if now.scope() >= self.scope {
+            change(now.in_scope(self.outer.scope(), self.outer.is_static()));
         }
     }
 }
 
-fn route(from: Routing, to: Routing) {
-    if from.is_static != to.is_static
+/// Routes the calling thread otherwise than it is.
+pub(super) fn change(to: Routing) {
+    if tls::routing().is_aside() != to.is_aside()
         && let Some((heap, thread)) = own()
     {
         // A signal handler that allocates now is served by the shared heap.
         let _busy = Busy::new(thread);
-        if to.is_static {
+        if to.is_aside() {
             thread.tops.move_to(heap.aside());
         } else {
             heap.aside().move_to(&thread.tops);
         }
         tls::set_routing(to);
+        #[cfg(feature = "profile")]
+        samples::settle(thread);
     } else {
         tls::set_routing(to);
     }

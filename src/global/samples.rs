@@ -32,6 +32,7 @@ fn change(heap: &'static Heap, thread: &'static Borrower, rate: u64) {
     let tops = routing::tops(heap, thread);
     if rate == 0 {
         thread.sampling.set(None);
+        settle(thread);
         thread.owner.set(heap.owner());
         // SAFETY: the calling thread's own heap and tops.
         return unsafe { heap.empty_magazines(tops) };
@@ -40,7 +41,13 @@ fn change(heap: &'static Heap, thread: &'static Borrower, rate: u64) {
     if let Some(sampling) = unsafe { heap.start_sampling(tops, rate, PROFILE.seed()) } {
         thread.owner.set(Owner::UNMATCHED);
         thread.sampling.set(Some(sampling));
+        settle(thread);
     }
+}
+
+/// The calling thread's frees take the shortest way, unless its tops are set aside: then somebody else may want to know of them.
+pub(super) fn settle(thread: &Borrower) {
+    thread.returns.set(thread.sampling.get().filter(|_| !tls::routing().is_aside()));
 }
 
 /// A block of `class` for a request of `size` bytes, where the calling thread is sampled; its magazine is empty. `None` where it is not, and nothing has been done.
@@ -103,7 +110,7 @@ fn sample(class: SizeClass, size: usize, rate: u64) -> Option<(NonNull<u8>, bool
 /// Takes back a block of the calling thread's own heap, where the thread is sampled; false where it is not, or another way is to be taken.
 #[inline(always)]
 pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
-    let Some(sampling) = tls::current().sampling.get() else { return false };
+    let Some(sampling) = tls::current().returns.get() else { return false };
     // SAFETY: whoever calls a free of a class has looked the owner up in this way, or found that a heap owns the block.
     let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
     // SAFETY: the calling thread's own, and the block's class and owner.
@@ -114,7 +121,7 @@ pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
 #[inline(always)]
 pub(super) fn take_back_untyped(block: *mut u8) -> bool {
     let thread = tls::current();
-    let Some(sampling) = thread.sampling.get() else { return false };
+    let Some(sampling) = thread.returns.get() else { return false };
     let owners = thread.owners.get();
     let granule = owners.granule_of(block.addr());
     let owner = owners.owner_of(granule);
@@ -127,12 +134,16 @@ pub(super) fn take_back_untyped(block: *mut u8) -> bool {
     unsafe { sampling.take_back(block, code, owner) }
 }
 
-/// Takes back a block of the calling thread's own heap for which there was no room, where the thread is sampled; false where it is not.
+/// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is not.
 #[inline]
-pub(super) fn flush(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNull<u8>) -> bool {
+pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNull<u8>) -> bool {
     let Some(sampling) = thread.sampling.get().filter(|_| !class.is_span()) else { return false };
-    // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
-    unsafe { heap.flush_returns(sampling, class, block) };
+    // Nobody has tried that yet where the tops are set aside.
+    // SAFETY: the calling thread's own, and a block of its heap.
+    if !unsafe { sampling.take_back(block.as_ptr(), class.code(), heap.owner()) } {
+        // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
+        unsafe { heap.flush_returns(sampling, class, block) };
+    }
     true
 }
 

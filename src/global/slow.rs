@@ -1,10 +1,11 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
+use super::routing::Routing;
 #[cfg(feature = "profile")]
 use super::samples;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure, routing, tls};
+use super::{BACKEND, REGISTRY, Tenure, routing, tls, watch};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
@@ -28,29 +29,70 @@ const PATIENCE: u16 = 64;
 /// When unused memory is looked for next, in milliseconds of the platform's clock.
 static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 
-/// A block of `class` for `layout`, of which there is none at hand: the magazine is empty, or the thread is in a static scope.
+/// A block of `class` for `layout`, of which there is none at hand: the magazine is empty, or set aside.
 #[cold]
 #[inline(never)]
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
-    if !routing::is_static() {
-        return alloc_dynamic(class, layout.size());
+    let routing = watch::routing();
+    if !routing.is_aside() {
+        return take(class, layout.size());
     }
-    place_at_hand(layout).or_else(|| match route(tenure, layout) {
-        Route::Static(placed) => Some(placed.block),
-        Route::Dynamic => alloc_dynamic(class, layout.size()),
-        Route::Nowhere => None,
-    })
+    let block = if routing.is_static() {
+        place_at_hand(layout).or_else(|| match route(tenure, layout) {
+            Route::Static(placed) => Some(placed.block),
+            Route::Dynamic => take(class, layout.size()),
+            Route::Nowhere => None,
+        })
+    } else {
+        take(class, layout.size())
+    };
+    note(routing, block, layout.size())
 }
 
-/// A block of `class`, for a request of `size` bytes, from the calling thread's heap, whatever scope it is in.
-#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
+/// Tells those who watch the thread of a block that it has got.
+#[inline(always)]
+fn note(routing: Routing, block: Option<NonNull<u8>>, size: usize) -> Option<NonNull<u8>> {
+    if routing.is_watched()
+        && let Some(block) = block
+    {
+        watch::allocated(block, size);
+    }
+    block
+}
+
+/// Shows the profile a block of more than a slab has. Those of slabs it counts by itself.
+#[inline(always)]
+fn counted(large: Option<NonNull<u8>>, size: usize) -> Option<NonNull<u8>> {
+    #[cfg(feature = "profile")]
+    if let Some(block) = large {
+        samples::allocated_large(block, size);
+    }
+    #[cfg(not(feature = "profile"))]
+    let _ = size;
+    large
+}
+
+/// As [`note`], of a block of which it is known whether it reads as zero.
+#[inline(always)]
+fn note_zeroed(routing: Routing, found: Option<(NonNull<u8>, bool)>, size: usize) -> Option<(NonNull<u8>, bool)> {
+    note(routing, found.map(|(block, _)| block), size);
+    found
+}
+
+/// A block of `class` from the calling thread's heap, whatever scope it is in, for a request of `size` bytes.
 pub(super) fn alloc_dynamic(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
+    note(watch::routing(), take(class, size), size)
+}
+
+/// A block of `class` from the calling thread's heap, for a request of `size` bytes.
+#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
+fn take(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
             let tops = routing::tops(heap, thread);
-            // Inside a scope nobody has looked there yet.
+            // Nobody has looked there yet where they are set aside.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
                 return Some(block);
@@ -79,22 +121,29 @@ pub(super) fn alloc_dynamic(class: SizeClass, size: usize) -> Option<NonNull<u8>
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    match route(tenure, layout) {
+    let routing = watch::routing();
+    let found = match route(tenure, layout) {
         Route::Static(placed) => Some((placed.zeroed(), true)),
-        Route::Dynamic => alloc_dynamic_zeroed(class, layout.size()),
+        Route::Dynamic => take_zeroed(class, layout.size()),
         Route::Nowhere => None,
-    }
+    };
+    note_zeroed(routing, found, layout.size())
 }
 
 /// As [`alloc_dynamic`], and whether the block reads as zero.
-#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
 pub(super) fn alloc_dynamic_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
+    note_zeroed(watch::routing(), take_zeroed(class, size), size)
+}
+
+/// As [`take`], and whether the block reads as zero.
+#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
+fn take_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
             let tops = routing::tops(heap, thread);
-            // As in `alloc_dynamic`.
+            // As in `take`.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
                 return Some((block, false));
@@ -143,11 +192,26 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     if samples::take_back(block, class) {
         return;
     }
-    free_elsewhere(block, class, layout);
+    free_noted(block, class, layout);
 }
 
+/// Gives a block of `class` back, after those who watch the thread have been told.
 #[inline(never)]
-fn free_elsewhere(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+fn free_noted(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+    note_freed(block, layout);
+    put(block, class, layout);
+}
+
+/// Tells those who watch the thread of a block that it is about to give back.
+#[inline(always)]
+fn note_freed(block: NonNull<u8>, layout: Layout) {
+    if watch::routing().is_watched() {
+        watch::freed(block, layout.size());
+    }
+}
+
+/// Gives a block of `class` back.
+fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     if !owner.is_heap() {
         if owner == Owner::STATIC && free_static(block, layout) {
@@ -165,11 +229,11 @@ fn free_elsewhere(block: NonNull<u8>, class: SizeClass, layout: Layout) {
             samples::follow(heap, thread);
             if heap.owner() == owner {
                 #[cfg(feature = "profile")]
-                if samples::flush(heap, thread, class, block) {
+                if samples::put(heap, thread, class, block) {
                     return;
                 }
                 let tops = routing::tops(heap, thread);
-                // Inside a scope nobody has tried that yet.
+                // Nobody has tried that yet where they are set aside.
                 // SAFETY: the calling thread's own tops.
                 if !unsafe { tops.push(class, block.as_ptr()) } {
                     // SAFETY: the calling thread's own heap and tops, and a block of this heap.
@@ -227,46 +291,55 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    match route(tenure, layout) {
+    let routing = watch::routing();
+    let block = match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
-        Route::Dynamic => alloc_large_dynamic(layout),
+        Route::Dynamic => take_large_dynamic(layout),
         Route::Nowhere => None,
-    }
+    };
+    note(routing, block, layout.size())
 }
 
 /// A block that is too large for a slab, from the calling thread's heap, whatever scope it is in.
 pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    let (block, _) = take_large(layout, |class| alloc_dynamic(class, layout.size()))?;
-    #[cfg(feature = "profile")]
-    samples::allocated_large(block, layout.size());
-    Some(block)
+    let routing = watch::routing();
+    note(routing, take_large_dynamic(layout), layout.size())
+}
+
+fn take_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
+    let found = take_large(layout, |class| take(class, layout.size()));
+    counted(found.map(|(block, _)| block), layout.size())
 }
 
 /// A block that is too large for a slab, and reads as zero.
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    match route(tenure, layout) {
-        Route::Static(placed) => return Some(placed.zeroed()),
-        Route::Dynamic => {}
-        Route::Nowhere => return None,
-    }
-    alloc_large_dynamic_zeroed(layout)
+    let routing = watch::routing();
+    let block = match route(tenure, layout) {
+        Route::Static(placed) => Some(placed.zeroed()),
+        Route::Dynamic => take_large_zeroed(layout),
+        Route::Nowhere => None,
+    };
+    note(routing, block, layout.size())
 }
 
 /// As [`alloc_large_dynamic`], of a block that reads as zero.
 pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
+    let routing = watch::routing();
+    note(routing, take_large_zeroed(layout), layout.size())
+}
+
+fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = match take_large(layout, |_| None) {
         Some(found) => found,
-        None => alloc_dynamic_zeroed(SizeClass::of_span(layout)?, layout.size())?,
+        None => take_zeroed(SizeClass::of_span(layout)?, layout.size())?,
     };
-    #[cfg(feature = "profile")]
-    samples::allocated_large(block, layout.size());
     if !is_zero {
         // SAFETY: the block is at least as large as the layout, and nobody else's.
         unsafe { block.as_ptr().write_bytes(0, layout.size()) };
     }
-    Some(block)
+    counted(Some(block), layout.size())
 }
 
 /// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`.
@@ -295,6 +368,7 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
 #[cold]
 #[inline(never)]
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
+    note_freed(block, layout);
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
     #[cfg(feature = "profile")]
@@ -327,7 +401,7 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
         }
         // SAFETY: the calling thread's own tops.
         if !unsafe { tops.push(class, block.as_ptr()) } {
-            free(block, class, layout);
+            put(block, class, layout);
         }
         true
     } else if let Some((heap, thread)) = own() {
@@ -355,29 +429,33 @@ const LEAVE_AT: usize = 256 * 1024;
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+    let routing = watch::routing();
     let owner = BACKEND.owners.look_up(block.addr().get());
     let is_static = owner == Owner::STATIC;
+    let extent = if routing.is_watched() { watch::extent(block, old.size()) } else { 0 };
+    let resized = |to: NonNull<u8>| {
+        if routing.is_watched() {
+            watch::resized(block, extent, old.size(), to, new.size());
+        }
+        Some(to)
+    };
     if is_static && resize_static(block, old, new.size()) {
-        return Some(block);
+        return resized(block);
     }
     let mut target = None;
     if !is_static && SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
         let is_mapping = owner.is_mapping();
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
-            target = BACKEND.map_growing_block(new);
-            #[cfg(feature = "profile")]
-            if let Some(block) = target {
-                samples::allocated_large(block, new.size());
-            }
+            target = note(routing, counted(BACKEND.map_growing_block(new), new.size()), new.size());
         }
         let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
         // SAFETY: the caller's block.
         let resize = || unsafe { resize_large(block, new, is_mapping) };
         #[cfg(feature = "profile")]
         let resize = || samples::resize(block, new.size(), resize);
-        if stays && let Some(resized) = resize() {
-            return Some(resized);
+        if stays && let Some(block) = resize() {
+            return resized(block);
         }
     }
     // What is dynamic stays dynamic; what is static goes where the thread's allocations go.

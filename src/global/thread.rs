@@ -110,6 +110,11 @@ pub(super) fn source() -> Source {
     }
 }
 
+/// True where the calling thread's heap is at work: a signal handler has interrupted a slow path.
+pub(super) fn is_at_work() -> bool {
+    tls::current().is_busy.get()
+}
+
 /// The calling thread's own heap, if it has one that is not at work.
 pub(super) fn own() -> Option<(&'static Heap, &'static Borrower)> {
     let thread = tls::current();

@@ -169,7 +169,7 @@ fn is_near(len: usize, size: usize) -> bool {
 
 /// Where a block lies, and how large it is.
 #[derive(Clone, Copy)]
-enum Extent {
+pub(super) enum Extent {
     /// In a slab of this class.
     Slab(SizeClass),
     /// A span or a mapping of so many bytes, which stands at a multiple of `align` at least.
@@ -179,28 +179,34 @@ enum Extent {
 impl Extent {
     /// Ends the process where no block starts at `block`.
     fn of(block: NonNull<u8>) -> Self {
+        Self::find(block).unwrap_or_else(|| {
+            let owner = BACKEND.owners.look_up(block.addr().get());
+            fatal(format_args!("invalid use of {block:p} as a block: {}", what_is_there(owner)))
+        })
+    }
+
+    /// `None` where no block starts at `block`, or one of static memory.
+    pub(super) fn find(block: NonNull<u8>) -> Option<Self> {
         let address = block.addr().get();
         let owner = BACKEND.owners.look_up(address);
         if owner.is_heap() {
             // SAFETY: in a segment.
             match unsafe { class_at(address) } {
-                Some(class) if Blocks::of(class).locate(block.as_ptr()).is_ok() => return Self::Slab(class),
-                Some(_) => {}
+                Some(class) => Blocks::of(class).locate(block.as_ptr()).is_ok().then_some(Self::Slab(class)),
                 None => {
                     // SAFETY: in a segment.
-                    if let Some(len) = unsafe { heap::span_len(block) } {
-                        return Self::Large { len, align: UNTYPED_ALIGN };
-                    }
+                    let len = unsafe { heap::span_len(block) }?;
+                    Some(Self::Large { len, align: UNTYPED_ALIGN })
                 }
             }
-        } else if let Some(len) = BACKEND.mapped_size(block) {
+        } else {
+            let len = BACKEND.mapped_size(block)?;
             let align = if owner == Owner::ALIGNED_MAPPING { GRANULE } else { UNTYPED_ALIGN };
-            return Self::Large { len, align };
+            Some(Self::Large { len, align })
         }
-        fatal(format_args!("invalid use of {block:p} as a block: {}", what_is_there(owner)))
     }
 
-    fn len(self) -> usize {
+    pub(super) fn len(self) -> usize {
         match self {
             Self::Slab(class) => class.size(),
             Self::Large { len, .. } => len,

@@ -24,9 +24,12 @@ pub(crate) struct Borrower {
     /// Slow paths left until the clock is looked at.
     pub(crate) patience: Cell<u16>,
     pub(crate) heap: Cell<Option<&'static Heap>>,
-    /// Where the thread's frees go while its allocations are sampled. `owner` matches nothing then, so that they come past here.
+    /// What the heap has for a profile, while the thread's allocations are sampled. `owner` matches nothing then, so that frees are slow paths.
     #[cfg(feature = "profile")]
     pub(crate) sampling: Cell<Option<&'static Sampling>>,
+    /// The same, but only while nobody else is to be told of the thread's frees.
+    #[cfg(feature = "profile")]
+    pub(crate) returns: Cell<Option<&'static Sampling>>,
     /// True while the thread wants none of its allocations to be sampled.
     #[cfg(feature = "profile")]
     pub(crate) is_unsampled: Cell<bool>,
@@ -46,6 +49,8 @@ impl Borrower {
             heap: Cell::new(None),
             #[cfg(feature = "profile")]
             sampling: Cell::new(None),
+            #[cfg(feature = "profile")]
+            returns: Cell::new(None),
             #[cfg(feature = "profile")]
             is_unsampled: Cell::new(false),
         }
@@ -77,7 +82,10 @@ impl Borrower {
         self.owner.set(Owner::UNMATCHED);
         self.heap.set(None);
         #[cfg(feature = "profile")]
-        self.sampling.set(None);
+        {
+            self.sampling.set(None);
+            self.returns.set(None);
+        }
         self.tops.reset();
     }
 }
