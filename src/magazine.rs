@@ -158,18 +158,23 @@ impl Tops {
         self.top(class).store(top, Ordering::Relaxed);
     }
 
+    /// Gives the magazine of `class` up. Own thread only.
+    pub(crate) fn give_up(&self, class: SizeClass) {
+        self.set(class, NOWHERE);
+    }
+
     /// Hands every magazine over to `other`, whose own are given up. Own thread only.
     pub(crate) fn move_to(&self, other: &Tops) {
         for class in SizeClass::all() {
             other.set(class, self.top(class).load(Ordering::Relaxed));
-            self.set(class, NOWHERE);
+            self.give_up(class);
         }
     }
 
     /// Gives every magazine up. Own thread only.
     pub(crate) fn reset(&self) {
         for class in SizeClass::all() {
-            self.set(class, NOWHERE);
+            self.give_up(class);
         }
     }
 }

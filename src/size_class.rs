@@ -106,7 +106,21 @@ impl SizeClass {
         if layout.size() > MAX_SPAN || layout.align() > SLOT_SIZE {
             return None;
         }
-        Some(Self((SLABS - 1 + layout.size().div_ceil(SLOT_SIZE).max(1)) as u8))
+        Self::of_slots(layout.size().div_ceil(SLOT_SIZE).max(1))
+    }
+
+    /// The class of the span that serves `size` bytes, which is more than a slab's block has; `None` where it is to be a mapping.
+    #[inline(always)]
+    pub(crate) fn of_untyped_span(size: usize) -> Option<Self> {
+        debug_assert!(size > MAX_SIZE);
+        let last = (size - 1) / SLOT_SIZE;
+        (last < MAX_SPAN / SLOT_SIZE).then_some(Self((SLABS + last) as u8))
+    }
+
+    /// The class of the spans of so many slots, at least one; `None` where that is more than the longest has.
+    #[inline]
+    pub(crate) fn of_slots(slots: usize) -> Option<Self> {
+        (slots <= MAX_SPAN / SLOT_SIZE).then_some(Self((SLABS - 1 + slots) as u8))
     }
 
     /// True for a class of spans.
@@ -201,6 +215,20 @@ mod tests {
         }
         assert_eq!(SizeClass::of_untyped(MAX_SIZE + 1), None);
         assert_eq!(SizeClass::of_untyped(usize::MAX), None);
+    }
+
+    #[test]
+    fn a_size_that_is_too_large_for_a_slab_gets_the_same_span_with_a_layout_and_without() {
+        for size in (MAX_SIZE + 1..=MAX_SPAN + SLOT_SIZE).step_by(7) {
+            let layout = Layout::from_size_align(size, UNTYPED_ALIGN).unwrap();
+            let class = SizeClass::of_untyped_span(size);
+            assert_eq!(class, SizeClass::of_span(layout));
+            assert_eq!(class.is_some(), size <= MAX_SPAN);
+            assert!(
+                class.is_none_or(|class| class.is_span() && class.size() >= size && class.size() - size < SLOT_SIZE)
+            );
+        }
+        assert_eq!(SizeClass::of_untyped_span(usize::MAX), None);
     }
 
     #[test]

@@ -7,10 +7,11 @@
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
 use super::{BACKEND, REGISTRY, routing, tls};
-use crate::heap::{Borrower, Heap, Next};
-use crate::sampling::Weight;
+use crate::heap::{self, Borrower, Heap, Next};
+use crate::sampling::{Tables, Weight};
 use crate::segment::{self, Owner};
 use crate::size_class::SizeClass;
+use core::alloc::Layout;
 use core::ptr::NonNull;
 
 /// The calling thread, which is inside a slow path, does as the profile says: its allocations are sampled, or they are not.
@@ -147,45 +148,92 @@ pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNu
     true
 }
 
-/// Takes note that `block`, which lies in a slab or a span, is free, where it was a sample.
-#[inline]
-pub(super) fn freed_of_class(block: NonNull<u8>, owner: Owner) {
-    if REGISTRY.known_sampled().is_some_and(|heap| heap.owner() == owner) {
-        freed(block);
-    }
-}
-
 /// Takes note that `block` is free, where it was a sample.
 #[inline]
-pub(super) fn freed(block: NonNull<u8>) {
-    if let Some(tables) = PROFILE.tables()
+pub(super) fn freed(block: NonNull<u8>, owner: Owner) {
+    let may_be_sample = owner.is_mapping() || REGISTRY.known_sampled().is_some_and(|heap| heap.owner() == owner);
+    if may_be_sample
+        && let Some(tables) = PROFILE.tables()
         && let Some(sample) = tables.take(block.addr().get())
     {
         tables.count_free(sample);
     }
 }
 
-/// Counts a block of more than 32 KiB that was allocated just now for a request of `size` bytes, and takes it as a sample where it is one.
+/// A block for `layout`, of more than 32 KiB, which is a sample, and whether it reads as zero; `None` where it is to be none, or where there is no memory.
 #[inline]
-pub(super) fn allocated_large(block: NonNull<u8>, size: usize) {
-    let Some((heap, thread)) = own() else { return };
+pub(super) fn alloc_large(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    let rate = rate_if_sample(layout.size())?;
+    sample_large(layout, rate)
+}
+
+#[cold]
+#[inline(never)]
+fn sample_large(layout: Layout, rate: u64) -> Option<(NonNull<u8>, bool)> {
+    let tables = PROFILE.tables()?;
+    let (_, thread) = own()?;
     let _busy = Busy::new(thread);
-    follow(heap, thread);
-    let Some(sampling) = thread.sampling.get() else { return };
-    if sampling.is_sample(size)
-        && let Some(tables) = PROFILE.tables()
+    // A span of the own heap would be freed past the slow paths.
+    let found = if heap::is_span(layout) {
+        REGISTRY.sampled(&BACKEND)?.take_span(layout)?
+    } else {
+        BACKEND.map_block(layout)?
+    };
+    add(tables, found.0, layout.size(), rate);
+    Some(found)
+}
+
+fn add(tables: &Tables, block: NonNull<u8>, size: usize, rate: u64) {
+    tables.add(block.addr().get(), size, Weight::of(size, rate), PROFILE.unwinder());
+}
+
+/// Counts an allocation of `size` bytes, more than 32 KiB; the rate of the profile where it is a sample, `None` where it is not.
+#[inline]
+fn rate_if_sample(size: usize) -> Option<u64> {
+    let (heap, thread) = own()?;
     {
-        tables.add(block.addr().get(), size, Weight::of(size, sampling.rate()), PROFILE.unwinder());
+        let _busy = Busy::new(thread);
+        follow(heap, thread);
+    }
+    let sampling = thread.sampling.get()?;
+    sampling.is_sample(size).then(|| sampling.rate())
+}
+
+/// Counts a mapping that was made just now for a block of `size` bytes, and takes it as a sample where it is one.
+pub(super) fn mapped(block: NonNull<u8>, size: usize) {
+    if let Some(rate) = rate_if_sample(size)
+        && let (Some(tables), Some((_, thread))) = (PROFILE.tables(), own())
+    {
+        let _busy = Busy::new(thread);
+        add(tables, block, size, rate);
     }
 }
 
-/// Runs `resize` on a block of more than 32 KiB, which gives a block of `size` bytes in its place, or `None`. To the profile one is freed and the other allocated.
+/// A span that is to be another size stays where it is, unless it is a sample: then here is another, for `layout`.
+pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
+    alloc_large(layout).map(|(block, _)| block)
+}
+
+/// Runs `resize` on a span or a mapping, which gives a block of `size` bytes in its place, or `None`. To the profile one is freed and the other allocated. That of a span
+/// has been counted.
 #[inline]
 pub(super) fn resize(
     block: NonNull<u8>,
     size: usize,
+    is_mapping: bool,
     resize: impl FnOnce() -> Option<NonNull<u8>>,
 ) -> Option<NonNull<u8>> {
+    if !is_mapping {
+        let resized = resize();
+        if resized.is_none()
+            && let Some((_, thread)) = own()
+            && let Some(sampling) = thread.sampling.get()
+        {
+            // It will be counted where it is allocated after all.
+            sampling.take_off_count(size);
+        }
+        return resized;
+    }
     // Taken out before: afterwards the address may be another thread's.
     let tables = PROFILE.tables();
     let sample = tables.and_then(|tables| tables.take(block.addr().get()));
@@ -197,7 +245,7 @@ pub(super) fn resize(
         }
     }
     if let Some(block) = resized {
-        allocated_large(block, size);
+        mapped(block, size);
     }
     resized
 }

@@ -9,7 +9,7 @@ use super::{BACKEND, REGISTRY, Tenure, routing, tls, watch};
 use crate::heap::{self, Borrower};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
-use crate::size_class::SizeClass;
+use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::SlotKind;
 use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
@@ -58,18 +58,6 @@ fn note(routing: Routing, block: Option<NonNull<u8>>, size: usize) -> Option<Non
         watch::allocated(block, size);
     }
     block
-}
-
-/// Shows the profile a block of more than a slab has. Those of slabs it counts by itself.
-#[inline(always)]
-fn counted(large: Option<NonNull<u8>>, size: usize) -> Option<NonNull<u8>> {
-    #[cfg(feature = "profile")]
-    if let Some(block) = large {
-        samples::allocated_large(block, size);
-    }
-    #[cfg(not(feature = "profile"))]
-    let _ = size;
-    large
 }
 
 /// As [`note`], of a block of which it is known whether it reads as zero.
@@ -220,7 +208,7 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
         refuse(block, class.size(), owner);
     }
     #[cfg(feature = "profile")]
-    samples::freed_of_class(block, owner);
+    samples::freed(block, owner);
     match own() {
         Some((heap, thread)) => {
             let _busy = Busy::new(thread);
@@ -291,6 +279,10 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
+    // Where the tops are set aside no magazine is at hand.
+    if let Some(span) = SizeClass::of_span(layout).and_then(span_at_hand) {
+        return Some(span);
+    }
     let routing = watch::routing();
     let block = match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
@@ -307,8 +299,7 @@ pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
 }
 
 fn take_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    let found = take_large(layout, |class| take(class, layout.size()));
-    counted(found.map(|(block, _)| block), layout.size())
+    take_large(layout, |class| take(class, layout.size())).map(|(block, _)| block)
 }
 
 /// A block that is too large for a slab, and reads as zero.
@@ -339,15 +330,17 @@ fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
         // SAFETY: the block is at least as large as the layout, and nobody else's.
         unsafe { block.as_ptr().write_bytes(0, layout.size()) };
     }
-    counted(Some(block), layout.size())
+    Some(block)
 }
 
 /// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`.
 fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>>) -> Option<(NonNull<u8>, bool)> {
+    #[cfg(feature = "profile")]
+    if let Some(found) = samples::alloc_large(layout) {
+        return Some(found);
+    }
     if let Some(class) = SizeClass::of_span(layout) {
-        // SAFETY: the calling thread's own tops.
-        let waiting = unsafe { tls::current().tops.pop(class) };
-        return waiting.or_else(|| refill(class)).map(|span| (span, false));
+        return span_at_hand(class).or_else(|| refill(class)).map(|span| (span, false));
     }
     if layout.size().max(layout.align()) >= segment::ADDRESSES {
         return None;
@@ -364,15 +357,51 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
     })
 }
 
+/// The span of `class` that waits in the calling thread's magazine, if one does.
+#[inline(always)]
+pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
+    // SAFETY: the calling thread's own tops.
+    let span = unsafe { tls::current().tops.pop(class) }?;
+    // A free that is told no layout takes what lies in a span's first slot for the span.
+    if !span.addr().get().is_multiple_of(SLOT_SIZE) {
+        refuse_inside(span, class);
+    }
+    Some(span)
+}
+
+/// Ends the process on a free, some time ago, of what is no span but lies in one.
+#[cold]
+#[inline(never)]
+fn refuse_inside(block: NonNull<u8>, class: SizeClass) -> ! {
+    fatal(format_args!(
+        "invalid free of {block:p}, which lies inside a block of {} bytes: free its start",
+        class.size()
+    ))
+}
+
 /// Frees a block that is too large for a slab.
 #[cold]
 #[inline(never)]
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
-    note_freed(block, layout);
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
+    if owner == thread.owner.get()
+        && let Some(class) = SizeClass::of_span(layout)
+        // SAFETY: the calling thread's own heap has a segment there.
+        && unsafe { heap::is_span_of(class, block) }
+        // SAFETY: the calling thread's own tops. There is room only where no span waits, this one included.
+        && unsafe { thread.tops.push(class, block.as_ptr()) }
+    {
+        return;
+    }
+    free_large_slowly(block, layout, owner, thread);
+}
+
+#[inline(never)]
+fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static Borrower) {
+    note_freed(block, layout);
     #[cfg(feature = "profile")]
-    samples::freed(block);
+    samples::freed(block, owner);
     let is_freed = if owner == Owner::STATIC {
         free_static(block, layout)
     } else if owner.is_mapping() {
@@ -396,6 +425,14 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
         }
         if let Some((heap, thread)) = own() {
             let _busy = Busy::new(thread);
+            // No span waits where each that is taken is to be counted.
+            #[cfg(feature = "profile")]
+            if thread.sampling.get().is_some() {
+                // SAFETY: the block is this heap's.
+                let is_freed = unsafe { heap.put_span(block) };
+                debug_assert!(is_freed, "looked at just now");
+                return;
+            }
             // SAFETY: the calling thread's own heap and tops.
             unsafe { heap.make_way_for_span(tops, class) };
         }
@@ -447,13 +484,22 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
         let is_mapping = owner.is_mapping();
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
-            target = note(routing, counted(BACKEND.map_growing_block(new), new.size()), new.size());
+            target = BACKEND.map_growing_block(new);
+            #[cfg(feature = "profile")]
+            if let Some(mapping) = target {
+                samples::mapped(mapping, new.size());
+            }
         }
+        #[cfg(feature = "profile")]
+        if !is_mapping && target.is_none() {
+            target = samples::alloc_instead_of_resizing(new);
+        }
+        target = note(routing, target, new.size());
         let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
         // SAFETY: the caller's block.
         let resize = || unsafe { resize_large(block, new, is_mapping) };
         #[cfg(feature = "profile")]
-        let resize = || samples::resize(block, new.size(), resize);
+        let resize = || samples::resize(block, new.size(), is_mapping, resize);
         if stays && let Some(block) = resize() {
             return resized(block);
         }

@@ -6,10 +6,10 @@
 #[cfg(feature = "profile")]
 use super::samples;
 use super::{BACKEND, Tenure, into_raw, slow, tls};
-use crate::heap::{self, Borrower};
+use crate::heap::Borrower;
 use crate::os::report::fatal;
 use crate::segment::{self, GRANULE, Owner};
-use crate::size_class::{SizeClass, UNTYPED_ALIGN};
+use crate::size_class::{SLOT_SIZE, SizeClass, UNTYPED_ALIGN};
 use crate::slab::Blocks;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -33,7 +33,12 @@ impl Tenure {
     /// ```
     #[inline]
     pub fn alloc_untyped(&self, size: usize) -> *mut u8 {
-        match self.untyped_at_hand(size) {
+        let at_hand = match SizeClass::of_untyped(size) {
+            // SAFETY: the calling thread's own tops.
+            Some(class) => unsafe { tls::current().tops.pop(class) },
+            None => SizeClass::of_untyped_span(size).and_then(slow::span_at_hand),
+        };
+        match at_hand {
             Some(block) => block.as_ptr(),
             None => alloc_slowly(size),
         }
@@ -68,7 +73,8 @@ impl Tenure {
     /// Frees a block, or does nothing where `block` is null.
     ///
     /// Two loads find the owner and the class. An address that is no block's is noticed at once where nobody owns it or no block could be there; an
-    /// address inside a block, or one that has bits set that no program's address has, is noticed when the thread's magazine is flushed.
+    /// address inside a block, or one that has bits set that no program's address has, is noticed when the thread's magazine is flushed, or, in a block of more than
+    /// 32 KiB, when it would be handed out.
     ///
     /// # Safety
     /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used afterwards.
@@ -192,12 +198,12 @@ impl Extent {
         if owner.is_heap() {
             // SAFETY: in a segment.
             match unsafe { class_at(address) } {
-                Some(class) => Blocks::of(class).locate(block.as_ptr()).is_ok().then_some(Self::Slab(class)),
-                None => {
-                    // SAFETY: in a segment.
-                    let len = unsafe { heap::span_len(block) }?;
-                    Some(Self::Large { len, align: UNTYPED_ALIGN })
+                Some(class) if class.is_span() => {
+                    let is_start = address.is_multiple_of(SLOT_SIZE);
+                    is_start.then_some(Self::Large { len: class.size(), align: UNTYPED_ALIGN })
                 }
+                Some(class) => Blocks::of(class).locate(block.as_ptr()).is_some().then_some(Self::Slab(class)),
+                None => None,
             }
         } else {
             let len = BACKEND.mapped_size(block)?;
@@ -235,15 +241,14 @@ fn free_elsewhere(block: *mut u8) {
     if owner.is_heap() {
         // SAFETY: in a segment.
         if let Some(class) = unsafe { class_at(address) } {
+            if class.is_span() {
+                return slow::free_large(block, layout_of(class.size()));
+            }
             // SAFETY: the calling thread's own tops.
             if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
                 slow::free(block, class, layout_of(class.size()));
             }
             return;
-        }
-        // SAFETY: in a segment.
-        if let Some(len) = unsafe { heap::span_len(block) } {
-            return slow::free_large(block, layout_of(len));
         }
     } else if let Some(len) = BACKEND.mapped_size(block) {
         return slow::free_large(block, layout_of(len));
@@ -251,7 +256,7 @@ fn free_elsewhere(block: *mut u8) {
     fatal(format_args!("invalid free of {block:p}: {}", what_is_there(owner)))
 }
 
-/// The class whose slab holds `address`, if a slab does.
+/// The class whose slab, or whose span's first slot, holds `address`, if either does.
 ///
 /// # Safety
 /// - `address` lies in a segment.

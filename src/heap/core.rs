@@ -9,7 +9,7 @@ use crate::magazine::Place;
 use crate::os::report::fatal;
 use crate::segment::{self, Backend, Owner, Segment};
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
-use crate::slab::{Blocks, Freed, Misuse, Pending, Slab, SlotKind};
+use crate::slab::{Blocks, Freed, Pending, Slab, SlotKind};
 use crate::sync::Cell;
 use ::core::ptr;
 
@@ -164,44 +164,27 @@ impl Core {
             return self.put_back_spans(backend, class, returned);
         }
         let blocks = Blocks::of(class);
-        let mut rest = returned.iter();
-        let Some(mut block) = rest.next().copied() else { return };
-        loop {
+        let mut rest = returned;
+        while let Some((&block, others)) = rest.split_first() {
             // A free that is told no layout looks at those bits of an address alone that a program's can have.
             if block.addr() >= segment::ADDRESSES {
                 refuse(Misuse::NotABlock, block, blocks.size());
             }
             // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
             let slab = unsafe { segment::slab_of(block.addr()) };
-            let (word, mut bits) = locate(slab, blocks, block);
-            // Neighbours come back together more often than not: one update of the word serves them all.
-            let mut next = None;
-            for &another in rest.by_ref() {
-                // SAFETY: as above.
-                if !slab.is(unsafe { segment::slab_of(another.addr()) }) {
-                    next = Some(another);
-                    break;
-                }
-                let (other_word, bit) = locate(slab, blocks, another);
-                if other_word != word {
-                    next = Some(another);
-                    break;
-                }
-                if bits & bit != 0 {
-                    refuse(Misuse::DoubleFree, another, blocks.size());
-                }
-                bits |= bit;
-            }
-            match slab.put_back(word, bits) {
+            let index = match blocks.locate(block) {
+                Some(index) if slab.is_of(blocks) => index,
+                _ => refuse(Misuse::NotABlock, block, blocks.size()),
+            };
+            // Neighbours come back together more often than not: what is done for one block is done for them all.
+            let (neighbours, first) = blocks.neighbours(index, block, others);
+            match slab.put_back(first, 1 + neighbours) {
                 Ok(Freed::Kept) => {}
                 Ok(Freed::Reusable) => self.usable[class.index()].push_back(slab),
                 Ok(Freed::Empty) => self.emptied(backend, class, slab),
-                Err(misuse) => refuse(misuse, block, blocks.size()),
+                Err(free) => refuse(Misuse::DoubleFree, slab.block(blocks, free), blocks.size()),
             }
-            match next {
-                Some(another) => block = another,
-                None => return,
-            }
+            rest = &others[neighbours..];
         }
     }
 
@@ -303,7 +286,7 @@ impl Core {
 
     fn collect_slab(&mut self, backend: &Backend, class: SizeClass, segment: &Segment, slab: &Slab) {
         let mut is_empty = false;
-        segment.collect_remote(slab, |word, bits| match slab.put_back(word, bits) {
+        segment.collect_remote(slab, |word, bits| match slab.put_back_word(word, bits) {
             Ok(freed) => is_empty = freed == Freed::Empty,
             Err(_) => fatal(format_args!(
                 "double free: a {}-byte block of the slab at {:p} was freed here and on another thread",
@@ -339,13 +322,13 @@ impl Core {
     }
 }
 
-#[inline(always)]
-fn locate(slab: &Slab, blocks: Blocks, block: Place) -> (usize, u64) {
-    match blocks.locate(block) {
-        Ok(place) if slab.is_of(blocks) => place,
-        Ok(_) => refuse(Misuse::NotABlock, block, blocks.size()),
-        Err(misuse) => refuse(misuse, block, blocks.size()),
-    }
+/// Why a returned block was refused.
+#[derive(Clone, Copy)]
+pub(super) enum Misuse {
+    /// The block is free already.
+    DoubleFree,
+    /// The address is not the start of a block of the class it was returned as.
+    NotABlock,
 }
 
 /// Ends the process on a block that cannot be freed.

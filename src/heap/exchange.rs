@@ -154,8 +154,8 @@ impl Heap {
         tops.set(class, low.wrapping_add(held - given + 1));
     }
 
-    /// Gives the span that waits in a magazine back, if it is of another class than `class`, of which one is to be taken or to wait now. So one span waits at most: each class might
-    /// have one otherwise, 8.5 MiB in all, and what waits in a magazine serves no other class.
+    /// Makes `class` the one class of spans that has a magazine, of which one is to be taken or to wait now, and gives the span back that waits in the magazine of
+    /// another. So one span waits at most: each class might have one otherwise, 8.5 MiB in all, and what waits in a magazine serves no other class.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
@@ -173,8 +173,8 @@ impl Heap {
             // SAFETY: the magazine holds `held` spans from its low end on, and the borrower alone has access.
             let places = unsafe { slice::from_raw_parts(low, held) };
             self.core.lock().put_back(self.backend, other, places);
-            tops.set(other, low);
         }
+        tops.give_up(other);
     }
 
     /// Empties every magazine and the outbox, and gives the tops up.

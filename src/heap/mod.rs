@@ -18,7 +18,7 @@ pub(crate) use borrower::Borrower;
 pub(crate) use outbox::return_remotely;
 #[cfg(feature = "profile")]
 pub(crate) use sampling::{Next, Sampling};
-pub(crate) use span::{is_span, is_span_of, return_span_remotely, span_len};
+pub(crate) use span::{is_span, is_span_of, return_span_remotely};
 
 use self::core::Core;
 use crate::align;
@@ -53,7 +53,7 @@ pub(crate) struct Heap {
     /// Static memory in which the borrower places blocks: those of small alignments, such as text, and all others. Apart, text is packed without gaps.
     /// Borrower-only, but for statistics.
     pieces: [Piece<1>; 2],
-    /// Index of the class of the one span that waits in a magazine, if one does. Borrower-only.
+    /// Index of the one class of spans that has a magazine, if one does. Borrower-only.
     waiting_span: Cell<u8>,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],

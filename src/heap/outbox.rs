@@ -2,10 +2,10 @@
 //!
 //! Blocks that lie side by side are often freed one after the other, and then one atomic operation returns them all.
 
-use super::core::refuse;
+use super::core::{Misuse, refuse};
 use crate::segment::{self, Segment};
 use crate::size_class::SizeClass;
-use crate::slab::{Blocks, Misuse, Slab, SlotKind};
+use crate::slab::{Blocks, Slab, SlotKind};
 use crate::sync::{AtomicPtr, AtomicUsize, Cell, Ordering};
 use core::ptr::{self, NonNull};
 
@@ -84,10 +84,8 @@ impl<'a> Run<'a> {
 
     fn add(&mut self, slab: &'a Slab, class: SizeClass, block: *mut u8) {
         let blocks = Blocks::of(class);
-        let (word, bit) = match blocks.locate(block) {
-            Ok(place) => place,
-            Err(misuse) => refuse(misuse, block, blocks.size()),
-        };
+        let Some(index) = blocks.locate(block) else { refuse(Misuse::NotABlock, block, blocks.size()) };
+        let (word, bit) = (index / 64, 1 << (index % 64));
         if self.word == word && self.class == class && self.slab.is_some_and(|mine| mine.is(slab)) {
             if self.bits & bit != 0 {
                 refuse(Misuse::DoubleFree, block, blocks.size());

@@ -74,6 +74,13 @@ impl Sampling {
         rest == 0
     }
 
+    /// Takes back what [`Sampling::is_sample`] has counted, and did not find to be a sample.
+    pub(crate) fn take_off_count(&self, size: usize) {
+        if self.bytes_left.get() > 0 {
+            self.bytes_left.set(self.bytes_left.get().saturating_add(size as u64));
+        }
+    }
+
     fn count(&self, class: SizeClass, blocks: usize) {
         let left = &self.blocks_left[class.index()];
         left.set(left.get() - blocks as u64);

@@ -1,12 +1,11 @@
 //! Spans: blocks of one to sixteen slots, for what is larger than a slab's blocks and smaller than a mapping.
 
 use super::Heap;
-use super::core::refuse;
-use super::core::{Core, Home};
+use super::core::{Core, Home, Misuse, refuse};
 use crate::magazine::Place;
 use crate::segment::{self, Backend, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
-use crate::slab::{Misuse, Slab, SlotKind};
+use crate::slab::{Slab, SlotKind};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -118,15 +117,6 @@ impl Heap {
 pub(crate) unsafe fn is_span_of(class: SizeClass, block: NonNull<u8>) -> bool {
     // SAFETY: passed on.
     unsafe { span_of(class, block) }.is_some()
-}
-
-/// Bytes of the span that starts at `block`, if one does.
-///
-/// # Safety
-/// - `block` lies in a segment.
-pub(crate) unsafe fn span_len(block: NonNull<u8>) -> Option<usize> {
-    // SAFETY: passed on.
-    unsafe { span_at(block) }.map(|slab| slab.extent() * SLOT_SIZE)
 }
 
 /// The span of `class` that starts at `block`.

@@ -12,7 +12,7 @@ mod unwind;
 mod weight;
 
 pub(crate) use gaps::Gaps;
-pub(crate) use profile::Profile;
+pub(crate) use profile::{Profile, Tables};
 pub(crate) use stacks::{Figures, MAX_FRAMES};
 pub use unwind::Unwinder;
 pub(crate) use weight::Weight;

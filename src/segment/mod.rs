@@ -62,7 +62,7 @@ struct Head {
     previous: Cell<*const Segment>,
 }
 
-/// The code of each slot's class, where the slot is a slab; 0 elsewhere. On lines of its own, which change only with the use of a slot: what a free
+/// The code of each slot's class, where the slot is a slab or the first of a span; 0 elsewhere. On lines of its own, which change only with the use of a slot: what a free
 /// reads that is told no layout. Not bytes, which would cost that free an instruction more.
 #[repr(C, align(64))]
 struct Classes([AtomicU32; SLOTS]);
@@ -107,7 +107,7 @@ pub(crate) unsafe fn slab_of<'a>(address: usize) -> &'a Slab {
 
 const _: () = assert!(core::mem::offset_of!(Segment, slabs) == 0);
 
-/// The code of the class whose slab holds `address`; 0 where no slab does.
+/// The code of the class whose slab, or whose span's first slot, holds `address`; 0 where neither does.
 ///
 /// # Safety
 /// - A segment lies in granule `granule`, which is that of `address` but for address bits that no program can have.
@@ -271,7 +271,7 @@ impl Segment {
         counters: &Counters,
     ) -> Option<(NonNull<u8>, bool)> {
         let (slot, is_zero) = self.take_slots(count, align, warmth, counters)?;
-        self.slab(slot).make_span(count);
+        self.make_span(slot, count);
         Some((NonNull::new(self.slot_start(slot))?, is_zero))
     }
 
@@ -306,8 +306,14 @@ impl Segment {
             self.head.free.store(self.free_slots() & !mask, Ordering::Relaxed);
             self.head.touched.store(self.touched_slots() | mask, Ordering::Relaxed);
         }
-        slab.make_span(count);
+        self.make_span(slot, count);
         true
+    }
+
+    fn make_span(&self, slot: usize, count: usize) {
+        self.slab(slot).make_span(count);
+        let code = SizeClass::of_slots(count).map_or(0, SizeClass::code);
+        self.classes.0[slot].store(code as u32, Ordering::Relaxed);
     }
 
     /// Gives the memory of free slots back to the system; returns how many bytes. Owner-only.

@@ -35,6 +35,15 @@ pub(crate) const LINES: usize = MAX_BLOCKS / 64 / LINE_WORDS;
 /// few blocks share few pages.
 pub(crate) const LINE_STRIDE: usize = 32 * 64;
 
+/// From this number of neighbouring free blocks on, their addresses are made in one go, and not bit by bit.
+const LONG_RUN: usize = 8;
+
+/// The bits of `count` blocks, from 1 to 64, from the one with this index in its word on.
+#[inline(always)]
+const fn run_mask(first: usize, count: usize) -> u64 {
+    (u64::MAX >> (64 - count)) << first
+}
+
 /// What a slot of a segment is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SlotKind {
@@ -78,15 +87,6 @@ pub(crate) enum Freed {
     Reusable,
     /// Every block is free.
     Empty,
-}
-
-/// Why a returned block was refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Misuse {
-    /// The block is free already.
-    DoubleFree,
-    /// The address is not the start of a block of the class it was returned as.
-    NotABlock,
 }
 
 /// The head of a slab. The first line is the owner's, who writes to it all the time; the second is for those who return blocks from
@@ -168,21 +168,52 @@ impl Blocks {
         self.size as usize
     }
 
-    /// Index of the block that starts at `offset` in a slab, or `None` where none starts there.
+    /// Index of the block at `block`, if one starts there in a slab of the class.
+    ///
+    /// The product's lower half is what is left of the division, in units of `2^-32` of a block: less than `magic` at multiples of the size alone (Lemire,
+    /// Kaser and Kurz, "Faster remainder by direct computation", 2019).
     #[inline(always)]
-    fn index_at(self, offset: usize) -> Option<usize> {
-        let index = (offset as u64 * u64::from(self.magic)) >> 32;
-        if index as u32 * self.size == offset as u32 { Some(index as usize) } else { None }
+    pub(crate) fn locate(self, block: *mut u8) -> Option<usize> {
+        let product = (block.addr() % SLOT_SIZE) as u64 * u64::from(self.magic);
+        let index = (product >> 32) as u32;
+        // A slot's end may have bytes left over, where no block starts.
+        if (product as u32) < self.magic && index < self.count { Some(index as usize) } else { None }
     }
 
-    /// The word and the bit of the block at `block`, if one starts there in a slab of the class.
+    /// How many of `others`, from the first on, go on from the block with this index, upwards or downwards, each the neighbour of the one before; with the lowest
+    /// index of them all.
     #[inline(always)]
-    pub(crate) fn locate(self, block: *mut u8) -> Result<(usize, u64), Misuse> {
-        match self.index_at(block.addr() % SLOT_SIZE) {
-            // A slot's end may have bytes left over, where no block starts.
-            Some(index) if index < self.count as usize => Ok((index / 64, 1 << (index % 64))),
-            _ => Err(Misuse::NotABlock),
+    pub(crate) fn neighbours(self, index: usize, block: *mut u8, others: &[*mut u8]) -> (usize, usize) {
+        let Some(&next) = others.first() else { return (0, index) };
+        let step = next.addr().wrapping_sub(block.addr());
+        // One test for both directions, which lets some others through.
+        if step.wrapping_add(self.size as usize) & !(2 * self.size as usize) != 0 {
+            return (0, index);
         }
+        self.run(index, block, step, others)
+    }
+
+    #[inline(never)]
+    fn run(self, index: usize, block: *mut u8, step: usize, others: &[*mut u8]) -> (usize, usize) {
+        if step == self.size as usize {
+            (self.steps(block, step, &others[..others.len().min(self.count as usize - 1 - index)]), index)
+        } else if step == (self.size as usize).wrapping_neg() {
+            let count = self.steps(block, step, &others[..others.len().min(index)]);
+            (count, index - count)
+        } else {
+            (0, index)
+        }
+    }
+
+    /// How many of `others`, from the first on, lie `step` behind the one before, the first of them behind `block`.
+    #[inline(always)]
+    fn steps(self, block: *mut u8, step: usize, others: &[*mut u8]) -> usize {
+        let mut expected = block.addr();
+        let follows = |other: &*mut u8| {
+            expected = expected.wrapping_add(step);
+            other.addr() == expected
+        };
+        others.iter().copied().take_while(follows).count()
     }
 }
 
@@ -241,10 +272,13 @@ impl Slab {
     #[inline(always)]
     fn word(&self, index: usize) -> &Cell<u64> {
         debug_assert!(index < MAX_BLOCKS / 64);
-        let line = index / LINE_WORDS * LINE_STRIDE;
+        // The word's place in its line, and the line's.
+        let offset = index * size_of::<u64>();
+        let line = offset & !(LINE_WORDS * size_of::<u64>() - 1);
+        let offset = offset + line * (LINE_STRIDE / (LINE_WORDS * size_of::<u64>()) - 1);
         // SAFETY: `carve` was given the first of `LINES` lines of the segment's bitmap area, `LINE_STRIDE` apart, and `index` is
         // below the number of words; the area lives as long as the segment, and segments' first slots are never unmapped.
-        unsafe { &*self.bits.get().byte_add(line).add(index % LINE_WORDS) }
+        unsafe { &*self.bits.get().byte_add(offset) }
     }
 
     /// Takes up to `places.len()` free blocks, lowest addresses first, and writes their addresses from the end of `places`
@@ -259,12 +293,15 @@ impl Slab {
             let cell = self.word(index);
             let mut bits = cell.get();
             let base = self.start.get().wrapping_add(index * 64 * blocks.size as usize);
-            if bits == u64::MAX && left >= 64 {
-                for (nth, place) in places[left - 64..left].iter_mut().rev().enumerate() {
+            let first = bits.trailing_zeros() as usize;
+            let run = ((bits >> first).trailing_ones() as usize).min(left);
+            if run >= LONG_RUN {
+                let base = base.wrapping_add(first * blocks.size as usize);
+                for (nth, place) in places[left - run..left].iter_mut().rev().enumerate() {
                     *place = base.wrapping_add(nth * blocks.size as usize);
                 }
-                left -= 64;
-                bits = 0;
+                left -= run;
+                bits &= !run_mask(first, run);
             } else {
                 while bits != 0 && left > 0 {
                     left -= 1;
@@ -295,26 +332,55 @@ impl Slab {
         index < 64 && index * 64 + self.word(index).get().trailing_zeros() as usize >= self.fresh.get() as usize
     }
 
-    /// Takes back the blocks of word `index` whose bits are set. Owner-only.
+    /// Takes back `count` neighbouring blocks from block `index` on; the first of them that is free already is an error. Owner-only.
     #[inline(always)]
-    pub(crate) fn put_back(&self, index: usize, bits: u64) -> Result<Freed, Misuse> {
+    pub(crate) fn put_back(&self, index: usize, count: usize) -> Result<Freed, usize> {
+        if count == 1 {
+            self.set_bits(index / 64, 1 << (index % 64))?;
+        } else {
+            let (mut next, end) = (index, index + count);
+            while next < end {
+                let run = (end - next).min(64 - next % 64);
+                self.set_bits(next / 64, run_mask(next % 64, run))?;
+                next += run;
+            }
+        }
+        Ok(self.has_regained(count as u32))
+    }
+
+    /// Takes back the blocks of word `index` whose bits are set; the first of them that is free already is an error. Owner-only.
+    pub(crate) fn put_back_word(&self, index: usize, bits: u64) -> Result<Freed, usize> {
+        self.set_bits(index, bits)?;
+        Ok(self.has_regained(bits.count_ones()))
+    }
+
+    #[inline(always)]
+    fn set_bits(&self, index: usize, bits: u64) -> Result<(), usize> {
         let cell = self.word(index);
         let old = cell.get();
         if old & bits != 0 {
-            return Err(Misuse::DoubleFree);
+            return Err(index * 64 + (old & bits).trailing_zeros() as usize);
         }
         cell.set(old | bits);
-        self.nonempty.set(self.nonempty.get() | 1 << index);
+        if old == 0 {
+            self.nonempty.set(self.nonempty.get() | 1 << index);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn has_regained(&self, count: u32) -> Freed {
         let before = self.free.load(Ordering::Relaxed);
-        let after = before + bits.count_ones();
+        let after = before + count;
         self.free.store(after, Ordering::Relaxed);
-        Ok(if after == self.extent.load(Ordering::Relaxed) {
-            Freed::Empty
-        } else if before == 0 {
-            Freed::Reusable
-        } else {
+        // One comparison for the usual case: neither the first free blocks, where the left side is huge, nor the last that were missing.
+        if before.wrapping_sub(1) < self.extent.load(Ordering::Relaxed).wrapping_sub(count + 1) {
             Freed::Kept
-        })
+        } else if after == self.extent.load(Ordering::Relaxed) {
+            Freed::Empty
+        } else {
+            Freed::Reusable
+        }
     }
 
     /// True where the slot is a slab of this class. Owner-only.
@@ -327,6 +393,11 @@ impl Slab {
     pub(crate) fn start(&self) -> NonNull<u8> {
         // SAFETY: `carve` set it to an address inside a segment.
         unsafe { NonNull::new_unchecked(self.start.get()) }
+    }
+
+    /// The block with this index in a slab of `blocks`. Owner-only.
+    pub(crate) fn block(&self, blocks: Blocks, index: usize) -> *mut u8 {
+        self.start.get().wrapping_add(index * blocks.size())
     }
 
     /// True where both are the same slab.

@@ -44,14 +44,13 @@ impl Sample {
     }
 
     /// What the owner makes of an address that is freed as one of `blocks`.
-    fn locate(&self, blocks: Blocks, block: *mut u8) -> Result<(usize, u64), Misuse> {
-        let place = blocks.locate(block)?;
-        if self.slab.is_of(blocks) { Ok(place) } else { Err(Misuse::NotABlock) }
+    fn locate(&self, blocks: Blocks, block: *mut u8) -> Option<usize> {
+        blocks.locate(block).filter(|_| self.slab.is_of(blocks))
     }
 
-    fn put_back(&self, index: usize) -> Result<Freed, Misuse> {
-        let (word, bit) = self.locate(self.blocks, self.address(index))?;
-        self.slab.put_back(word, bit)
+    fn put_back(&self, index: usize) -> Result<Freed, usize> {
+        assert_eq!(self.locate(self.blocks, self.address(index)), Some(index));
+        self.slab.put_back(index, 1)
     }
 
     /// Number of bits that are set in the whole bitmap, all lines included.
@@ -71,10 +70,11 @@ impl Sample {
 #[test]
 fn a_block_is_found_at_every_multiple_of_its_size_and_nowhere_else() {
     for class in SizeClass::slabs() {
-        let (blocks, size) = (Blocks::of(class), class.size());
+        let (blocks, size, count) = (Blocks::of(class), class.size(), capacity(class));
         for offset in 0..SLOT_SIZE {
-            let expected = offset.is_multiple_of(size).then_some(offset / size);
-            assert_eq!(blocks.index_at(offset), expected, "offset {offset} of blocks of {size}");
+            let expected = (offset.is_multiple_of(size) && offset / size < count).then_some(offset / size);
+            let found = blocks.locate(ptr::without_provenance_mut(START + offset));
+            assert_eq!(found, expected, "offset {offset} of blocks of {size}");
         }
     }
 }
@@ -152,8 +152,8 @@ fn a_word_of_blocks_comes_back_in_one_step() {
     let class = SizeClass::of_size(64).unwrap();
     let sample = Sample::carved(class, true);
     sample.take(sample.capacity);
-    assert_eq!(sample.slab.put_back(3, u64::MAX), Ok(Freed::Reusable));
-    assert_eq!(sample.slab.put_back(5, 0xff00), Ok(Freed::Kept));
+    assert_eq!(sample.slab.put_back_word(3, u64::MAX), Ok(Freed::Reusable));
+    assert_eq!(sample.slab.put_back_word(5, 0xff00), Ok(Freed::Kept));
     sample.assert_sound();
     assert_eq!(sample.slab.free(), 72);
     for word in 0..sample.capacity / 64 {
@@ -161,24 +161,68 @@ fn a_word_of_blocks_comes_back_in_one_step() {
         if missing != 0 {
             let is_last = sample.slab.free() + missing.count_ones() as usize == sample.capacity;
             let expected = if is_last { Freed::Empty } else { Freed::Kept };
-            assert_eq!(sample.slab.put_back(word, missing), Ok(expected));
+            assert_eq!(sample.slab.put_back_word(word, missing), Ok(expected));
         }
     }
     assert_eq!(sample.slab.free(), sample.capacity);
 }
 
 #[test]
+fn neighbours_are_found_in_both_directions_and_in_one_slab_alone() {
+    for class in SizeClass::slabs() {
+        let sample = Sample::carved(class, true);
+        let found = |indices: &[usize]| {
+            let places: Vec<_> = indices.iter().map(|&index| sample.address(index)).collect();
+            sample.blocks.neighbours(indices[0], places[0], &places[1..])
+        };
+        let last = sample.capacity - 1;
+        assert_eq!(found(&[0]), (0, 0));
+        assert_eq!(found(&[0, 1, 0]), (1, 0));
+        assert_eq!(found(&[last, last - 1]), (1, last - 1));
+        assert_eq!(found(&[1, 1, 2]), (0, 1));
+        // Where a slab is full to the brim, the next one's first block is just behind its last.
+        assert_eq!(found(&[last, last + 1]), (0, last));
+        let before = sample.address(0).wrapping_sub(class.size());
+        assert_eq!(sample.blocks.neighbours(0, sample.address(0), &[before]), (0, 0));
+        if last >= 6 {
+            assert_eq!(found(&[3, 4, 5, 6, 5, 4]), (3, 3));
+            assert_eq!(found(&[3, 2, 1, 0, 0]), (3, 0));
+            assert_eq!(found(&[3, 4, 2]), (1, 3));
+        }
+    }
+}
+
+#[test]
+fn a_run_of_neighbours_comes_back_in_one_step() {
+    for class in SizeClass::slabs() {
+        for count in [2, 63, 64, 65, 130].map(|count: usize| count.min(capacity(class))) {
+            let sample = Sample::carved(class, true);
+            sample.take(sample.capacity);
+            let first = (sample.capacity - count) / 2;
+            let expected = if count == sample.capacity { Freed::Empty } else { Freed::Reusable };
+            assert_eq!(sample.slab.put_back(first, count), Ok(expected));
+            sample.assert_sound();
+            assert_eq!(sample.slab.put_back(first + count - 1, 1), Err(first + count - 1));
+            let taken = sample.take(sample.capacity);
+            assert!(taken.iter().rev().copied().eq(first..first + count), "{} bytes: {taken:?}", class.size());
+        }
+    }
+}
+
+#[test]
 fn a_block_that_is_free_already_is_refused_and_nothing_changes() {
     for class in SizeClass::slabs() {
         let sample = Sample::carved(class, true);
-        assert_eq!(sample.put_back(0), Err(Misuse::DoubleFree));
+        assert_eq!(sample.put_back(0), Err(0));
         let taken = sample.take(2);
         assert!(sample.put_back(taken[0]).is_ok());
         let (free, bits) = (sample.slab.free(), sample.bits_set());
-        assert_eq!(sample.put_back(taken[0]), Err(Misuse::DoubleFree));
+        assert_eq!(sample.put_back(taken[0]), Err(taken[0]));
         // One of several that come back together is enough.
-        let (word, bit) = sample.locate(sample.blocks, sample.address(taken[1])).unwrap();
-        assert_eq!(sample.slab.put_back(word, bit | 1 << (taken[0] % 64)), Err(Misuse::DoubleFree));
+        let first = taken[0].min(taken[1]);
+        assert_eq!(sample.slab.put_back(first, 2), Err(taken[0]));
+        let both = 1 << (taken[1] % 64) | 1 << (taken[0] % 64);
+        assert_eq!(sample.slab.put_back_word(first / 64, both), Err(taken[0]));
         assert_eq!((sample.slab.free(), sample.bits_set()), (free, bits));
     }
 }
@@ -188,10 +232,10 @@ fn an_address_inside_a_block_is_refused() {
     for class in SizeClass::slabs() {
         let sample = Sample::carved(class, true);
         for index in [0, 1, sample.capacity / 2, sample.capacity - 1] {
-            assert!(sample.locate(sample.blocks, sample.address(index)).is_ok());
+            assert_eq!(sample.locate(sample.blocks, sample.address(index)), Some(index));
             for inside in [1, 4, class.size() / 2, class.size() - 1] {
                 let block = sample.address(index).wrapping_add(inside);
-                assert_eq!(sample.locate(sample.blocks, block), Err(Misuse::NotABlock), "{} bytes", class.size());
+                assert_eq!(sample.locate(sample.blocks, block), None, "{} bytes", class.size());
             }
         }
     }
@@ -201,11 +245,11 @@ fn an_address_inside_a_block_is_refused() {
 fn a_block_of_another_class_is_refused() {
     let sample = Sample::carved(SizeClass::of_size(64).unwrap(), true);
     let other = Blocks::of(SizeClass::of_size(128).unwrap());
-    assert_eq!(sample.locate(other, sample.address(2)), Err(Misuse::NotABlock));
+    assert_eq!(sample.locate(other, sample.address(2)), None);
     sample.slab.make_span(3);
-    assert_eq!(sample.locate(sample.blocks, sample.address(0)), Err(Misuse::NotABlock));
+    assert_eq!(sample.locate(sample.blocks, sample.address(0)), None);
     sample.slab.clear();
-    assert_eq!(sample.locate(sample.blocks, sample.address(0)), Err(Misuse::NotABlock));
+    assert_eq!(sample.locate(sample.blocks, sample.address(0)), None);
     assert_eq!(sample.slab.kind(), SlotKind::Free);
 }
 
@@ -266,7 +310,7 @@ fn an_address_behind_the_last_block_is_refused() {
         let sample = Sample::carved(class, true);
         for index in sample.capacity..SLOT_SIZE.div_ceil(class.size()) {
             let found = sample.locate(sample.blocks, sample.address(index));
-            assert_eq!(found, Err(Misuse::NotABlock), "block {index} of {} bytes", class.size());
+            assert_eq!(found, None, "block {index} of {} bytes", class.size());
         }
     }
 }

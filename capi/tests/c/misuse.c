@@ -44,9 +44,13 @@ int main(int argc, char **argv)
     else if (strcmp(what, "inside-a-block") == 0) {
         free(hide(block + 8));
         malloc_trim(0);
-    } else if (strcmp(what, "inside-a-span") == 0)
+    } else if (strcmp(what, "inside-a-span") == 0) {
         free(hide(span + 16));
-    else if (strcmp(what, "later-in-a-span") == 0)
+        hide(malloc(100000));
+    } else if (strcmp(what, "inside-a-span-at-last") == 0) {
+        free(hide(span + 16));
+        malloc_trim(0);
+    } else if (strcmp(what, "later-in-a-span") == 0)
         free(hide(span + 65536));
     else if (strcmp(what, "inside-a-mapping") == 0)
         free(hide(mapping + 4096));

@@ -261,7 +261,7 @@ fn purging_takes_one_call_for_each_run_and_what_fails_stays_touched() {
 }
 
 #[test]
-fn the_class_of_an_address_is_that_of_the_slab_there_until_the_slab_is_retired() {
+fn the_class_of_an_address_is_that_of_the_slab_or_span_there_until_it_is_retired() {
     let source = Source::new();
     let (segment, counters) = (source.take_segment(), &source.backend.counters);
     let code_in = |slot: usize, offset: usize| {
@@ -277,11 +277,18 @@ fn the_class_of_an_address_is_that_of_the_slab_there_until_the_slab_is_retired()
         for slot in 1..20 {
             assert_eq!(code_in(slot, offset), class(slot).code());
         }
-        for slot in 20..SLOTS {
-            assert_eq!(code_in(slot, offset), 0, "spans and free slots have no class");
+        assert_eq!(code_in(20, offset), SizeClass::of_slots(4).unwrap().code());
+        for slot in 21..SLOTS {
+            assert_eq!(code_in(slot, offset), 0, "a span's other slots and free ones have no class");
         }
     }
     assert_eq!(span.addr().get(), segment.address() + 20 * SLOT_SIZE);
+    for slots in [7, 2] {
+        assert!(segment.resize_span(segment.slab(20), slots, counters));
+        assert_eq!((code_in(20, 5), code_in(21, 5)), (SizeClass::of_slots(slots).unwrap().code(), 0));
+    }
+    segment.retire(segment.slab(20));
+    assert_eq!(code_in(20, 5), 0);
     segment.retire(slabs[6]);
     assert_eq!((code_in(6, 5), code_in(7, 5), code_in(8, 5)), (class(6).code(), 0, class(8).code()));
 }
