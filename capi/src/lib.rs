@@ -14,8 +14,10 @@ mod glibc_names;
 mod introspection;
 mod json;
 mod life;
+mod name;
 mod output;
 mod own;
+mod profile;
 mod settings;
 mod sized;
 

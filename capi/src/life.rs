@@ -4,8 +4,9 @@
 
 use crate::TENURE;
 use crate::json::Json;
+use crate::name::Name;
 use crate::output::{Output, complain};
-use crate::settings::{Format, PATH_MAX, Settings};
+use crate::settings::{Format, Settings};
 use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::fmt::Write;
@@ -47,18 +48,22 @@ extern "C" fn start() {
     if let Some(delay) = settings.purge_delay {
         TENURE.set_purge_delay(Duration::from_millis(delay));
     }
+    if settings.concerns_this_process() {
+        settings.profile.start();
+    }
 }
 
 /// The process ends in an orderly way.
 extern "C" fn end() {
     // SAFETY: the destructor alone, see `Own`.
     let settings = unsafe { &*SETTINGS.0.get() };
+    if !settings.concerns_this_process() {
+        return;
+    }
+    settings.profile.finish();
     let Some(format) = settings.stats else { return };
     // SAFETY: no preconditions.
     let pid = unsafe { libc::getpid() };
-    if settings.stats_pid.is_some_and(|only| only != pid) {
-        return;
-    }
     match settings.stats_file.get() {
         None => {
             // SAFETY: the destructor alone, see `Own`.
@@ -116,39 +121,11 @@ fn identity(descriptor: c_int) -> Option<Identity> {
 
 /// Opens a file to append to, after `%p` has been replaced by the process's id.
 fn open(path: &[u8], pid: c_int) -> Option<c_int> {
-    let mut name = Name { bytes: [0; PATH_MAX], len: 0 };
-    let mut rest = path;
-    while let Some(at) = rest.windows(2).position(|pair| pair == b"%p") {
-        name.push(&rest[..at])?;
-        write!(name, "{pid}").ok()?;
-        rest = &rest[at + 2..];
-    }
-    name.push(rest)?;
+    let name = Name::of(path, pid)?;
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_CLOEXEC;
-    // SAFETY: a name that ends in a null: one byte is always left over.
-    let file = unsafe { libc::open(name.bytes.as_ptr().cast(), flags, 0o666) };
+    // SAFETY: a name that ends in a null.
+    let file = unsafe { libc::open(name.as_c_str().as_ptr(), flags, 0o666) };
     (file >= 0).then_some(file)
-}
-
-/// A file's name, with a null at its end.
-struct Name {
-    bytes: [u8; PATH_MAX],
-    len: usize,
-}
-
-impl Name {
-    fn push(&mut self, part: &[u8]) -> Option<()> {
-        let end = self.len.checked_add(part.len()).filter(|&end| end < self.bytes.len())?;
-        self.bytes[self.len..end].copy_from_slice(part);
-        self.len = end;
-        Some(())
-    }
-}
-
-impl Write for Name {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        self.push(text.as_bytes()).ok_or(core::fmt::Error)
-    }
 }
 
 /// Writes the statistics of the process.

@@ -4,7 +4,10 @@
 //! |---|---|---|---|
 //! | `TENURE_STATS` | `0`, `1`, `text`, `json` | print the statistics when the process ends; `1` is `text` | `0` |
 //! | `TENURE_STATS_FILE` | a path | append them there; `%p` stands for the process's id | standard error |
-//! | `TENURE_STATS_PID` | a number | print only in the process with this id | every process |
+//! | `TENURE_STATS_PID` | a number | print and write all this only in the process with this id | every process |
+//! | `TENURE_PROFILE` | `FILE[:RATE]` | write a heap profile when the process ends: see [`crate::profile`] | none |
+//! | `TENURE_LEAKS` | `0`, `1` | print what is still in use when the process ends | `0` |
+//! | `TENURE_COMMAND` | a path | the command `tenure`, which writes profiles | beside the library, or in `../bin` |
 //! | `TENURE_PURGE_DELAY` | 0 to 3600000 | milliseconds that unused memory is kept | 1000 |
 //!
 //! A wrong value is reported in one line on standard error and ignored, and so is a name that is not in the table. A program that runs with more
@@ -12,6 +15,7 @@
 
 use crate::output::complain;
 use crate::own::MAX_PURGE_DELAY;
+use crate::profile::ProfileSettings;
 use core::ffi::{CStr, c_char};
 use core::fmt::{self, Display, Formatter, Write};
 
@@ -32,13 +36,32 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    const NONE: Path = Path { bytes: [0; PATH_MAX], len: 0 };
+    pub(crate) const NONE: Path = Path { bytes: [0; PATH_MAX], len: 0 };
 
     /// The path, if one was given.
     pub(crate) fn get(&self) -> Option<&[u8]> {
         (self.len > 0).then(|| &self.bytes[..self.len])
     }
+
+    /// The path, with a null at its end.
+    pub(crate) fn get_c(&self) -> Option<&CStr> {
+        CStr::from_bytes_until_nul(&self.bytes).ok().filter(|_| self.len > 0)
+    }
+
+    /// Keeps `path`; false where it is empty or too long.
+    pub(crate) fn set(&mut self, path: &[u8]) -> bool {
+        if path.is_empty() || path.len() >= PATH_MAX {
+            return false;
+        }
+        self.bytes = [0; PATH_MAX];
+        self.bytes[..path.len()].copy_from_slice(path);
+        self.len = path.len();
+        true
+    }
 }
+
+/// What is wrong with a path.
+pub(crate) const NO_PATH: &str = "must be a path of 1 to 4095 bytes";
 
 /// What the environment says.
 pub(crate) struct Settings {
@@ -49,12 +72,24 @@ pub(crate) struct Settings {
     pub(crate) stats_pid: Option<i32>,
     /// In milliseconds.
     pub(crate) purge_delay: Option<u64>,
+    pub(crate) profile: ProfileSettings,
 }
 
 impl Settings {
     /// What is so without a word from the environment.
-    pub(crate) const DEFAULT: Settings =
-        Settings { stats: None, stats_file: Path::NONE, stats_pid: None, purge_delay: None };
+    pub(crate) const DEFAULT: Settings = Settings {
+        stats: None,
+        stats_file: Path::NONE,
+        stats_pid: None,
+        purge_delay: None,
+        profile: ProfileSettings::DEFAULT,
+    };
+
+    /// True unless another process is the one that is to print and to write.
+    pub(crate) fn concerns_this_process(&self) -> bool {
+        // SAFETY: no preconditions.
+        self.stats_pid.is_none_or(|only| only == unsafe { libc::getpid() })
+    }
 
     /// Reads the process's environment.
     pub(crate) fn read(&mut self) {
@@ -92,6 +127,9 @@ impl Settings {
             b"STATS_FILE" => self.set_stats_file(value),
             b"STATS_PID" => self.set_stats_pid(value),
             b"PURGE_DELAY" => self.set_purge_delay(value),
+            b"PROFILE" => self.profile.set_file(value),
+            b"LEAKS" => self.profile.set_leaks(value),
+            b"COMMAND" => self.profile.set_command(value),
             _ => Some("there is no such setting"),
         };
         if let Some(what) = wrong {
@@ -111,12 +149,7 @@ impl Settings {
     }
 
     fn set_stats_file(&mut self, value: &[u8]) -> Option<&'static str> {
-        if value.is_empty() || value.len() >= PATH_MAX {
-            return Some("must be a path of 1 to 4095 bytes");
-        }
-        self.stats_file.bytes[..value.len()].copy_from_slice(value);
-        self.stats_file.len = value.len();
-        None
+        (!self.stats_file.set(value)).then_some(NO_PATH)
     }
 
     fn set_stats_pid(&mut self, value: &[u8]) -> Option<&'static str> {

@@ -28,7 +28,7 @@ fn build_index(text: &str) -> HashMap<String, Vec<usize>> {
 /// Work that allocates much and keeps nothing.
 #[inline(never)]
 fn count_letters(text: &str) -> usize {
-    (0..2000).map(|start| text.chars().skip(start).step_by(97).collect::<String>().len()).sum()
+    (0..50).map(|start| text.chars().skip(start).step_by(97).collect::<String>().len()).sum()
 }
 
 /// Memory that nobody frees: the report names this function.

@@ -3,7 +3,7 @@
 use crate::format::Format;
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
-use tenure::profile::{DEFAULT_RATE, MAX_RATE};
+use tenure::profile::split_setting;
 
 /// A profile that is to be written at the end of the process: `FILE[:RATE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,14 +50,9 @@ impl Setting {
     ///
     /// See [`WrongSetting`].
     pub fn parse(text: &str) -> Result<Self, WrongSetting> {
-        let rate = text.rsplit_once(':').filter(|(_, rate)| rate.bytes().all(|byte| byte.is_ascii_digit()));
-        let (file, rate) = match rate {
-            None => (text, DEFAULT_RATE),
-            Some((file, rate)) => (file, rate.parse().map_err(|_| WrongSetting::Rate)?),
-        };
-        if rate == 0 || rate > MAX_RATE {
-            return Err(WrongSetting::Rate);
-        }
+        let (file, rate) = split_setting(text.as_bytes()).ok_or(WrongSetting::Rate)?;
+        // Cut off before a colon.
+        let file = &text[..file.len()];
         let file = PathBuf::from(file.replace("%p", &std::process::id().to_string()));
         Format::of(&file).ok_or(WrongSetting::Name)?;
         Ok(Self { file, rate })
@@ -67,6 +62,7 @@ impl Setting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tenure::profile::DEFAULT_RATE;
 
     #[test]
     fn a_colon_belongs_to_the_name_unless_digits_follow() {

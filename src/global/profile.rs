@@ -29,7 +29,10 @@
 //! # Ok::<(), profile::CannotArm>(())
 //! ```
 
+mod setting;
+
 pub use crate::sampling::Unwinder;
+pub use setting::split_setting;
 
 use super::thread::{Source, source};
 use super::{BACKEND, samples, tls};

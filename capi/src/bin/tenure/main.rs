@@ -9,6 +9,7 @@ mod image;
 mod launch;
 mod library;
 mod options;
+mod profile;
 mod program;
 
 use std::process::ExitCode;
@@ -22,6 +23,10 @@ fn main() -> ExitCode {
     };
     let failure = match &options.action {
         Action::Run(run) => launch::launch(run),
+        Action::Profile(wanted) => match profile::write(wanted) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(failure) => failure,
+        },
     };
     eprintln!("tenure: {failure}");
     ExitCode::from(failure.status())
