@@ -4,7 +4,7 @@ use crate::TENURE;
 use crate::errno::{self, no_memory, or_no_memory};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::{c_int, c_void};
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// What `malloc` aligns every block to of so many bytes or more.
 const MALLOC_ALIGN: usize = 16;
@@ -30,6 +30,15 @@ pub(crate) fn allocate(align: usize, size: usize) -> *mut u8 {
 /// A block at a multiple of `align`. Null and `EINVAL` where that is no power of two, `ENOMEM` where there is no memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut u8 {
+    match TENURE.aligned_at_hand(size, align) {
+        Some(block) => block.as_ptr(),
+        None => aligned_slowly(align, size),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn aligned_slowly(align: usize, size: usize) -> *mut u8 {
     if !align.is_power_of_two() {
         errno::set(libc::EINVAL);
         return ptr::null_mut();
@@ -43,7 +52,17 @@ pub extern "C" fn memalign(align: usize, size: usize) -> *mut u8 {
     allocate_rounded(align, size)
 }
 
+#[inline(always)]
 pub(crate) fn allocate_rounded(align: usize, size: usize) -> *mut u8 {
+    match TENURE.aligned_at_hand(size, align) {
+        Some(block) => block.as_ptr(),
+        None => allocate_rounded_slowly(align, size),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_rounded_slowly(align: usize, size: usize) -> *mut u8 {
     match align.checked_next_power_of_two() {
         Some(align) => or_no_memory(allocate(align, size)),
         None => {
@@ -70,7 +89,7 @@ pub(crate) unsafe fn allocate_into(place: *mut *mut c_void, align: usize, size: 
     if !align.is_power_of_two() || align < size_of::<*mut c_void>() {
         return libc::EINVAL;
     }
-    let block = allocate(align, size);
+    let block = TENURE.aligned_at_hand(size, align).map_or_else(|| allocate(align, size), NonNull::as_ptr);
     if block.is_null() {
         return libc::ENOMEM;
     }

@@ -326,9 +326,12 @@ fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
         Some(found) => found,
         None => take_zeroed(SizeClass::of_span(layout)?, layout.size())?,
     };
-    if !is_zero {
-        // SAFETY: the block is at least as large as the layout, and nobody else's.
-        unsafe { block.as_ptr().write_bytes(0, layout.size()) };
+    if is_zero {
+        // SAFETY: a span or a mapping's block that is at least as large as the layout, and nobody else's.
+        unsafe { BACKEND.note_untouched(block, layout.size()) };
+    } else {
+        // SAFETY: as above.
+        unsafe { BACKEND.clear(block, layout.size()) };
     }
     Some(block)
 }

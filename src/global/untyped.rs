@@ -52,6 +52,20 @@ impl Tenure {
         unsafe { tls::current().tops.pop(SizeClass::of_untyped(size)?) }
     }
 
+    /// A free block of `size` bytes at a multiple of `align`, and of 16, where one waits in the calling thread's magazine: what `alloc` gives for such a layout, to be freed without one, too.
+    /// `None` otherwise, and where `size` is 0 or `align` no power of two.
+    #[inline(always)]
+    pub fn aligned_at_hand(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        if !align.is_power_of_two() {
+            return None;
+        }
+        // A size of 0 becomes 0 again.
+        let last = size.wrapping_sub(1) | (align - 1) | (UNTYPED_ALIGN - 1);
+        let class = SizeClass::of_size(last.wrapping_add(1)).filter(|_| last != usize::MAX)?;
+        // SAFETY: the calling thread's own tops.
+        unsafe { tls::current().tops.pop(class) }
+    }
+
     /// As [`Tenure::alloc_untyped`], of a block whose first `size` bytes are zero.
     #[inline]
     pub fn alloc_zeroed_untyped(&self, size: usize) -> *mut u8 {

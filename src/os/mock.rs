@@ -26,6 +26,9 @@ struct State {
     faults: Faults,
     hook: Option<(Call, Hook)>,
     now: u64,
+    now_ns: u64,
+    tick_ns: u64,
+    page_faults: u64,
 }
 
 /// A system of a test's own.
@@ -88,6 +91,16 @@ impl Mock {
     /// Sets the clock.
     pub(crate) fn set_now(&self, now: u64) {
         self.state().now = now;
+    }
+
+    /// Has so many nanoseconds pass between two looks at the precise clock, which stands still otherwise.
+    pub(crate) fn set_tick_ns(&self, tick_ns: u64) {
+        self.state().tick_ns = tick_ns;
+    }
+
+    /// Sets the number of page faults, which is 0 otherwise.
+    pub(crate) fn set_page_faults(&self, page_faults: u64) {
+        self.state().page_faults = page_faults;
     }
 
     /// Bytes that are mapped or reserved.
@@ -280,5 +293,15 @@ impl Platform for Mock {
 
     fn now_ms(&self) -> u64 {
         self.state().now
+    }
+
+    fn now_ns(&self) -> u64 {
+        let mut state = self.state();
+        state.now_ns += state.tick_ns;
+        state.now_ns
+    }
+
+    fn page_faults(&self) -> u64 {
+        self.state().page_faults
     }
 }

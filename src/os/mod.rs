@@ -90,4 +90,10 @@ pub(crate) trait Platform: Sync {
 
     /// Milliseconds since some fixed moment; never goes back. Cheap and coarse.
     fn now_ms(&self) -> u64;
+
+    /// Nanoseconds since some fixed moment, as precise as is cheap. For hints alone: may always be 0.
+    fn now_ns(&self) -> u64;
+
+    /// Page faults of the process so far that brought memory. For hints alone: may always be 0.
+    fn page_faults(&self) -> u64;
 }

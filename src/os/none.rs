@@ -56,6 +56,14 @@ impl Platform for Native {
     fn now_ms(&self) -> u64 {
         0
     }
+
+    fn now_ns(&self) -> u64 {
+        0
+    }
+
+    fn page_faults(&self) -> u64 {
+        0
+    }
 }
 
 /// Nobody else is there to run.

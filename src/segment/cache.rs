@@ -133,9 +133,14 @@ impl RangeCache {
         })
     }
 
+    /// Bytes for which there is room; a snapshot.
+    pub(super) fn room(&self) -> usize {
+        CACHED_BYTES.saturating_sub(self.kept().bytes)
+    }
+
     /// Keeps a range, if there is room; true where it is kept.
     pub(super) fn put(&self, range: Range) -> bool {
-        self.kept().bytes + range.body() <= CACHED_BYTES && self.slots.iter().any(|slot| slot.fill(range))
+        range.body() <= self.room() && self.slots.iter().any(|slot| slot.fill(range))
     }
 
     /// A kept mapping of `len` bytes or up to a quarter more.

@@ -7,18 +7,21 @@ use super::backend::{Backend, Place};
 use super::cache::{self, Range};
 use super::owner::{GRANULE, Owner};
 use crate::align;
-use crate::size_class::SLOT_SIZE;
+use crate::size_class::{MAX_SPAN, SLOT_SIZE};
+use crate::slab::Freshness;
 use crate::sync::{Cell, Ordering};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
 /// The head. **Holder-only**: its cells are touched by whoever owns the block, or has taken the mapping out of the cache.
 #[repr(C)]
-struct Mapping {
+pub(super) struct Mapping {
     /// Bytes from the head's start to the mapping's end.
     len: Cell<usize>,
     /// Bytes from the head's start to the block.
     offset: Cell<usize>,
+    /// What is known of the block's memory.
+    freshness: Freshness,
 }
 
 /// Where the block of a mapping stands, for an alignment: bytes behind the head, and where the head is to be.
@@ -57,10 +60,14 @@ impl Mapping {
     ///
     /// # Safety
     /// - The owner map says that a mapping's block is in the granule of `block`.
-    unsafe fn of(block: NonNull<u8>) -> &'static Mapping {
+    pub(super) unsafe fn of(block: NonNull<u8>) -> &'static Mapping {
         // A block stands behind its head by at most a granule, so the byte before it is in the head's granule.
         // SAFETY: passed on.
         unsafe { Self::at(align::down(block.addr().get() - 1, GRANULE)) }
+    }
+
+    pub(super) fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     fn address(&self) -> usize {
@@ -88,6 +95,9 @@ impl Mapping {
         NonNull::from(self).cast()
     }
 }
+
+/// From this length on, a mapping that has grown is asked to be backed by huge pages.
+const HUGE_FROM: usize = 8 * 1024 * 1024;
 
 impl Backend {
     /// A mapping for `layout`, and whether its block reads as zero; `None` where the system has no memory.
@@ -175,11 +185,38 @@ impl Backend {
         true
     }
 
-    /// Keeps a range that nobody uses, or gives it back to the system where there is no room.
+    /// Keeps a range that nobody uses, or gives it back to the system where there is no room. Of a mapping, the start is kept for which there is room: what grows fills
+    /// it first.
     fn keep(&self, range: Range) {
+        self.make_room(range.body());
+        let range = if range.has_head { self.trim(range, self.cache.room()) } else { range };
         if range.len > 0 && !self.cache.put(range) {
             self.unmap_range(range);
         }
+    }
+
+    /// Has the largest kept mapping make room for `bytes`, if it has more than twice as many: what was freed last is the likeliest to be asked for.
+    fn make_room(&self, bytes: usize) {
+        if self.cache.room() < bytes
+            && let Some(largest) = self.cache.take_at_least(2 * bytes)
+        {
+            let trimmed = self.trim(largest, largest.body() - bytes);
+            if !self.cache.put(trimmed) {
+                self.unmap_range(trimmed);
+            }
+        }
+    }
+
+    /// Gives what a mapping that nobody uses has beyond `room` bytes back to the system, unless hardly anything would be left.
+    fn trim(&self, range: Range, room: usize) -> Range {
+        if range.body() <= room || room < MAX_SPAN {
+            return range;
+        }
+        let kept = Range { len: room + cache::OFFSET, ..range };
+        // SAFETY: the caller holds the range, whose head is at its start.
+        unsafe { Mapping::at(kept.start) }.len.set(kept.len);
+        self.unmap_range(Range { start: kept.start + kept.len, len: range.len - kept.len, has_head: false });
+        kept
     }
 
     /// Gives back to the system what is kept since `before` or longer, or everything where that is `u64::MAX`; how many bytes that was.
@@ -267,6 +304,7 @@ impl Backend {
         // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
         if unsafe { self.os.resize(mapping.start(), old_len, len) } {
             self.resized(mapping, len);
+            self.has_grown(mapping);
             return Some(block);
         }
         if len < old_len {
@@ -288,8 +326,18 @@ impl Backend {
         // SAFETY: the head has moved with the other pages.
         let mapping = unsafe { Mapping::at(target.addr().get()) };
         self.resized(mapping, len);
+        self.has_grown(mapping);
         self.owners.set(mapping.block().addr(), owner);
         NonNull::new(mapping.block())
+    }
+
+    /// What grows is filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
+    fn has_grown(&self, mapping: &Mapping) {
+        if mapping.len() >= HUGE_FROM {
+            // All of it: another advice for a part would make two mappings of one, which could not grow any more.
+            // SAFETY: the caller holds the mapping.
+            unsafe { self.os.prefer_huge_pages(mapping.start(), mapping.len()) };
+        }
     }
 
     /// Makes a mapping `len` long by what it has left behind itself; true where that is enough. Otherwise the mapping has all of it.

@@ -10,6 +10,7 @@
 
 mod backend;
 mod cache;
+mod clear;
 mod mapping;
 mod owner;
 mod static_chunk;

@@ -13,8 +13,10 @@
 //!
 //! **Owner-only**: cells are touched only by a thread that holds the lock of the heap to which the slab belongs.
 
+mod freshness;
 mod remote;
 
+pub(crate) use freshness::{Found, Freshness};
 pub(crate) use remote::{Pending, Remote};
 
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
@@ -110,6 +112,8 @@ pub(crate) struct Slab {
     fresh: Cell<u16>,
     /// The kind that `remote` tells, where the owner finds it without waiting for the other line.
     own_kind: Cell<u8>,
+    /// Of a span, what is known of its memory.
+    freshness: Freshness,
     /// Blocks returned by other heaps.
     pub(crate) remote: Remote,
 }
@@ -256,7 +260,13 @@ impl Slab {
     /// Makes the slot the first of a span of `slots` slots. Owner-only.
     pub(crate) fn make_span(&self, slots: usize) {
         self.extent.store(slots as u32, Ordering::Relaxed);
+        self.freshness.set(Found::Touched);
         self.set_kind(SlotKind::Span);
+    }
+
+    /// What is known of a span's memory. The span's holder only.
+    pub(crate) fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     /// Ends the slot's use. Owner-only.

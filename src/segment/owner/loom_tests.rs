@@ -183,6 +183,14 @@ impl Platform for System {
     fn now_ms(&self) -> u64 {
         0
     }
+
+    fn now_ns(&self) -> u64 {
+        0
+    }
+
+    fn page_faults(&self) -> u64 {
+        0
+    }
 }
 
 /// A map, and the systems of two threads that are the first to need it.
