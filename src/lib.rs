@@ -15,6 +15,8 @@ mod sync;
 mod align;
 mod size_class;
 
+mod tag;
+
 mod arena;
 
 mod os;
@@ -53,13 +55,17 @@ pub use arena::{ArenaFull, ArenaStats, StaticArena};
 pub use global::profile;
 #[cfg(not(loom))]
 pub use global::{
-    DynamicScope, RoutedFuture, StaticScope, Tenure, WhenFull, dynamic_scope, seal, seal_read_only, static_scope,
+    DynamicScope, ProcessDelta, ProcessRegion, Region, RoutedFuture, StaticScope, TaggedFuture, Tenure, ThreadDelta,
+    ThreadRegion, WhenFull, dynamic_scope, seal, seal_read_only, static_scope, tagged,
 };
+#[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
+pub use global::{assert_allocs, assert_no_alloc};
 #[cfg(not(loom))]
 pub use phase::{Arena, Scope};
 pub use region::Sealed;
 #[cfg(not(loom))]
-pub use stats::{ClassStats, SIZE_CLASSES, Stats};
+pub use stats::{ClassStats, SIZE_CLASSES, Stats, TagStats};
+pub use tag::Tag;
 
 /// What the fuzz targets reach inside for. No part of the interface.
 #[cfg(fuzzing)]

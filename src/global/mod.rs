@@ -1,13 +1,17 @@
 //! The process's allocator: [`Tenure`], its statics, and the fast paths.
 
+#[cfg(all(feature = "std", not(tenure_bare_metal)))]
+mod budget;
 #[cfg(feature = "profile")]
 pub mod profile;
+mod region;
 mod routing;
 #[cfg(feature = "profile")]
 mod samples;
 mod scope;
 mod slow;
 mod static_memory;
+mod tag;
 mod thread;
 mod untyped;
 mod watch;
@@ -17,11 +21,15 @@ mod watch;
 #[cfg_attr(all(not(feature = "std"), any(not(any(unix, windows)), tenure_bare_metal)), path = "tls_none.rs")]
 mod tls;
 
+#[cfg(all(feature = "std", not(tenure_bare_metal)))]
+pub use budget::{assert_allocs, assert_no_alloc};
+pub use region::{ProcessDelta, ProcessRegion, Region, ThreadDelta, ThreadRegion};
 pub use scope::{DynamicScope, RoutedFuture, StaticScope, dynamic_scope, static_scope};
 pub use static_memory::{WhenFull, seal, seal_read_only};
+pub use tag::{TaggedFuture, tagged};
 
 use crate::os::Native;
-use crate::region::Region;
+use crate::region::Region as StaticRegion;
 use crate::registry::Registry;
 use crate::segment::{Backend, Owner};
 use crate::size_class::SizeClass;
@@ -39,7 +47,7 @@ static BACKEND: Backend = Backend::new(&Native);
 static REGISTRY: Registry = Registry::new();
 
 /// The process's static memory, which scopes fill.
-static REGION: Region = Region::new();
+static REGION: StaticRegion = StaticRegion::new();
 
 /// The allocator, to be made a program's own:
 ///

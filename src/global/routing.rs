@@ -9,13 +9,14 @@ use super::thread::{Busy, own};
 use super::tls;
 use crate::heap::{Borrower, Heap};
 use crate::magazine::Tops;
+use crate::tag::TAGS;
 use core::marker::PhantomData;
 
 /// What a thread is routed to, by which scope, and who watches it. All of it in one word, so that it fits wherever thread-local storage is had:
 ///
 /// ```text
-/// bit 0      1         2        3       4 to 32   33 to 61   63
-/// static | counted | sampled | (none) | scope |   last   | in a hook
+/// bit 0      1         2        3     4 to 10   11 to 36   37 to 62   63
+/// static | counted | sampled | shares |  tag  |   scope  |   last   | in a hook
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Routing(u64);
@@ -27,20 +28,26 @@ impl Routing {
     pub(super) const COUNTED: u64 = 1 << 1;
     /// The process takes samples of what all threads do.
     pub(super) const SAMPLED: u64 = 1 << 2;
+    /// The thread allocates from a heap that other threads have, block by block: its tag has no heap left to lend.
+    pub(super) const SHARES: u64 = 1 << 3;
     /// All reasons to be watched.
     const WATCHED: u64 = Self::COUNTED | Self::SAMPLED;
     /// All reasons for the tops to be set aside.
-    const ASIDE: u64 = Self::STATIC | Self::WATCHED;
+    const ASIDE: u64 = Self::STATIC | Self::WATCHED | Self::SHARES;
     /// Reasons that the process has, and every thread with it.
     const OF_PROCESS: u64 = Self::SAMPLED;
 }
 
 /// Where the numbers stand in the word.
-const SCOPE: u32 = 4;
-const LAST: u32 = 33;
+const TAG: u32 = 4;
+const SCOPE: u32 = 11;
+const LAST: u32 = 37;
 
-/// Scopes are numbered in 29 bits: then the number begins again.
-const MAX_SCOPE: u64 = (1 << 29) - 1;
+/// Tags are numbered from 1 on.
+const MAX_TAG: u64 = (1 << 7) - 1;
+
+/// Scopes are numbered in 26 bits: then the number begins again.
+const MAX_SCOPE: u64 = (1 << 26) - 1;
 
 /// The thread runs a hook of those who watch it: what is allocated meanwhile is not watched.
 const IN_HOOK: u64 = 1 << 63;
@@ -91,6 +98,23 @@ impl Routing {
         Self(if are_set { self.0 | flags } else { self.0 & !flags })
     }
 
+    /// True where the thread allocates block by block from a heap of its tag that other threads have.
+    #[inline(always)]
+    pub(super) fn shares(self) -> bool {
+        self.0 & Self::SHARES != 0
+    }
+
+    /// The tag of what the thread allocates, or 0.
+    #[inline(always)]
+    pub(super) fn tag(self) -> u8 {
+        (self.0 >> TAG & MAX_TAG) as u8
+    }
+
+    /// The same thread under another tag.
+    pub(super) fn under_tag(self, tag: u8, shares: bool) -> Self {
+        Self(self.0 & !(MAX_TAG << TAG) | u64::from(tag) << TAG).with(Self::SHARES, shares)
+    }
+
     /// The scope that says where allocations go: its number, or 0 outside of scopes.
     fn scope(self) -> u64 {
         self.0 >> SCOPE & MAX_SCOPE
@@ -113,7 +137,8 @@ impl Routing {
     }
 }
 
-const _: () = assert!(MAX_SCOPE << SCOPE & MAX_SCOPE << LAST == 0 && MAX_SCOPE << LAST & IN_HOOK == 0);
+const _: () = assert!(Routing::ASIDE < 1 << TAG && TAG + 7 == SCOPE && SCOPE + 26 == LAST && LAST + 26 == 63);
+const _: () = assert!(TAGS as u64 <= MAX_TAG);
 
 /// True where the calling thread is in a static scope.
 #[inline]
@@ -127,13 +152,13 @@ pub(super) fn tops<'a>(heap: &'a Heap, thread: &'a Borrower) -> &'a Tops {
     if tls::routing().is_aside() { heap.aside() } else { &thread.tops }
 }
 
-/// The thread is in no scope any more, whatever scopes it has not left, and nobody watches it.
+/// The thread is in no scope and under no tag any more, whatever scopes it has not left, and nobody watches it.
 pub(super) fn end(heap: &Heap, thread: &Borrower) {
     let routing = tls::routing();
     if routing.is_aside() {
         heap.aside().move_to(&thread.tops);
     }
-    tls::set_routing(routing.in_scope(0, false).with(Routing::ASIDE, false));
+    tls::set_routing(routing.in_scope(0, false).under_tag(0, false).with(Routing::ASIDE, false));
 }
 
 /// Runs `hook` on behalf of those who watch the calling thread, unless it is in one: what the hook itself allocates is not watched.

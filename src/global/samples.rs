@@ -6,7 +6,7 @@
 
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
-use super::{BACKEND, REGISTRY, routing, tls};
+use super::{BACKEND, REGISTRY, routing, slow, tls};
 use crate::heap::{self, Borrower, Heap, Next};
 use crate::sampling::{Tables, Weight};
 use crate::segment::{self, Owner};
@@ -32,16 +32,16 @@ pub(super) fn follow(heap: &'static Heap, thread: &'static Borrower) {
 fn change(heap: &'static Heap, thread: &'static Borrower, rate: u64) {
     let tops = routing::tops(heap, thread);
     if rate == 0 {
-        thread.sampling.set(None);
-        settle(thread);
-        thread.owner.set(heap.owner());
+        if let Some(sampling) = thread.sampling.get() {
+            sampling.stop();
+        }
+        thread.sample_as(None);
         // SAFETY: the calling thread's own heap and tops.
         return unsafe { heap.empty_magazines(tops) };
     }
     // SAFETY: the calling thread's own heap and tops.
     if let Some(sampling) = unsafe { heap.start_sampling(tops, rate, PROFILE.seed()) } {
-        thread.owner.set(Owner::UNMATCHED);
-        thread.sampling.set(Some(sampling));
+        thread.sample_as(Some(sampling));
         settle(thread);
     }
 }
@@ -103,7 +103,7 @@ pub(super) fn alloc_zeroed(
 #[inline(never)]
 fn sample(class: SizeClass, size: usize, rate: u64) -> Option<(NonNull<u8>, bool)> {
     let tables = PROFILE.tables()?;
-    let found = REGISTRY.sampled(&BACKEND)?.take_one(class)?;
+    let found = REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?;
     tables.add(found.0.addr().get(), size, Weight::of(class.size(), rate), PROFILE.unwinder());
     Some(found)
 }
@@ -151,9 +151,8 @@ pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNu
 /// Takes note that `block` is free, where it was a sample.
 #[inline]
 pub(super) fn freed(block: NonNull<u8>, owner: Owner) {
-    let may_be_sample = owner.is_mapping() || REGISTRY.known_sampled().is_some_and(|heap| heap.owner() == owner);
-    if may_be_sample
-        && let Some(tables) = PROFILE.tables()
+    if let Some(tables) = PROFILE.tables()
+        && (owner.is_mapping() || REGISTRY.is_for_samples(owner))
         && let Some(sample) = tables.take(block.addr().get())
     {
         tables.count_free(sample);
@@ -175,9 +174,9 @@ fn sample_large(layout: Layout, rate: u64) -> Option<(NonNull<u8>, bool)> {
     let _busy = Busy::new(thread);
     // A span of the own heap would be freed past the slow paths.
     let found = if heap::is_span(layout) {
-        REGISTRY.sampled(&BACKEND)?.take_span(layout)?
+        REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_span(layout)?
     } else {
-        BACKEND.map_block(layout)?
+        slow::map(layout)?
     };
     add(tables, found.0, layout.size(), rate);
     Some(found)

@@ -6,14 +6,14 @@ use super::samples;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
 use super::{BACKEND, REGISTRY, Tenure, routing, tls, watch};
-use crate::heap::{self, Borrower};
+use crate::heap::{self, Borrower, Heap};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::SlotKind;
 use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// How long unused memory is kept before it goes back to the system, in milliseconds, unless the program says otherwise.
 ///
@@ -99,6 +99,7 @@ fn take(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
         }
         Source::Shared(heap) => {
             purge_when_due();
+            let _busy = busy();
             heap.take_one(class).map(|(block, _)| block)
         }
         Source::Nothing => None,
@@ -143,7 +144,10 @@ fn take_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
             // SAFETY: the calling thread's own heap and tops.
             unsafe { heap.refill_zeroed(tops, class) }
         }
-        Source::Shared(heap) => heap.take_one(class),
+        Source::Shared(heap) => {
+            let _busy = busy();
+            heap.take_one(class)
+        }
         Source::Nothing => None,
     })
 }
@@ -167,6 +171,7 @@ fn reclaim() {
         return;
     }
     let _busy = empty_own_magazines();
+    empty_parked_magazines();
     for heap in REGISTRY.heaps() {
         heap.reclaim();
     }
@@ -228,8 +233,7 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
                     unsafe { heap.flush(tops, class, block) };
                 }
             } else {
-                // SAFETY: the calling thread's own heap, and a block of another one.
-                unsafe { heap.outbox().put(class, block) };
+                put_elsewhere(thread.home.get().unwrap_or(heap), owner, class, block);
             }
         }
         None if class.is_span() => {
@@ -243,6 +247,21 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
             // SAFETY: a block of some heap.
             unsafe { heap::return_remotely(class, block) };
         }
+    }
+}
+
+/// Gives a block back that lies in another heap, `owner`, than the one that the thread, whose own is `home`, allocates from.
+fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>) {
+    if home.owner() != owner {
+        // SAFETY: the calling thread's own heap, and a block of another one.
+        return unsafe { home.outbox().put(class, block) };
+    }
+    // The thread is under a tag, and its own magazines are set aside.
+    let tops = home.aside();
+    // SAFETY: the calling thread's own tops.
+    if !unsafe { tops.push(class, block.as_ptr()) } {
+        // SAFETY: the calling thread's own heap and tops, and a block of this heap.
+        unsafe { home.flush(tops, class, block) };
     }
 }
 
@@ -352,10 +371,12 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
-            if heap::is_span(layout) { heap.take_span(layout) } else { BACKEND.map_block(layout) }
+            if heap::is_span(layout) { heap.take_span(layout) } else { map(layout) }
         }
-        Source::Shared(heap) if heap::is_span(layout) => heap.take_span(layout),
-        Source::Shared(_) => BACKEND.map_block(layout),
+        Source::Shared(heap) => {
+            let _busy = busy();
+            if heap::is_span(layout) { heap.take_span(layout) } else { map(layout) }
+        }
         Source::Nothing => None,
     })
 }
@@ -380,6 +401,27 @@ fn refuse_inside(block: NonNull<u8>, class: SizeClass) -> ! {
         "invalid free of {block:p}, which lies inside a block of {} bytes: free its start",
         class.size()
     ))
+}
+
+/// Marks the calling thread as inside a slow path, if it has a heap that is not at work.
+fn busy() -> Option<Busy> {
+    own().map(|(_, thread)| Busy::new(thread))
+}
+
+/// A block with a mapping of its own, and whether it reads as zero.
+pub(super) fn map(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    let (block, is_zero) = BACKEND.map_block(layout)?;
+    tag_mapping(block);
+    Some((block, is_zero))
+}
+
+/// Counts a mapping's block, which has just been allocated, under the calling thread's tag, if it has one.
+fn tag_mapping(block: NonNull<u8>) {
+    let tag = tls::routing().tag();
+    if tag != 0 {
+        // SAFETY: the caller's block, of a mapping.
+        unsafe { BACKEND.tag_block(block, tag) };
+    }
 }
 
 /// Frees a block that is too large for a slab.
@@ -487,7 +529,7 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
         let is_mapping = owner.is_mapping();
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
-            target = BACKEND.map_growing_block(new);
+            target = BACKEND.map_growing_block(new).inspect(|&block| tag_mapping(block));
             #[cfg(feature = "profile")]
             if let Some(mapping) = target {
                 samples::mapped(mapping, new.size());
@@ -587,7 +629,18 @@ fn empty_own_magazines() -> Option<Busy> {
     let busy = Busy::new(thread);
     // SAFETY: the calling thread's own heap and tops.
     unsafe { heap.empty_magazines(routing::tops(heap, thread)) };
+    if let Some(home) = thread.home.get().filter(|home| !ptr::eq(*home, heap)) {
+        // Under a tag the own magazines are set aside.
+        // SAFETY: as above.
+        unsafe { home.empty_magazines(home.aside()) };
+    }
     Some(busy)
+}
+
+/// Empties the magazines of tags' heaps that no thread has.
+fn empty_parked_magazines() {
+    // SAFETY: the heap is this thread's for as long as that takes, and its tops are where it was left.
+    REGISTRY.with_parked_under_tags(|heap| unsafe { heap.empty_magazines(heap.aside()) });
 }
 
 /// Purges everything that is unused, now.
@@ -595,5 +648,8 @@ pub(super) fn purge() {
     // Without patience in a signal handler that has interrupted a slow path, which may hold a lock.
     let is_patient = !tls::current().is_busy.get();
     let _busy = empty_own_magazines();
+    if is_patient {
+        empty_parked_magazines();
+    }
     purge_unused_since(u64::MAX, 0, is_patient);
 }

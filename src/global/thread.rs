@@ -3,7 +3,7 @@
 #[cfg(feature = "profile")]
 use super::samples;
 use super::{BACKEND, REGISTRY, routing, tls};
-use crate::heap::{Borrower, Heap};
+use crate::heap::{Borrower, Heap, Ledger};
 use crate::os;
 use crate::sync::{AtomicBool, Ordering};
 use core::ffi::c_void;
@@ -38,30 +38,80 @@ pub(super) fn borrow() -> Option<&'static Heap> {
 
 /// The thread ends: empties the magazines and parks the heap. Destructors that run later still allocate, from the shared heap.
 unsafe extern "C" fn end_loan(_heap: *mut c_void) {
+    let (Some(heap), Some(home)) = (tls::current().heap.get(), tls::current().home.get()) else { return };
+    if !ptr::eq(heap, home) {
+        // The thread has not come back from a tag.
+        switch(home);
+        REGISTRY.park(heap);
+    }
     let thread = tls::current();
-    let Some(heap) = thread.heap.get() else { return };
     thread.is_busy.set(true);
-    routing::end(heap, thread);
+    routing::end(home, thread);
+    home.ledger().clear();
     // SAFETY: the calling thread has borrowed the heap.
-    unsafe { heap.empty_magazines(&thread.tops) };
-    heap.seat().leave(os::yield_now);
+    unsafe { home.empty_magazines(&thread.tops) };
+    home.seat().leave(os::yield_now);
     thread.is_busy.set(false);
     tls::leave();
-    REGISTRY.park(heap);
+    REGISTRY.park(home);
+}
+
+/// The calling thread allocates from `to` from now on: one of a tag's heaps, which it has borrowed, or its own. Its magazines are exchanged for those of that heap.
+pub(super) fn switch(to: &'static Heap) {
+    let thread = tls::current();
+    let (Some(from), Some(home)) = (thread.heap.get(), thread.home.get()) else { return };
+    // A signal handler that allocates now is served by the shared heap.
+    thread.is_busy.set(true);
+    let is_aside = tls::routing().is_aside();
+    if !is_aside {
+        thread.tops.move_to(from.aside());
+    }
+    if !ptr::eq(from, home) {
+        from.seat().leave(os::yield_now);
+    }
+    #[cfg(feature = "profile")]
+    let is_unsampled = thread.is_unsampled.get();
+    tls::switch(to, home);
+    let thread = tls::current();
+    if !is_aside {
+        to.aside().move_to(&thread.tops);
+    }
+    #[cfg(feature = "profile")]
+    {
+        thread.is_unsampled.set(is_unsampled);
+        samples::settle(thread);
+    }
+    thread.is_busy.set(false);
 }
 
 /// The child of a fork has one thread and all of the parent's heaps.
 unsafe extern "C" fn repair_after_fork() {
     let thread = tls::current();
-    let mine = thread.heap.get();
-    REGISTRY.repair_after_fork(mine);
-    let Some(heap) = mine else { return };
+    let (heap, home) = (thread.heap.get(), thread.home.get());
+    REGISTRY.repair_after_fork([heap, home]);
+    let (Some(heap), Some(home)) = (heap, home) else { return };
     heap.seat().clear();
-    if heap.is_locked() && !thread.is_busy.get() {
+    home.seat().clear();
+    let is_lost = |heap: &Heap| heap.is_locked() && !thread.is_busy.get();
+    if !ptr::eq(heap, home) && is_lost(heap) {
         // Another thread was purging it for us at the moment of the fork.
         heap.lose();
+        switch(home);
+    }
+    if is_lost(home) {
+        // As above. What a tag's heap has is not lost with it.
+        home.lose();
+        let thread = tls::current();
+        if let Some(heap) = thread.heap.get().filter(|heap| !ptr::eq(*heap, home)) {
+            heap.forget_borrower();
+            REGISTRY.park(heap);
+        }
         tls::refresh();
-    } else {
+        return;
+    }
+    let thread = tls::current();
+    home.seat().take(&thread.tops);
+    if let Some(heap) = thread.heap.get() {
         heap.seat().take(&thread.tops);
     }
 }
@@ -101,6 +151,13 @@ pub(super) fn source() -> Source {
         Some(_) if thread.is_busy.get() => None,
         heap => heap,
     };
+    let routing = tls::routing();
+    if routing.shares()
+        && !tls::current().is_busy.get()
+        && let Some(heap) = REGISTRY.shared_under(routing.tag(), tls::current().owner.get().0.into())
+    {
+        return Source::Shared(heap);
+    }
     match own {
         Some(heap) => Source::Own(heap, tls::current()),
         None => match REGISTRY.shared(&BACKEND) {
@@ -115,7 +172,22 @@ pub(super) fn is_at_work() -> bool {
     tls::current().is_busy.get()
 }
 
-/// The calling thread's own heap, if it has one that is not at work.
+/// The ledger of the calling thread, if it has a heap.
+pub(super) fn ledger() -> Option<&'static Ledger> {
+    tls::current().home.get().map(Heap::ledger)
+}
+
+/// The heap that is the calling thread's own; lends it one if it is fresh. `None` where it can have none, or is inside a slow path.
+pub(super) fn home() -> Option<&'static Heap> {
+    let thread = tls::current();
+    match thread.home.get() {
+        None if thread.is_fresh.get() => borrow(),
+        Some(_) if thread.is_busy.get() => None,
+        home => home,
+    }
+}
+
+/// What the calling thread allocates from, if it has a heap that is not at work.
 pub(super) fn own() -> Option<(&'static Heap, &'static Borrower)> {
     let thread = tls::current();
     let heap = thread.heap.get()?;

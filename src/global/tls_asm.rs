@@ -83,6 +83,16 @@ pub(super) fn take(heap: &'static Heap) {
     set(heap.borrower());
 }
 
+/// The calling thread, whose own heap is `home`, allocates from `heap` from now on. It is inside a slow path, and its magazines are set aside.
+pub(super) fn switch(heap: &'static Heap, home: &'static Heap) {
+    let before = current();
+    heap.borrower().switch(heap, home);
+    set(heap.borrower());
+    if !core::ptr::eq(before, home.borrower()) {
+        before.leave();
+    }
+}
+
 /// The calling thread has no heap any more.
 pub(super) fn leave() {
     let slot = current();

@@ -7,9 +7,10 @@
 //! What is not seen: a `realloc` that stays in its size class, which takes no memory, and what hooks allocate themselves.
 
 use super::routing::{self, Routing};
-use super::thread::is_at_work;
+use super::thread::{is_at_work, ledger};
 use super::tls;
 use super::untyped::Extent;
+use crate::heap::Ledger;
 use crate::sync::{AtomicU64, Ordering};
 use core::ptr::NonNull;
 
@@ -56,7 +57,7 @@ pub(super) fn extent(block: NonNull<u8>, size: usize) -> usize {
 pub(super) fn allocated(block: NonNull<u8>, size: usize) {
     routing::in_hook(|routing| {
         if routing.is_watched_for(Routing::COUNTED) {
-            let _ = extent(block, size);
+            count(|ledger| ledger.allocated(extent(block, size), size));
         }
     });
 }
@@ -67,7 +68,7 @@ pub(super) fn allocated(block: NonNull<u8>, size: usize) {
 pub(super) fn freed(block: NonNull<u8>, size: usize) {
     routing::in_hook(|routing| {
         if routing.is_watched_for(Routing::COUNTED) {
-            let _ = extent(block, size);
+            count(|ledger| ledger.freed(extent(block, size)));
         }
     });
 }
@@ -76,10 +77,22 @@ pub(super) fn freed(block: NonNull<u8>, size: usize) {
 /// where there is no block then.
 #[cold]
 #[inline(never)]
-pub(super) fn resized(old: NonNull<u8>, old_extent: usize, old_size: usize, new: NonNull<u8>, new_size: usize) {
+pub(super) fn resized(_old: NonNull<u8>, old_extent: usize, old_size: usize, new: NonNull<u8>, new_size: usize) {
     routing::in_hook(|routing| {
         if routing.is_watched_for(Routing::COUNTED) {
-            let _ = (old, old_extent, old_size, extent(new, new_size));
+            count(|ledger| ledger.resized([old_extent, extent(new, new_size)], [old_size, new_size]));
         }
+    });
+}
+
+/// Enters something into the calling thread's ledger, and looks whether a budget is exceeded by it.
+fn count(enter: impl FnOnce(&Ledger)) {
+    let Some(ledger) = ledger() else { return };
+    enter(ledger);
+    #[cfg(all(feature = "std", not(tenure_bare_metal)))]
+    ledger.check_budgets(|budget| {
+        let mut stack = [0; crate::heap::FRAMES];
+        crate::os::capture_stack(&mut stack);
+        budget.stack.set(stack);
     });
 }

@@ -23,7 +23,10 @@ pub(crate) struct Borrower {
     pub(crate) is_busy: Cell<bool>,
     /// Slow paths left until the clock is looked at.
     pub(crate) patience: Cell<u16>,
+    /// The heap that the thread allocates from.
     pub(crate) heap: Cell<Option<&'static Heap>>,
+    /// The heap that is the thread's own, for as long as it lives.
+    pub(crate) home: Cell<Option<&'static Heap>>,
     /// What the heap has for a profile, while the thread's allocations are sampled. `owner` matches nothing then, so that frees are slow paths.
     #[cfg(feature = "profile")]
     pub(crate) sampling: Cell<Option<&'static Sampling>>,
@@ -47,6 +50,7 @@ impl Borrower {
             is_busy: Cell::new(false),
             patience: Cell::new(0),
             heap: Cell::new(None),
+            home: Cell::new(None),
             #[cfg(feature = "profile")]
             sampling: Cell::new(None),
             #[cfg(feature = "profile")]
@@ -63,7 +67,7 @@ impl Borrower {
         Self { is_fresh: Cell::new(false), ..Self::fresh() }
     }
 
-    /// Takes the loan of `heap`.
+    /// Takes the loan of `heap`, which is the thread's own from now on.
     pub(crate) fn take(&self, heap: &'static Heap) {
         self.tops.reset();
         self.is_busy.set(false);
@@ -71,9 +75,32 @@ impl Borrower {
         #[cfg(feature = "profile")]
         self.is_unsampled.set(false);
         self.heap.set(Some(heap));
+        self.home.set(Some(heap));
         self.owner.set(heap.owner());
         self.owners.set(heap.owners());
         heap.seat().take(&self.tops);
+    }
+
+    /// The thread, whose own heap is `home` and which is inside a slow path, allocates from `heap` from now on.
+    pub(crate) fn switch(&self, heap: &'static Heap, home: &'static Heap) {
+        self.is_busy.set(true);
+        self.is_fresh.set(false);
+        self.heap.set(Some(heap));
+        self.home.set(Some(home));
+        self.owner.set(heap.owner());
+        self.owners.set(heap.owners());
+        #[cfg(feature = "profile")]
+        self.sample_as(heap.sampling().filter(|sampling| sampling.is_on()));
+        heap.seat().take(&self.tops);
+    }
+
+    /// Allocations from the heap, which the thread has, are sampled with `sampling` from now on, or are not.
+    #[cfg(feature = "profile")]
+    pub(crate) fn sample_as(&self, sampling: Option<&'static Sampling>) {
+        let owner = self.heap.get().filter(|_| sampling.is_none()).map_or(Owner::UNMATCHED, Heap::owner);
+        self.owner.set(owner);
+        self.sampling.set(sampling);
+        self.returns.set(None);
     }
 
     /// Ends the loan: the thread has no heap. Its magazines are given up as they are.
@@ -81,6 +108,7 @@ impl Borrower {
         self.is_fresh.set(false);
         self.owner.set(Owner::UNMATCHED);
         self.heap.set(None);
+        self.home.set(None);
         #[cfg(feature = "profile")]
         {
             self.sampling.set(None);

@@ -5,8 +5,14 @@
 //! What no thread ever waits for is a block that another thread returns: that goes through the slabs' remote words.
 
 mod borrower;
+#[cfg_attr(
+    any(not(feature = "std"), loom, tenure_bare_metal),
+    allow(dead_code, reason = "without the standard library nobody sets budgets")
+)]
+mod budget;
 mod core;
 mod exchange;
+mod ledger;
 mod list;
 mod outbox;
 #[cfg(feature = "profile")]
@@ -15,6 +21,9 @@ mod seat;
 mod span;
 
 pub(crate) use borrower::Borrower;
+#[cfg(feature = "std")]
+pub(crate) use budget::{Budget, FRAMES};
+pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
 pub(crate) use outbox::return_remotely;
 #[cfg(feature = "profile")]
 pub(crate) use sampling::{Next, Sampling};
@@ -48,7 +57,7 @@ pub(crate) struct Heap {
     seat: Seat,
     /// Blocks of other heaps that the borrower has freed. Borrower-only, but for statistics.
     outbox: Outbox,
-    /// The borrower's tops while it is in a static scope, where those at its hand stand nowhere. Borrower-only, but for statistics.
+    /// The tops while they are not at the borrower's hand. Borrower-only, but for statistics.
     aside: Tops,
     /// Static memory in which the borrower places blocks: those of small alignments, such as text, and all others. Apart, text is packed without gaps.
     /// Borrower-only, but for statistics.
@@ -57,12 +66,17 @@ pub(crate) struct Heap {
     waiting_span: Cell<u8>,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
+    /// What the borrower does while it is counted. Borrower-only.
+    ledger: Ledger,
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
     /// What the borrower has at hand while its allocations are sampled; null until that happens for the first time. Borrower-only, but for statistics.
     #[cfg(feature = "profile")]
     sampling: AtomicPtr<Sampling>,
+    /// The tag whose heap this is, for good, and the heap's number among those of the tag; or 0.
+    tag: u8,
+    number_of_tag: u8,
     /// Who this heap is in the owner map.
     owner: Owner,
     backend: &'static Backend,
@@ -71,18 +85,22 @@ pub(crate) struct Heap {
 // SAFETY: what is not atomic or locked is borrower-only, and the registry lends a heap to one thread at a time.
 unsafe impl Sync for Heap {}
 
+/// What stands in place of the number of a tag's heap in one that nobody borrows, under a tag or under none.
+#[cfg(feature = "profile")]
+pub(crate) const FOR_SAMPLES: u8 = u8::MAX;
+
 impl Heap {
     /// Bytes that a heap takes, in whole pages.
     fn footprint(backend: &Backend) -> usize {
         align::up(size_of::<Heap>(), backend.os.page_size())
     }
 
-    /// A new heap, whose id is `owner`; `None` where the system has no memory.
-    pub(crate) fn create(backend: &'static Backend, owner: Owner) -> Option<NonNull<Heap>> {
+    /// A new heap, whose id is `owner`; `None` where the system has no memory. For a tag, unless that is 0: as its heap of this number.
+    pub(crate) fn create(backend: &'static Backend, owner: Owner, [tag, number]: [u8; 2]) -> Option<NonNull<Heap>> {
         let len = Self::footprint(backend);
         let heap = backend.os.map(0, len)?.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox and `waiting_span` are valid as zeros, and stay untouched until they are used.
+        // Magazines, outbox, ledger and `waiting_span` are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
@@ -95,6 +113,8 @@ impl Heap {
             (&raw mut (*place).borrower).write(Borrower::fresh());
             #[cfg(feature = "profile")]
             (&raw mut (*place).sampling).write(AtomicPtr::new(::core::ptr::null_mut()));
+            (&raw mut (*place).tag).write(tag);
+            (&raw mut (*place).number_of_tag).write(number);
             (&raw mut (*place).owner).write(owner);
             (&raw mut (*place).backend).write(backend);
         }
@@ -104,6 +124,16 @@ impl Heap {
 
     pub(crate) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// The tag whose heap this is, or 0.
+    pub(crate) fn tag(&self) -> u8 {
+        self.tag
+    }
+
+    /// The heap's number among those of its tag.
+    pub(crate) fn number_of_tag(&self) -> usize {
+        self.number_of_tag.into()
     }
 
     /// The owner map of the backend that the heap has its memory from.
@@ -116,11 +146,18 @@ impl Heap {
         &self.borrower
     }
 
+    /// True for a heap of sampled blocks, which nobody borrows.
+    #[cfg(feature = "profile")]
+    pub(crate) fn is_for_samples(&self) -> bool {
+        self.number_of_tag == FOR_SAMPLES
+    }
+
     pub(crate) fn seat(&self) -> &Seat {
         &self.seat
     }
 
-    /// The borrower's tops while it is in a static scope. They stand nowhere at all other times.
+    /// The borrower's tops while they are not at its hand, because it is in a static scope, watched, or allocates from another heap; and those of a tag's heap that is parked. They stand nowhere at all
+    /// other times.
     pub(crate) fn aside(&self) -> &Tops {
         &self.aside
     }
@@ -136,11 +173,16 @@ impl Heap {
         &self.pieces[usize::from(align >= align_of::<usize>())]
     }
 
+    /// What the borrower, whose own heap this is, does while it is counted.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
-    /// Number of blocks of `class` in a magazine whose top is `top`.
+    /// Number of blocks of `class` in this heap's magazine, as far as it is one of those to which `tops` belong: a thread that allocates from another heap shows that one's.
     pub(crate) fn waiting_in(&self, class: SizeClass, tops: &Tops) -> usize {
         tops.waiting_in(&self.magazines[class.index()], class)
     }
@@ -167,6 +209,7 @@ impl Heap {
         if let Some(sampling) = self.sampling() {
             sampling.forget();
         }
+        self.ledger.clear();
         #[cfg(not(feature = "std"))]
         self.borrower.leave();
     }

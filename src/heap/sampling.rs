@@ -24,6 +24,8 @@ pub(crate) struct Sampling {
     /// Bytes of larger blocks up to the next sample; 0 where none are counted yet.
     bytes_left: Cell<u64>,
     gaps: Gaps,
+    /// True while the allocations of whoever has borrowed the heap are sampled: it stays so while the thread allocates from another.
+    is_on: Cell<bool>,
     /// The heap's.
     owner: Owner,
 }
@@ -91,7 +93,17 @@ impl Sampling {
         self.gaps.rate()
     }
 
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on.get()
+    }
+
+    /// Ends the sampling. The magazines and the returns are to be emptied.
+    pub(crate) fn stop(&self) {
+        self.is_on.set(false);
+    }
+
     fn start(&self, rate: u64, seed: u64) {
+        self.is_on.set(true);
         self.gaps.start(rate, seed ^ u64::from(self.owner.0) << 48);
         self.bytes_left.set(0);
         self.blocks_left.iter().for_each(|left| left.set(0));
@@ -104,6 +116,7 @@ impl Sampling {
 
     /// In a forked child, where the borrower does not exist.
     pub(super) fn forget(&self) {
+        self.is_on.set(false);
         self.tops.reset();
     }
 }

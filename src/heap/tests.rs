@@ -26,7 +26,7 @@ impl Sample {
     }
 
     fn of(mock: &'static Mock, backend: &'static Backend, owner: Owner) -> Self {
-        let heap = Heap::create(backend, owner).expect("the system has memory");
+        let heap = Heap::create(backend, owner, [0; 2]).expect("the system has memory");
         // SAFETY: kept for as long as the sample.
         let heap: &'static Heap = unsafe { heap.as_ref() };
         let borrower: &'static Borrower = Box::leak(Box::new(Borrower::fresh()));

@@ -21,9 +21,14 @@ pub(crate) mod mock;
 
 pub(crate) mod report;
 
+#[cfg(all(feature = "std", not(tenure_bare_metal)))]
+mod stack;
+
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
 #[cfg(feature = "profile")]
 pub(crate) use native::{find_unwinder, is_readable, unwind};
+#[cfg(all(feature = "std", not(tenure_bare_metal)))]
+pub(crate) use stack::{capture_stack, module_of};
 
 use core::ptr::NonNull;
 

@@ -4,19 +4,27 @@
 //! and so neither ABA nor a lock for a fork to find held.
 
 mod parked;
+mod tagged;
 
+#[cfg(feature = "profile")]
+use crate::heap::FOR_SAMPLES;
 use crate::heap::Heap;
 use crate::os;
 use crate::segment::{Backend, Owner};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, array_of, constructor};
+use crate::tag::TAGS;
 
 use core::ptr;
 use parked::Parked;
+use tagged::Tagged;
 
 /// Most heaps of a process, and so most threads that have one to themselves. Further threads share one.
 pub(crate) const MAX_HEAPS: usize = 4096;
 
 const WORDS: usize = MAX_HEAPS / 64;
+
+/// Of a heap that is no tag's.
+const UNTAGGED: [u8; 2] = [0; 2];
 
 /// Times that a thread looks for a shared heap that another is making, which takes a system call: it gives the processor away in between.
 const LOOKS: usize = 100_000;
@@ -30,9 +38,11 @@ pub(crate) struct Registry {
     parked: Parked<WORDS>,
     /// The heap of threads without a heap; null until there is one.
     shared: AtomicPtr<Heap>,
-    /// The heap of sampled blocks; null until there is one.
+    /// The heap of sampled blocks under each tag, and under none; null until there is one.
     #[cfg(feature = "profile")]
-    sampled: AtomicPtr<Heap>,
+    sampled: [AtomicPtr<Heap>; TAGS + 1],
+    /// The heaps of tag n + 1.
+    tagged: [Tagged; TAGS],
 }
 
 impl Registry {
@@ -45,7 +55,8 @@ impl Registry {
                 parked: Parked::new(),
                 shared: AtomicPtr::new(ptr::null_mut()),
                 #[cfg(feature = "profile")]
-                sampled: AtomicPtr::new(ptr::null_mut()),
+                sampled: array_of!(AtomicPtr::new(ptr::null_mut()); TAGS + 1),
+                tagged: array_of!(Tagged::new(); TAGS),
             }
         }
     }
@@ -55,13 +66,36 @@ impl Registry {
         match self.parked.lend() {
             Some(index) => self.heap(index),
             // The last id is kept for the shared heap.
-            None => self.create(backend, MAX_HEAPS - 1),
+            None => self.create(backend, MAX_HEAPS - 1, UNTAGGED),
         }
     }
 
-    /// Takes back a heap whose magazines are empty.
+    /// A heap of `tag` for the calling thread alone, whose magazines are as another thread has left them, in the heap. `None` where the tag has no more, or memory is used up.
+    pub(crate) fn borrow_under(&self, backend: &'static Backend, tag: u8) -> Option<&'static Heap> {
+        self.tagged(tag)?.lend(|number| self.create(backend, MAX_HEAPS - 1, [tag, number]))
+    }
+
+    /// A heap of `tag` that other threads have; `None` where there is none.
+    pub(crate) fn shared_under(&self, tag: u8, seed: usize) -> Option<&'static Heap> {
+        self.tagged(tag)?.any(seed, |heap| !heap.is_lost())
+    }
+
+    /// Borrows each parked heap of a tag for as long as `act` runs on it.
+    pub(crate) fn with_parked_under_tags(&self, act: impl Fn(&'static Heap)) {
+        self.tagged.iter().for_each(|tagged| tagged.with_parked(&act));
+    }
+
+    /// The heaps of `tag`, if that is one.
+    fn tagged(&self, tag: u8) -> Option<&Tagged> {
+        self.tagged.get(usize::from(tag).checked_sub(1)?)
+    }
+
+    /// Takes back a heap whose magazines are empty or, if it is a tag's, in the heap.
     pub(crate) fn park(&self, heap: &Heap) {
-        self.parked.park(index_of(heap));
+        match self.tagged(heap.tag()) {
+            Some(tagged) => tagged.park(heap.number_of_tag()),
+            None => self.parked.park(index_of(heap)),
+        }
     }
 
     /// The heap that threads without one share.
@@ -72,7 +106,7 @@ impl Registry {
         if let Some(heap) = unsafe { known.as_ref() } {
             return Some(heap);
         }
-        let Some(heap) = self.create(backend, MAX_HEAPS) else { return self.await_shared() };
+        let Some(heap) = self.create(backend, MAX_HEAPS, UNTAGGED) else { return self.await_shared() };
         let mine = ptr::from_ref(heap).cast_mut();
         // Release: publishes the heap. Pairs with the Acquire above.
         match self.shared.compare_exchange(ptr::null_mut(), mine, Ordering::Release, Ordering::Acquire) {
@@ -85,38 +119,41 @@ impl Registry {
         }
     }
 
-    /// The heap of sampled blocks: nobody borrows it, so that a free of one of them leaves every thread's fast path. `None` where there is no memory for it.
+    /// The heap of sampled blocks under `tag`, or under none where that is 0: nobody borrows it, so that a free of one of them leaves every thread's fast path. `None` where there is no
+    /// memory for it.
     #[cfg(feature = "profile")]
-    pub(crate) fn sampled(&self, backend: &'static Backend) -> Option<&'static Heap> {
-        if let Some(heap) = self.known_sampled() {
+    pub(crate) fn sampled(&self, backend: &'static Backend, tag: u8) -> Option<&'static Heap> {
+        let place = self.sampled.get(usize::from(tag))?;
+        // Acquire: pairs with the Release below, for the heap's contents.
+        let known = place.load(Ordering::Acquire);
+        // SAFETY: heaps are never given back.
+        if let Some(heap) = unsafe { known.as_ref() } {
             return Some(heap);
         }
-        let heap = self.create(backend, MAX_HEAPS - 1)?;
+        let heap = self.create(backend, MAX_HEAPS - 1, [tag, FOR_SAMPLES])?;
         let mine = ptr::from_ref(heap).cast_mut();
-        // Release: publishes the heap. Pairs with the Acquire in `known_sampled`.
-        if self.sampled.compare_exchange(ptr::null_mut(), mine, Ordering::Release, Ordering::Relaxed).is_err() {
-            self.park(heap);
-        }
-        self.known_sampled()
+        // Release: publishes the heap. Pairs with the Acquire above. Where another thread was first, this heap serves this block alone.
+        let _ = place.compare_exchange(ptr::null_mut(), mine, Ordering::Release, Ordering::Relaxed);
+        Some(heap)
     }
 
-    /// The heap of sampled blocks, if there is one.
+    /// True where the heap whose id is `owner` is one of sampled blocks.
     #[cfg(feature = "profile")]
-    #[inline]
-    pub(crate) fn known_sampled(&self) -> Option<&'static Heap> {
-        // Acquire: pairs with the Release in `sampled`, for the heap's contents.
-        let known = self.sampled.load(Ordering::Acquire);
-        // SAFETY: heaps are never given back.
-        unsafe { known.as_ref() }
+    pub(crate) fn is_for_samples(&self, owner: Owner) -> bool {
+        self.owner(owner).is_some_and(Heap::is_for_samples)
     }
 
-    /// True for a heap that nobody may borrow.
-    fn is_lent_to_none(&self, heap: &Heap) -> bool {
-        #[cfg(feature = "profile")]
-        if ptr::eq(self.sampled.load(Ordering::Relaxed), heap) {
-            return true;
+    /// In a forked child: true for a heap of sampled blocks, which stays as it is unless it was locked.
+    #[cfg(feature = "profile")]
+    fn keep_sampled(&self, heap: &Heap) -> bool {
+        if !heap.is_for_samples() {
+            return false;
         }
-        self.is_shared(heap)
+        if heap.is_locked() {
+            heap.lose();
+            self.sampled[usize::from(heap.tag())].store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        true
     }
 
     /// The shared heap, which another thread may be making with the last id. `None` where none is, as far as can be told: there is no memory for it, or in a forked
@@ -143,6 +180,11 @@ impl Registry {
         ptr::eq(self.shared.load(Ordering::Relaxed), heap)
     }
 
+    /// The heap whose id is `owner`, if there is one.
+    pub(crate) fn owner(&self, owner: Owner) -> Option<&'static Heap> {
+        self.heap(usize::from(owner.0).checked_sub(1)?)
+    }
+
     fn heap(&self, index: usize) -> Option<&'static Heap> {
         // Acquire: pairs with the Release in `create`, for the heap's contents.
         let heap = self.heaps.get(index)?.load(Ordering::Acquire);
@@ -151,12 +193,12 @@ impl Registry {
     }
 
     /// A new heap, as long as there are fewer than `limit`.
-    fn create(&self, backend: &'static Backend, limit: usize) -> Option<&'static Heap> {
+    fn create(&self, backend: &'static Backend, limit: usize, tag: [u8; 2]) -> Option<&'static Heap> {
         let index = self
             .created
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then_some(count + 1))
             .ok()?;
-        let Some(heap) = Heap::create(backend, Owner(index as u16 + 1)) else {
+        let Some(heap) = Heap::create(backend, Owner(index as u16 + 1), tag) else {
             // The id is not lost when it was the last.
             let _ = self.created.compare_exchange(index + 1, index, Ordering::Relaxed, Ordering::Relaxed);
             return None;
@@ -174,28 +216,41 @@ impl Registry {
 
     /// True where no thread has the heap.
     pub(crate) fn is_parked(&self, heap: &Heap) -> bool {
-        self.parked.contains(index_of(heap))
+        #[cfg(feature = "profile")]
+        if heap.is_for_samples() {
+            return false;
+        }
+        match self.tagged(heap.tag()) {
+            Some(tagged) => tagged.is_parked(heap.number_of_tag()),
+            None => self.parked.contains(index_of(heap)),
+        }
     }
 
     /// In a forked child: parks the heaps of threads that do not exist here, which are all but `mine`. A heap that was locked at the moment of the
     /// fork may be half changed, and is taken out of use.
-    pub(crate) fn repair_after_fork(&self, mine: Option<&Heap>) {
+    pub(crate) fn repair_after_fork(&self, mine: [Option<&Heap>; 2]) {
         for heap in self.heaps() {
-            if mine.is_some_and(|mine| ptr::eq(mine, heap)) || heap.is_lost() {
+            if mine.into_iter().flatten().any(|mine| ptr::eq(mine, heap)) || heap.is_lost() {
                 continue;
             }
-            heap.forget_borrower();
+            #[cfg(feature = "profile")]
+            if self.keep_sampled(heap) {
+                continue;
+            }
+            // Nobody had a tag's heap that was parked, so its magazines are whole.
+            if heap.tag() == 0 || !self.is_parked(heap) {
+                heap.forget_borrower();
+            }
             if heap.is_locked() {
                 heap.lose();
-                self.parked.withdraw(index_of(heap));
+                match self.tagged(heap.tag()) {
+                    Some(tagged) => tagged.withdraw(heap.number_of_tag()),
+                    None => self.parked.withdraw(index_of(heap)),
+                }
                 if self.is_shared(heap) {
                     self.shared.store(ptr::null_mut(), Ordering::Relaxed);
                 }
-                #[cfg(feature = "profile")]
-                if ptr::eq(self.sampled.load(Ordering::Relaxed), heap) {
-                    self.sampled.store(ptr::null_mut(), Ordering::Relaxed);
-                }
-            } else if !self.is_lent_to_none(heap) {
+            } else if !self.is_shared(heap) {
                 self.park(heap);
             }
         }

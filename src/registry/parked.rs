@@ -30,15 +30,26 @@ impl<const N: usize> Parked<N> {
             let mut bits = word.load(Ordering::Relaxed);
             while bits != 0 {
                 let lowest = bits & bits.wrapping_neg();
-                // Acquire: pairs with the Release in `park`.
-                let before = word.fetch_and(!lowest, Ordering::Acquire);
+                let index = nth * 64 + lowest.trailing_zeros() as usize;
+                let before = self.clear(index);
                 if before & lowest != 0 {
-                    return Some(nth * 64 + lowest.trailing_zeros() as usize);
+                    return Some(index);
                 }
                 bits = before & !lowest;
             }
             None
         })
+    }
+
+    /// Takes `index` out of the set; false where it was not there.
+    pub(super) fn lend_this(&self, index: usize) -> bool {
+        self.clear(index) & 1 << (index % 64) != 0
+    }
+
+    /// Takes `index` out of the set, and returns its word as it was.
+    fn clear(&self, index: usize) -> u64 {
+        // Acquire: pairs with the Release in `park`.
+        self.words[index / 64].fetch_and(!(1 << (index % 64)), Ordering::Acquire)
     }
 
     /// Takes `index` out of the set, if it is there.

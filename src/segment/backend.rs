@@ -5,11 +5,13 @@
 
 use super::cache::{Kept, RangeCache};
 use super::owner::{Owner, OwnerMap};
+use super::tagged::Tagged;
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::size_class::SLOT_SIZE;
-use crate::sync::{AtomicUsize, Ordering, constructor};
+use crate::sync::{AtomicUsize, Ordering, array_of, constructor};
+use crate::tag::TAGS;
 use core::ptr::{self, NonNull};
 
 /// What is counted as it happens, at the pace of system calls and never on a fast path. Bytes, unless said otherwise.
@@ -28,6 +30,8 @@ pub(crate) struct Counters {
     pub(super) mappings: AtomicUsize,
     /// Bytes of these blocks, and of what is kept behind them.
     pub(super) mapped: AtomicUsize,
+    /// Blocks with a mapping of their own that are in use under tag n + 1.
+    pub(super) tagged: [Tagged; TAGS],
     /// Segments in the pool; a hint.
     pooled: AtomicUsize,
     /// Segments that were released but for their first slot; a hint.
@@ -45,6 +49,7 @@ impl Counters {
                 metadata: AtomicUsize::new(0),
                 mappings: AtomicUsize::new(0),
                 mapped: AtomicUsize::new(0),
+                tagged: array_of!(Tagged::new(); TAGS),
                 pooled: AtomicUsize::new(0),
                 released: AtomicUsize::new(0),
             }

@@ -22,6 +22,8 @@ pub(super) struct Mapping {
     offset: Cell<usize>,
     /// What is known of the block's memory.
     freshness: Freshness,
+    /// The tag under which the block was allocated, or 0. 0 while the block is free.
+    tag: Cell<u8>,
 }
 
 /// Where the block of a mapping stands, for an alignment: bytes behind the head, and where the head is to be.
@@ -173,6 +175,7 @@ impl Backend {
             self.owners.set(address, owner);
             return false;
         }
+        self.counters.recount_mappings(mapping.tag.replace(0), [1, 0], [mapping.body(), 0]);
         if mapping.offset.get() == cache::OFFSET {
             // What it had left behind itself comes back to it.
             if let Some(leftover) = self.cache.take_leftover(mapping.end()) {
@@ -284,12 +287,39 @@ impl Backend {
         (mapping.block() == block.as_ptr()).then(|| mapping.body())
     }
 
+    /// Counts a block that has just been allocated under `tag`.
+    ///
+    /// # Safety
+    /// - `block` is a mapping's, in use, and the caller's.
+    pub(crate) unsafe fn tag_block(&self, block: NonNull<u8>, tag: u8) {
+        // SAFETY: the caller says that it is a mapping's block.
+        let mapping = unsafe { Mapping::of(block) };
+        mapping.tag.set(tag);
+        self.counters.recount_mappings(tag, [0, 1], [0, mapping.body()]);
+    }
+
     /// Makes the block of a mapping `layout` large, without copying: where it stands, or by moving its pages. `None`: not possible, and nothing
-    /// has changed.
+    /// has changed, but that the block may have more room.
     ///
     /// # Safety
     /// - `block` is a mapping's, in use, and the caller's; it was allocated with the alignment of `layout`.
     pub(crate) unsafe fn remap_block(&self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: the caller says that it is a mapping's block.
+        let mapping = unsafe { Mapping::of(block) };
+        let (tag, before) = (mapping.tag.get(), mapping.body());
+        // SAFETY: passed on.
+        let remapped = unsafe { self.remap(block, layout) };
+        if tag != 0 {
+            // SAFETY: the mapping is there, or where it has moved with its head.
+            let after = unsafe { Mapping::of(remapped.unwrap_or(block)) }.body();
+            self.counters.recount_mappings(tag, [1, 1], [before, after]);
+        }
+        remapped
+    }
+
+    /// # Safety
+    /// - As for `remap_block`.
+    unsafe fn remap(&self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
         // SAFETY: the caller says that it is a mapping's block.
         let mapping = unsafe { Mapping::of(block) };
         let len = self.mapping_len(layout.size(), mapping.offset.get())?;

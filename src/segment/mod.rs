@@ -14,6 +14,7 @@ mod clear;
 mod mapping;
 mod owner;
 mod static_chunk;
+mod tagged;
 
 pub(crate) use backend::{Backend, Counters};
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};

@@ -8,6 +8,9 @@
 //! ```
 
 mod table;
+mod tags;
+
+pub use tags::TagStats;
 
 use crate::arena::{self, ArenaStats};
 use crate::heap::Heap;
@@ -92,6 +95,7 @@ pub struct Stats {
     pub static_memory: ArenaStats,
     /// The part of it that [`static_scope`](crate::static_scope) and the like have filled.
     pub scopes: ArenaStats,
+    tags: tags::Tags,
 }
 
 impl Stats {
@@ -140,6 +144,7 @@ impl Stats {
         stats.committed += stats.static_memory.used;
         stats.peak_committed += stats.static_memory.used;
         stats.settle();
+        stats.tags.add(backend, registry);
         stats
     }
 
@@ -165,6 +170,7 @@ impl Stats {
             metadata: 0,
             static_memory: ArenaStats::default(),
             scopes: ArenaStats::default(),
+            tags: tags::Tags::NONE,
         }
     }
 

@@ -149,7 +149,7 @@ fn a_heap_without_memory_is_not_made() {
     let mock = Mock::new();
     let backend: &'static Backend = Box::leak(Box::new(Backend::new(mock)));
     mock.fail_nth(None, 1);
-    assert!(Heap::create(backend, Owner(1)).is_none());
+    assert!(Heap::create(backend, Owner(1), [0; 2]).is_none());
     assert_eq!((backend.counters.committed(), mock.mapped()), (0, 0));
     drop(Sample::of(mock, backend, Owner(1)));
 }

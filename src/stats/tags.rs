@@ -1,0 +1,128 @@
+//! What is in use under each tag: derived from which heap owns a block's segment, and from the counters of mappings.
+//!
+//! A walk of its own, which is made only where there is a tag.
+
+use super::Stats;
+use crate::heap::Heap;
+use crate::magazine::Tops;
+use crate::registry::Registry;
+use crate::segment::{self, Backend, Segment};
+use crate::size_class::{SLOT_SIZE, SizeClass};
+use crate::slab::SlotKind;
+use crate::tag::{TAGS, Tag};
+
+/// What is in use under a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TagStats {
+    /// The tag.
+    pub tag: Tag,
+    /// Blocks that the program has.
+    pub blocks: usize,
+    /// Bytes of these blocks, at the size of their class, span or mapping.
+    pub bytes: usize,
+}
+
+/// Blocks and bytes under each tag. Differences until the end, so they may be below zero in between, and in what other threads do meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tags([Counts; TAGS]);
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    blocks: isize,
+    bytes: isize,
+}
+
+impl Stats {
+    /// What is in use under each tag that was named, in the order of naming. What is in use under none is the rest of [`Stats::live_bytes`].
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static GLOBAL: tenure::Tenure = tenure::Tenure::new();
+    ///
+    /// let cache = tenure::Tag::named("cache").unwrap();
+    /// let page = tenure::tagged(cache, || vec![0_u8; 1024]);
+    /// let stats = GLOBAL.stats();
+    /// let figures = stats.tags().find(|figures| figures.tag == cache).unwrap();
+    /// assert_eq!((figures.blocks, figures.bytes), (1, 1024));
+    /// # drop(page);
+    /// ```
+    pub fn tags(&self) -> impl Iterator<Item = TagStats> + '_ {
+        Tag::all().map(|tag| {
+            let Counts { blocks, bytes } = self.tags.0[tag.index()];
+            TagStats { tag, blocks: blocks.max(0) as usize, bytes: bytes.max(0) as usize }
+        })
+    }
+}
+
+impl Tags {
+    pub(super) const NONE: Self = Self([Counts { blocks: 0, bytes: 0 }; TAGS]);
+
+    pub(super) fn add(&mut self, backend: &Backend, registry: &Registry) {
+        if Tag::all().next().is_none() {
+            return;
+        }
+        self.add_segments(backend, registry);
+        for heap in registry.heaps() {
+            heap.seat().read(|tops| self.take_off_magazines(heap, tops));
+            self.take_off_magazines(heap, heap.aside());
+            #[cfg(feature = "profile")]
+            if let Some(sampling) = heap.sampling() {
+                for class in SizeClass::slabs() {
+                    let waiting = sampling.waiting(class) as isize;
+                    self.count(heap.tag(), -waiting, -waiting * class.size() as isize);
+                }
+            }
+            for block in heap.outbox().waiting() {
+                let Some(owner) = registry.owner(backend.owners.look_up(block.addr())) else { continue };
+                // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.
+                if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {
+                    self.count(owner.tag(), -1, -(class.size() as isize));
+                }
+            }
+        }
+        for tag in Tag::all() {
+            let (blocks, bytes) = backend.counters.mappings_under(tag.number());
+            self.count(tag.number(), blocks as isize, bytes as isize);
+        }
+    }
+
+    fn count(&mut self, tag: u8, blocks: isize, bytes: isize) {
+        if let Some(counts) = usize::from(tag).checked_sub(1).and_then(|index| self.0.get_mut(index)) {
+            counts.blocks += blocks;
+            counts.bytes += bytes;
+        }
+    }
+
+    fn add_segments(&mut self, backend: &Backend, registry: &Registry) {
+        for (address, owner) in backend.owners.walk(|owner| owner.is_heap()) {
+            if let Some(heap) = registry.owner(owner).filter(|heap| heap.tag() != 0) {
+                // SAFETY: the entry names a segment, whose head can always be read.
+                self.add_slots(heap.tag(), unsafe { &*segment::segment_of(address) });
+            }
+        }
+    }
+
+    fn add_slots(&mut self, tag: u8, segment: &Segment) {
+        for slab in segment.slots() {
+            let pending = segment.waiting_remote(slab);
+            match slab.kind() {
+                SlotKind::Slab(class) => {
+                    let given_out = slab.extent().saturating_sub(slab.free() + pending);
+                    self.count(tag, given_out as isize, (given_out * class.size()) as isize);
+                }
+                SlotKind::Span if pending == 0 => self.count(tag, 1, (slab.extent() * SLOT_SIZE) as isize),
+                SlotKind::Span | SlotKind::Free => {}
+            }
+        }
+    }
+
+    fn take_off_magazines(&mut self, heap: &Heap, tops: &Tops) {
+        if heap.tag() != 0 {
+            for class in SizeClass::all() {
+                let waiting = heap.waiting_in(class, tops) as isize;
+                self.count(heap.tag(), -waiting, -waiting * class.size() as isize);
+            }
+        }
+    }
+}
