@@ -74,7 +74,7 @@ impl Default for Options {
 pub enum CannotArm {
     /// The rate is 0 or above [`MAX_RATE`].
     WrongRate,
-    /// The system has no memory for the tables: 12 MiB of addresses, or 41 MiB for a rate below 64 KiB.
+    /// The system has no memory for the tables: 12 MiB of addresses, or 42 MiB for a rate below 64 KiB.
     NoMemory,
     /// There is no unwinder here that reads tables and can be used by an allocator.
     NoUnwinder,

@@ -5,6 +5,7 @@ Examples:
   tenure run -- ls -l
   tenure run --stats -- sqlite3 shop.db 'select count(*) from orders'
   tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
+  tenure run --python --profile heap.svg -- python3 script.py
 
 See `tenure run --help` for the options, the environment and the exit statuses.";
 
@@ -12,17 +13,20 @@ pub const RUN: &str = "\
 Environment, read by the library in every process that it is preloaded into; the options above set it for the program:
   TENURE_STATS        0, 1, text or json: print statistics when the process ends; 1 is text (default 0)
   TENURE_STATS_FILE   append them to this file instead of standard error; %p stands for the process id
-  TENURE_STATS_PID    print them in the process of this id alone (default: in every process)
+  TENURE_STATS_PID    print and write all this in the process of this id alone (default: in every process)
+  TENURE_PROFILE      FILE[:RATE]: write a heap profile when the process ends, as --profile says
+  TENURE_LEAKS        0 or 1: print what is still in use when the process ends (default 0)
+  TENURE_COMMAND      this command, which writes profiles (default: beside the library, or in ../bin)
   TENURE_PURGE_DELAY  milliseconds that unused memory is kept before it goes back to the system, 0 to 3600000 (default 1000)
   A wrong value is reported on standard error and ignored.
-  --stats replaces the first three. LD_PRELOAD keeps what it holds, behind the library.
+  --stats replaces the first three; --profile and --leaks set the next three. LD_PRELOAD keeps what it holds, behind the library.
 
 Exit status: the program's own, and otherwise
   2    the command line is wrong
   126  the program cannot be run, or the library is not found or cannot be preloaded
   127  there is no such program
 
-A program that ends by a fatal signal or by _exit, as some shells do, prints no statistics. One that is statically linked, or that gains rights on
+A program that ends by a fatal signal or by _exit, as some shells do, prints no statistics and writes no profile. One that is statically linked, or that gains rights on
 being run (set-user-id), ignores the library.
 
 Examples:
@@ -40,7 +44,7 @@ mod tests {
         let manual = include_str!("../../../../docs/c-abi.md");
         let names: Vec<_> =
             RUN.split_whitespace().filter(|word| word.starts_with("TENURE_") && !word.contains('=')).collect();
-        assert_eq!(names.len(), 4);
+        assert_eq!(names.len(), 7);
         for name in names {
             assert!(manual.contains(&format!("`{name}`")), "docs/c-abi.md does not name {name}");
         }
