@@ -144,9 +144,9 @@ mod loom_tests {
             let table = Arc::new(Table { slots: vec![AtomicUsize::new(FREE)], details: UnsafeCell::new(0) });
             assert!(table.insert(FIRST));
             let other = Arc::clone(&table);
-            let remover = thread::spawn(move || assert_eq!(other.remove(FIRST), Some(FIRST)));
-            let has_entered = table.insert(SECOND);
-            remover.join().unwrap();
+            let inserter = thread::spawn(move || other.insert(SECOND));
+            assert_eq!(table.remove(FIRST), Some(FIRST));
+            let has_entered = inserter.join().unwrap();
             assert_eq!(table.remove(SECOND), has_entered.then_some(SECOND));
         });
     }
