@@ -1,11 +1,11 @@
 //! Size classes: which block size serves which layout.
 //!
 //! Eight classes to each doubling, and steps of 8 bytes up to 128. One formula gives both, since below 64 the steps of the first
-//! doubling simply go on downwards, as denormal numbers do.
+//! doubling simply go on downwards, as denormal numbers do. Three more stand just above 1, 2 and 4 KiB, for programs that put something in
+//! front of a power of two: each is as large as can be with as many blocks in a slab.
 //!
-//! A class for a layout is found by rounding the size up to the alignment. Every class is a multiple of its step and the
-//! steps are powers of two, so a class at or above a multiple of `align` is itself a multiple of `align`; and slabs start at multiples of
-//! 64 KiB. Blocks are therefore aligned without any search.
+//! A class for a layout is found by rounding the size up to the alignment. A size gets a class that is a multiple of every power of two that the
+//! size is a multiple of, and slabs start at multiples of 64 KiB. Blocks are therefore aligned without any search.
 
 #![forbid(unsafe_code)]
 
@@ -13,7 +13,13 @@ use crate::align;
 use core::alloc::Layout;
 
 /// Number of size classes whose blocks lie in slabs.
-pub(crate) const SLABS: usize = 80;
+pub(crate) const SLABS: usize = REGULAR + HEADED.len();
+
+/// Number of classes that the formula gives.
+const REGULAR: usize = 80;
+
+/// The additional classes: 62, 31 and 15 blocks to a slab.
+const HEADED: [usize; 3] = [1024 + 32, 2048 + 64, 4096 + 272];
 
 /// Number of size classes: those of slabs, and those of spans of one slot, two slots, and so on.
 pub(crate) const COUNT: usize = SLABS + MAX_SPAN / SLOT_SIZE;
@@ -39,7 +45,8 @@ static CLASS_OF_GRAINS: [u8; MAX_SIZE / GRAIN + 1] = {
     let mut table = [0; MAX_SIZE / GRAIN + 1];
     let mut grains = 1;
     while grains < table.len() {
-        table[grains] = index_of(grains * GRAIN) as u8;
+        let size = grains * GRAIN;
+        table[grains] = index_for(size, 1 << size.trailing_zeros()) as u8;
         grains += 1;
     }
     table
@@ -54,39 +61,56 @@ static UNTYPED_CLASS_OF_GRAINS: [u8; MAX_SIZE / GRAIN + 1] = {
     let mut table = [0; MAX_SIZE / GRAIN + 1];
     let mut grains = 2;
     while grains < table.len() {
-        table[grains] = index_of(align::up(grains * GRAIN, UNTYPED_ALIGN)) as u8;
+        table[grains] = index_for(grains * GRAIN, UNTYPED_ALIGN) as u8;
         grains += 1;
     }
     table
 };
 
 /// Block size of each class, in bytes.
-static SIZES: [u32; COUNT] = {
+static SIZES: [u32; COUNT] = ALL_SIZES;
+
+const ALL_SIZES: [u32; COUNT] = {
     let mut sizes = [0; COUNT];
-    let mut index = 0;
-    while index < COUNT {
-        sizes[index] = size_of(index) as u32;
-        index += 1;
+    let (mut regular, mut headed) = (0, 0);
+    while regular + headed < SLABS {
+        let index = regular + headed;
+        if headed < HEADED.len() && HEADED[headed] < regular_size(regular) {
+            sizes[index] = HEADED[headed] as u32;
+            headed += 1;
+        } else {
+            sizes[index] = regular_size(regular) as u32;
+            regular += 1;
+        }
+    }
+    let mut slots = 1;
+    while slots <= MAX_SPAN / SLOT_SIZE {
+        sizes[SLABS + slots - 1] = (slots * SLOT_SIZE) as u32;
+        slots += 1;
     }
     sizes
 };
 
-/// Index of the smallest class that holds `size`, from 1 to [`MAX_SIZE`].
-const fn index_of(size: usize) -> usize {
-    let last = size - 1;
-    let top_bit = (last | 64).ilog2() as usize;
-    (last >> (top_bit - 3)) + 8 * (top_bit - 6)
+/// Block size of the class of this number among those of the formula.
+const fn regular_size(number: usize) -> usize {
+    if number < 16 { (number + 1) * 8 } else { (number % 8 + 9) << (number / 8 + 2) }
 }
 
-/// Block size of the class with this index: the inverse of [`index_of`].
-pub(crate) const fn size_of(index: usize) -> usize {
-    if index >= SLABS {
-        (index - SLABS + 1) * SLOT_SIZE
-    } else if index < 16 {
-        (index + 1) * 8
-    } else {
-        (index % 8 + 9) << (index / 8 + 2)
+/// Index of the smallest class that serves `size`, from 1 to [`MAX_SIZE`], at a multiple of `align`.
+const fn index_for(size: usize, align: usize) -> usize {
+    // The regular class before the one that holds the size, or earlier: a start from where there are a few classes to look at.
+    let last = size - 1;
+    let top_bit = (last | 64).ilog2() as usize;
+    let mut index = ((last >> (top_bit - 3)) + 8 * (top_bit - 6)).saturating_sub(1);
+    while size_of(index) < size || !size_of(index).is_multiple_of(align) {
+        index += 1;
     }
+    index
+}
+
+/// Block size of the class with this index.
+pub(crate) const fn size_of(index: usize) -> usize {
+    ALL_SIZES[index] as usize
 }
 
 impl SizeClass {
@@ -183,7 +207,7 @@ impl SizeClass {
     }
 }
 
-const _: () = assert!(index_of(MAX_SIZE) == SLABS - 1);
+const _: () = assert!(index_for(MAX_SIZE, MAX_SIZE) == SLABS - 1);
 const _: () = assert!(size_of(SLABS - 1) == MAX_SIZE);
 const _: () = assert!(size_of(COUNT - 1) == MAX_SPAN);
 const _: () = assert!(COUNT <= u8::MAX as usize);
@@ -192,16 +216,28 @@ const _: () = assert!(MAX_SPAN.is_multiple_of(SLOT_SIZE));
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
     #[test]
-    fn the_table_and_the_formulas_agree_on_every_size() {
+    fn every_size_gets_the_smallest_class_that_serves_it_and_its_alignment() {
         for size in 1..=MAX_SIZE {
+            let rounded = align::up(size, GRAIN);
+            let align = 1 << rounded.trailing_zeros();
             let class = SizeClass::of_size(size).unwrap();
-            assert_eq!(class.index(), index_of(size));
-            assert!(class.size() >= size);
-            assert!(class.index() == 0 || size_of(class.index() - 1) < size, "{size} fits a smaller class");
+            let fits = |class: &SizeClass| class.size() >= size && align::is_aligned(class.size(), align);
+            assert_eq!(Some(class), SizeClass::slabs().find(fits), "{size}");
         }
         assert_eq!(SizeClass::of_size(MAX_SIZE + 1), None);
+    }
+
+    #[test]
+    fn classes_grow_and_those_above_powers_of_two_are_as_large_as_can_be() {
+        let sizes: Vec<_> = SizeClass::all().map(SizeClass::size).collect();
+        assert!(sizes.is_sorted_by(|one, next| one < next));
+        for size in HEADED {
+            assert!(sizes.contains(&size) && align::is_aligned(size, UNTYPED_ALIGN));
+            assert!(SLOT_SIZE / (size + UNTYPED_ALIGN) < SLOT_SIZE / size, "{size} could be larger");
+        }
     }
 
     #[test]
@@ -210,8 +246,8 @@ mod tests {
             let class = SizeClass::of_untyped(size).unwrap();
             let align = if size <= 8 { 8 } else { UNTYPED_ALIGN };
             assert!(class.size() >= size && align::is_aligned(class.size(), align), "{size} gets {}", class.size());
-            let smallest = SizeClass::of(Layout::from_size_align(size.max(1), align).unwrap());
-            assert_eq!(Some(class), smallest, "{size}");
+            let fits = |class: &SizeClass| class.size() >= size && align::is_aligned(class.size(), align);
+            assert_eq!(Some(class), SizeClass::slabs().find(fits), "{size}");
         }
         assert_eq!(SizeClass::of_untyped(MAX_SIZE + 1), None);
         assert_eq!(SizeClass::of_untyped(usize::MAX), None);

@@ -57,8 +57,15 @@ impl Core {
     }
 
     /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
-    /// Takes a new slab only where it would have to return nothing otherwise, and one span at most.
-    pub(super) fn take_blocks(&mut self, home: Home<'_>, class: SizeClass, places: &mut [Place]) -> usize {
+    /// Takes a new slab only where it would have to return nothing otherwise, and one span at most. Takes `waiting`, a span that waits in a magazine, for a slab rather than
+    /// memory that was never touched.
+    pub(super) fn take_blocks(
+        &mut self,
+        home: Home<'_>,
+        class: SizeClass,
+        places: &mut [Place],
+        waiting: &mut Option<(SizeClass, Place)>,
+    ) -> usize {
         if class.is_span() {
             return match (places.last_mut(), self.take_block(home, class)) {
                 (Some(place), Some((span, _))) => {
@@ -72,7 +79,8 @@ impl Core {
         let mut left = places.len();
         while left > 0 {
             let is_served = left < places.len();
-            let Some(slab) = (if is_served { self.usable[class.index()].first() } else { self.usable(home, class) })
+            let Some(slab) =
+                (if is_served { self.usable[class.index()].first() } else { self.usable(home, class, waiting) })
             else {
                 break;
             };
@@ -89,36 +97,52 @@ impl Core {
         if class.is_span() {
             return self.take_span(home, class.size() / SLOT_SIZE, 1).map(|(span, is_zero)| (span.as_ptr(), is_zero));
         }
-        let is_zero = self.usable(home, class)?.next_is_zero();
+        let is_zero = self.usable(home, class, &mut None)?.next_is_zero();
         let mut place = [ptr::null_mut()];
-        (self.take_blocks(home, class, &mut place) == 1).then_some((place[0], is_zero))
+        (self.take_blocks(home, class, &mut place, &mut None) == 1).then_some((place[0], is_zero))
     }
 
     /// A slab of `class` that has free blocks: one that had, or one to which other threads have returned some, or a new one.
-    fn usable<'s>(&mut self, home: Home<'_>, class: SizeClass) -> Option<&'s Slab> {
+    fn usable<'s>(
+        &mut self,
+        home: Home<'_>,
+        class: SizeClass,
+        waiting: &mut Option<(SizeClass, Place)>,
+    ) -> Option<&'s Slab> {
         if self.usable[class.index()].first().is_none() {
             self.collect(home.backend, home.pending);
         }
-        if self.usable[class.index()].first().is_none() && !self.add_slab(home, class) {
+        if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, waiting) {
             return None;
         }
         self.usable[class.index()].first()
     }
 
-    fn add_slab(&mut self, home: Home<'_>, class: SizeClass) -> bool {
+    fn add_slab(&mut self, home: Home<'_>, class: SizeClass, waiting: &mut Option<(SizeClass, Place)>) -> bool {
         let counters = &home.backend.counters;
         if self.roomy.first().is_none() {
             // Before the heap grows, slabs that wait for blocks of their own class are put to use.
             self.retire_empty_slabs(home.backend);
         }
         // Of those that have room, one whose memory was touched before, which costs no page fault.
-        let warm = self.roomy().take(SEGMENT_PATIENCE).find(|segment| segment.has_warm_slot());
+        let mut warm = self.warm();
+        if warm.is_none()
+            && let Some((class, span)) = waiting.take()
+        {
+            self.put_back_spans(home.backend, class, &[span]);
+            warm = self.warm();
+        }
         let Some(segment) = warm.or_else(|| self.roomy.first()).or_else(|| self.add_segment(home)) else {
             return false;
         };
         let Some(slab) = self.use_slots(segment, |segment| segment.carve_slab(class, counters)) else { return false };
         self.usable[class.index()].push_back(slab);
         true
+    }
+
+    /// A segment that has a free slot that was touched before.
+    fn warm<'s>(&self) -> Option<&'s Segment> {
+        self.roomy().take(SEGMENT_PATIENCE).find(|segment| segment.has_warm_slot())
     }
 
     /// Runs `carve` on a segment of the ring, which leaves the ring when it is full afterwards.
@@ -176,15 +200,21 @@ impl Core {
                 Some(index) if slab.is_of(blocks) => index,
                 _ => refuse(Misuse::NotABlock, block, blocks.size()),
             };
-            // Neighbours come back together more often than not: what is done for one block is done for them all.
-            let (neighbours, first) = blocks.neighbours(index, block, others);
-            match slab.put_back(first, 1 + neighbours) {
+            rest = others;
+            let freed = if blocks.may_be_neighbours(block, others) {
+                // Neighbours come back together more often than not: what is done for one block is done for them all.
+                let (neighbours, first) = blocks.run(index, block, others);
+                rest = &others[neighbours..];
+                slab.put_back(first, 1 + neighbours)
+            } else {
+                slab.put_back_one(index)
+            };
+            match freed {
                 Ok(Freed::Kept) => {}
                 Ok(Freed::Reusable) => self.usable[class.index()].push_back(slab),
                 Ok(Freed::Empty) => self.emptied(backend, class, slab),
                 Err(free) => refuse(Misuse::DoubleFree, slab.block(blocks, free), blocks.size()),
             }
-            rest = &others[neighbours..];
         }
     }
 

@@ -87,11 +87,16 @@ impl Heap {
         let low = self.low(class);
         // SAFETY: a magazine has room for its capacity above `low`, and the borrower alone has access.
         let places = unsafe { slice::from_raw_parts_mut(low, wanted) };
+        let waiting = self.waiting_span(tops);
+        let mut left = waiting;
         let taken = {
             let mut core = self.core.lock();
             core.collect_in_time(self.home());
-            core.take_blocks(self.home(), class, places)
+            core.take_blocks(self.home(), class, places, &mut left)
         };
+        if let (Some((class, _)), None) = (waiting, left) {
+            tops.set(class, self.low(class));
+        }
         if taken < wanted {
             places.copy_within(wanted - taken.., 0);
         }
@@ -152,6 +157,16 @@ impl Heap {
         // SAFETY: a flush has made room, or the magazine is empty.
         unsafe { low.add(held - given).write(block.as_ptr()) };
         tops.set(class, low.wrapping_add(held - given + 1));
+    }
+
+    /// The span that waits in a magazine, if one does. Borrower-only.
+    fn waiting_span(&self, tops: &Tops) -> Option<(SizeClass, Place)> {
+        let class = SizeClass::from_index(self.waiting_span.get().into());
+        if !class.is_span() || self.waiting_in(class, tops) == 0 {
+            return None;
+        }
+        // SAFETY: the magazine holds a span at its low end, and the borrower alone has access.
+        Some((class, unsafe { self.low(class).read() }))
     }
 
     /// Makes `class` the one class of spans that has a magazine, of which one is to be taken or to wait now, and gives the span back that waits in the magazine of

@@ -72,6 +72,12 @@ impl Counters {
         self.returned.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts what was counted as `was` bytes, and goes on to be resident, as `now` bytes.
+    pub(super) fn recount(&self, was: usize, now: usize) {
+        self.commit(now.saturating_sub(was));
+        self.committed.fetch_sub(was.saturating_sub(now), Ordering::Relaxed);
+    }
+
     /// Counts `bytes` of metadata as possibly resident.
     pub(crate) fn commit_metadata(&self, bytes: usize) {
         self.metadata.fetch_add(bytes, Ordering::Relaxed);
@@ -159,7 +165,7 @@ impl Backend {
 
     /// A segment without slabs or spans, now owned by `owner`; `None` where the system has no memory.
     pub(crate) fn take_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        self.take_pooled(owner).or_else(|| {
+        self.take_pooled(owner).or_else(|| self.convert_kept(owner)).or_else(|| {
             self.or_relieve(SEGMENT_SIZE, || self.remap_released(owner).or_else(|| self.map_segment(owner)))
         })
     }

@@ -8,7 +8,7 @@ use super::cache::{self, Range};
 use super::owner::{GRANULE, Owner};
 use crate::align;
 use crate::size_class::{MAX_SPAN, SLOT_SIZE};
-use crate::slab::Freshness;
+use crate::slab::{Found, Freshness};
 use crate::sync::{Cell, Ordering};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -53,7 +53,7 @@ impl Mapping {
     ///
     /// # Safety
     /// - A mapping's head is there, and it stays mapped for as long as the result is used.
-    unsafe fn at(start: usize) -> &'static Mapping {
+    pub(super) unsafe fn at(start: usize) -> &'static Mapping {
         // SAFETY: the caller says so; the provenance was exposed when it was mapped.
         unsafe { &*ptr::with_exposed_provenance(start) }
     }
@@ -66,6 +66,19 @@ impl Mapping {
         // A block stands behind its head by at most a granule, so the byte before it is in the head's granule.
         // SAFETY: passed on.
         unsafe { Self::at(align::down(block.addr().get() - 1, GRANULE)) }
+    }
+
+    /// Makes the head zeros, as in memory fresh from the system.
+    pub(super) fn wipe(&self) {
+        self.len.set(0);
+        self.offset.set(0);
+        self.freshness.set(Found::Touched);
+    }
+
+    /// Says that the mapping ends `len` bytes behind its head's start, earlier than before.
+    pub(super) fn shorten(&self, len: usize) {
+        debug_assert!(len <= self.len.get());
+        self.len.set(len);
     }
 
     pub(super) fn freshness(&self) -> &Freshness {
@@ -190,7 +203,7 @@ impl Backend {
 
     /// Keeps a range that nobody uses, or gives it back to the system where there is no room. Of a mapping, the start is kept for which there is room: what grows fills
     /// it first.
-    fn keep(&self, range: Range) {
+    pub(super) fn keep(&self, range: Range) {
         self.make_room(range.body());
         let range = if range.has_head { self.trim(range, self.cache.room()) } else { range };
         if range.len > 0 && !self.cache.put(range) {
@@ -217,7 +230,7 @@ impl Backend {
         }
         let kept = Range { len: room + cache::OFFSET, ..range };
         // SAFETY: the caller holds the range, whose head is at its start.
-        unsafe { Mapping::at(kept.start) }.len.set(kept.len);
+        unsafe { Mapping::at(kept.start) }.shorten(kept.len);
         self.unmap_range(Range { start: kept.start + kept.len, len: range.len - kept.len, has_head: false });
         kept
     }
@@ -233,7 +246,7 @@ impl Backend {
     }
 
     /// Gives a range back to the system. The caller holds it.
-    fn unmap_range(&self, range: Range) {
+    pub(super) fn unmap_range(&self, range: Range) {
         if range.has_head {
             // SAFETY: the caller holds the range.
             return self.unmap_mapping(unsafe { Mapping::at(range.start) });

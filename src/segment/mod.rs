@@ -11,6 +11,7 @@
 mod backend;
 mod cache;
 mod clear;
+mod conversion;
 mod mapping;
 mod owner;
 mod static_chunk;

@@ -11,13 +11,13 @@ mod resizing;
 mod slots;
 
 /// A source of memory of a test's own. What it maps is given back when it is dropped.
-struct Source {
-    mock: &'static Mock,
-    backend: &'static Backend,
+pub(super) struct Source {
+    pub(super) mock: &'static Mock,
+    pub(super) backend: &'static Backend,
 }
 
 impl Source {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::on(Mock::new())
     }
 
@@ -25,7 +25,7 @@ impl Source {
         Self { mock, backend: Box::leak(Box::new(Backend::new(mock))) }
     }
 
-    fn take_segment(&self) -> &'static Segment {
+    pub(super) fn take_segment(&self) -> &'static Segment {
         let segment = self.backend.take_segment(Owner(1)).expect("the system has memory");
         // SAFETY: this test's alone, until the source is dropped.
         unsafe { segment.as_ref() }
@@ -40,7 +40,7 @@ impl Drop for Source {
 }
 
 const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
+pub(super) const MIB: usize = 1024 * KIB;
 
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).unwrap()
@@ -48,7 +48,7 @@ fn layout(size: usize, align: usize) -> Layout {
 
 impl Source {
     /// A block with a mapping of its own.
-    fn block(&self, size: usize) -> NonNull<u8> {
+    pub(super) fn block(&self, size: usize) -> NonNull<u8> {
         self.backend.map_block(layout(size, 8)).expect("the system has memory").0
     }
 
@@ -68,7 +68,7 @@ impl Source {
 }
 
 /// Writes numbers all over a block, a page at least having one.
-fn mark(block: NonNull<u8>, size: usize) {
+pub(super) fn mark(block: NonNull<u8>, size: usize) {
     for at in (0..size).step_by(2048).chain([size - 1]) {
         // SAFETY: inside the test's own block.
         unsafe { block.add(at).write((at / 2048 + at) as u8) };

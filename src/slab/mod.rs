@@ -184,21 +184,19 @@ impl Blocks {
         if (product as u32) < self.magic && index < self.count { Some(index as usize) } else { None }
     }
 
-    /// How many of `others`, from the first on, go on from the block with this index, upwards or downwards, each the neighbour of the one before; with the lowest
-    /// index of them all.
+    /// False where the first of `others` is not the neighbour of `block` for sure: one test for both directions, which lets some others through.
     #[inline(always)]
-    pub(crate) fn neighbours(self, index: usize, block: *mut u8, others: &[*mut u8]) -> (usize, usize) {
-        let Some(&next) = others.first() else { return (0, index) };
+    pub(crate) fn may_be_neighbours(self, block: *mut u8, others: &[*mut u8]) -> bool {
+        let Some(next) = others.first() else { return false };
         let step = next.addr().wrapping_sub(block.addr());
-        // One test for both directions, which lets some others through.
-        if step.wrapping_add(self.size as usize) & !(2 * self.size as usize) != 0 {
-            return (0, index);
-        }
-        self.run(index, block, step, others)
+        step.wrapping_add(self.size as usize) & !(2 * self.size as usize) == 0
     }
 
+    /// How many of `others`, from the first on, go on from the block with this index, upwards or downwards, each the neighbour of the one before; with the lowest
+    /// index of them all.
     #[inline(never)]
-    fn run(self, index: usize, block: *mut u8, step: usize, others: &[*mut u8]) -> (usize, usize) {
+    pub(crate) fn run(self, index: usize, block: *mut u8, others: &[*mut u8]) -> (usize, usize) {
+        let step = others.first().map_or(0, |next| next.addr().wrapping_sub(block.addr()));
         if step == self.size as usize {
             (self.steps(block, step, &others[..others.len().min(self.count as usize - 1 - index)]), index)
         } else if step == (self.size as usize).wrapping_neg() {
@@ -342,18 +340,21 @@ impl Slab {
         index < 64 && index * 64 + self.word(index).get().trailing_zeros() as usize >= self.fresh.get() as usize
     }
 
-    /// Takes back `count` neighbouring blocks from block `index` on; the first of them that is free already is an error. Owner-only.
+    /// Takes back block `index`; itself as an error where it is free already. Owner-only.
     #[inline(always)]
+    pub(crate) fn put_back_one(&self, index: usize) -> Result<Freed, usize> {
+        self.set_bits(index / 64, 1 << (index % 64))?;
+        Ok(self.has_regained(1))
+    }
+
+    /// Takes back `count` neighbouring blocks from block `index` on; the first of them that is free already is an error. Owner-only.
+    #[inline(never)]
     pub(crate) fn put_back(&self, index: usize, count: usize) -> Result<Freed, usize> {
-        if count == 1 {
-            self.set_bits(index / 64, 1 << (index % 64))?;
-        } else {
-            let (mut next, end) = (index, index + count);
-            while next < end {
-                let run = (end - next).min(64 - next % 64);
-                self.set_bits(next / 64, run_mask(next % 64, run))?;
-                next += run;
-            }
+        let (mut next, end) = (index, index + count);
+        while next < end {
+            let run = (end - next).min(64 - next % 64);
+            self.set_bits(next / 64, run_mask(next % 64, run))?;
+            next += run;
         }
         Ok(self.has_regained(count as u32))
     }

@@ -50,7 +50,7 @@ impl Sample {
 
     fn put_back(&self, index: usize) -> Result<Freed, usize> {
         assert_eq!(self.locate(self.blocks, self.address(index)), Some(index));
-        self.slab.put_back(index, 1)
+        self.slab.put_back_one(index)
     }
 
     /// Number of bits that are set in the whole bitmap, all lines included.
@@ -173,7 +173,7 @@ fn neighbours_are_found_in_both_directions_and_in_one_slab_alone() {
         let sample = Sample::carved(class, true);
         let found = |indices: &[usize]| {
             let places: Vec<_> = indices.iter().map(|&index| sample.address(index)).collect();
-            sample.blocks.neighbours(indices[0], places[0], &places[1..])
+            sample.blocks.run(indices[0], places[0], &places[1..])
         };
         let last = sample.capacity - 1;
         assert_eq!(found(&[0]), (0, 0));
@@ -183,7 +183,7 @@ fn neighbours_are_found_in_both_directions_and_in_one_slab_alone() {
         // Where a slab is full to the brim, the next one's first block is just behind its last.
         assert_eq!(found(&[last, last + 1]), (0, last));
         let before = sample.address(0).wrapping_sub(class.size());
-        assert_eq!(sample.blocks.neighbours(0, sample.address(0), &[before]), (0, 0));
+        assert_eq!(sample.blocks.run(0, sample.address(0), &[before]), (0, 0));
         if last >= 6 {
             assert_eq!(found(&[3, 4, 5, 6, 5, 4]), (3, 3));
             assert_eq!(found(&[3, 2, 1, 0, 0]), (3, 0));
@@ -202,7 +202,7 @@ fn a_run_of_neighbours_comes_back_in_one_step() {
             let expected = if count == sample.capacity { Freed::Empty } else { Freed::Reusable };
             assert_eq!(sample.slab.put_back(first, count), Ok(expected));
             sample.assert_sound();
-            assert_eq!(sample.slab.put_back(first + count - 1, 1), Err(first + count - 1));
+            assert_eq!(sample.slab.put_back_one(first + count - 1), Err(first + count - 1));
             let taken = sample.take(sample.capacity);
             assert!(taken.iter().rev().copied().eq(first..first + count), "{} bytes: {taken:?}", class.size());
         }

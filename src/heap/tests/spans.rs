@@ -111,3 +111,25 @@ fn a_span_waits_in_a_magazine_and_is_handed_out_again() {
     sample.backend.purge_unused(u64::MAX, 0);
     assert_eq!(sample.backend.counters.committed(), sample.backend.counters.metadata());
 }
+
+#[test]
+fn a_span_that_waits_serves_slabs_before_memory_that_was_never_touched() {
+    let sample = Sample::new();
+    let span = SizeClass::of_slots(16).unwrap();
+    // SAFETY: the test's own heap and tops.
+    unsafe { sample.heap.make_way_for_span(sample.tops(), span) };
+    let block = sample.alloc(span);
+    sample.free(span, block);
+    assert_eq!(sample.held(span), 1);
+    let range = block.addr().get()..block.addr().get() + 16 * SLOT_SIZE;
+    let class = class_of(32 * 1024);
+    for _ in 0..32 {
+        assert!(range.contains(&sample.alloc(class).addr().get()));
+        assert_eq!(sample.held(span), 0);
+    }
+    assert!(!range.contains(&sample.alloc(class).addr().get()), "the span's slots are used up");
+    // The span's magazine is there still.
+    let another = sample.alloc(span);
+    sample.free(span, another);
+    assert_eq!(sample.held(span), 1);
+}

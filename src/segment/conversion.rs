@@ -1,0 +1,69 @@
+//! Conversion: a segment out of a freed mapping that is kept.
+//!
+//! What is kept is resident, so a heap that grows there costs the system no memory, and the program no page faults.
+
+use super::backend::Backend;
+use super::cache::Range;
+use super::mapping::Mapping;
+use super::owner::Owner;
+use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
+use crate::align;
+use crate::size_class::SLOT_SIZE;
+use crate::sync::Ordering;
+use core::ptr::NonNull;
+
+impl Backend {
+    /// Makes the last whole granule of the smallest kept mapping that has one a segment, owned by `owner`; `None` where no mapping is so large.
+    pub(super) fn convert_kept(&self, owner: Owner) -> Option<NonNull<Segment>> {
+        let range = self.cache.take_at_least(SEGMENT_SIZE)?;
+        let end = range.start + range.len;
+        // Mappings start at granules.
+        let start = align::down(end, SEGMENT_SIZE) - SEGMENT_SIZE;
+        let mut metadata = 0;
+        if !self.owners.admit(self.os, start, &mut metadata) {
+            self.keep(range);
+            return None;
+        }
+        self.counters.commit_metadata(metadata);
+        let behind = end - (start + SEGMENT_SIZE);
+        if behind > 0 {
+            self.unmap_range(Range { start: start + SEGMENT_SIZE, len: behind, has_head: false });
+        }
+        let used = if start == range.start { self.end_mapping(range) } else { self.cut_mapping(range, start) };
+        self.counters.metadata.fetch_add(METADATA, Ordering::Relaxed);
+        self.counters.recount(used, METADATA + (SEGMENT_SIZE - SLOT_SIZE));
+        // SAFETY: a granule of the range, which is this thread's alone, and whose start reads as zero now.
+        let segment = unsafe { Segment::found(NonNull::new(core::ptr::with_exposed_provenance_mut(start))?) };
+        // SAFETY: found just now.
+        unsafe { segment.as_ref() }.head.touched.store(USABLE, Ordering::Relaxed);
+        self.owners.set(start, owner);
+        self.owners.note_segment(start);
+        Some(segment)
+    }
+
+    /// Ends a kept mapping of which a segment is to take all that is left; how many bytes of it are counted as committed.
+    fn end_mapping(&self, range: Range) -> usize {
+        let page_size = self.os.page_size();
+        self.counters.mappings.fetch_sub(1, Ordering::Relaxed);
+        self.counters.mapped.fetch_sub(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
+        self.counters.metadata.fetch_sub(page_size, Ordering::Relaxed);
+        // SAFETY: the range is this thread's. Nothing was ever written between a mapping's head and its block, so the head is all that is not zero there.
+        unsafe { Mapping::at(range.start) }.wipe();
+        SEGMENT_SIZE - SLOT_SIZE + page_size
+    }
+
+    /// Cuts what lies from `start` on, as much as a segment, off a kept mapping; how many bytes of it are counted as committed.
+    fn cut_mapping(&self, range: Range, start: usize) -> usize {
+        self.counters.mapped.fetch_sub(SEGMENT_SIZE, Ordering::Relaxed);
+        let first: *mut u8 = core::ptr::with_exposed_provenance_mut(start);
+        // SAFETY: in the range, which is this thread's.
+        unsafe { first.write_bytes(0, METADATA) };
+        // SAFETY: as above, with its head at its start.
+        unsafe { Mapping::at(range.start) }.shorten(start - range.start);
+        self.keep(Range { len: start - range.start, ..range });
+        SEGMENT_SIZE
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,76 @@
+use super::super::tests::{MIB, Source, mark};
+use super::*;
+use crate::os::mock::Call;
+use crate::segment::{Owner, Warmth};
+use std::vec::Vec;
+
+impl Source {
+    /// Frees a block of so many bytes that was touched throughout, which is kept.
+    fn keep_block(&self, size: usize) -> NonNull<u8> {
+        let block = self.block(size);
+        mark(block, size);
+        assert!(self.backend.unmap_block(block));
+        block
+    }
+
+    /// Panics unless every byte is counted once.
+    fn assert_balanced(&self, segments: usize) {
+        let counters = &self.backend.counters;
+        assert_eq!(counters.mapped(), self.backend.cached().bytes);
+        assert_eq!(counters.mappings(), self.backend.cached().mappings);
+        let in_segments = segments * (SEGMENT_SIZE - SLOT_SIZE);
+        assert_eq!(counters.committed(), counters.metadata() + counters.mapped() + in_segments);
+        let heads = counters.mappings() * SLOT_SIZE;
+        assert_eq!(counters.reserved(), counters.mapped() + heads + segments * SEGMENT_SIZE);
+    }
+}
+
+#[test]
+fn a_kept_mapping_becomes_segments_from_its_end_on_without_new_memory() {
+    for size in [2 * MIB, 3 * MIB, 8 * MIB - SLOT_SIZE, 20 * MIB + 5] {
+        let source = Source::new();
+        let block = source.keep_block(size);
+        let mapped = source.mock.mapped();
+        let range = block.addr().get() - SLOT_SIZE..block.addr().get() + size;
+        let count = (size + SLOT_SIZE) / SEGMENT_SIZE;
+        let mut segments = Vec::new();
+        for nth in 1..=count {
+            let segment = source.take_segment();
+            assert!(range.contains(&segment.address()));
+            assert!(segment.is_unused() && segment.touched_slots() == USABLE);
+            source.assert_balanced(nth);
+            segments.push(segment);
+        }
+        assert!(source.mock.mapped() <= mapped && source.backend.cached().mappings == 0);
+        for segment in segments {
+            let (span, is_zero) = segment.carve_span(16, 1, Warmth::Any, &source.backend.counters).unwrap();
+            assert!(!is_zero);
+            mark(span, 16 * SLOT_SIZE);
+            assert!(segment.slots().skip(16).all(|slab| slab.kind() == crate::slab::SlotKind::Free));
+            assert_eq!(source.backend.owners.look_up(segment.address()), Owner(1));
+        }
+        let maps = source.mock.calls(Some(Call::Map));
+        source.take_segment();
+        assert!(source.mock.calls(Some(Call::Map)) > maps, "there is no more");
+    }
+}
+
+#[test]
+fn a_mapping_that_is_smaller_than_a_segment_stays_kept() {
+    let source = Source::new();
+    let block = source.keep_block(2 * MIB - 2 * SLOT_SIZE);
+    source.take_segment();
+    assert_eq!(source.backend.cached().mappings, 1);
+    assert_eq!(source.block(2 * MIB - 2 * SLOT_SIZE), block);
+}
+
+#[test]
+fn what_is_left_of_a_kept_mapping_serves_as_a_mapping() {
+    let source = Source::new();
+    let block = source.keep_block(9 * MIB);
+    source.take_segment();
+    assert_eq!(source.backend.cached().bytes, 6 * MIB - SLOT_SIZE);
+    let again = source.block(6 * MIB - SLOT_SIZE);
+    assert_eq!(again, block);
+    mark(again, 6 * MIB - SLOT_SIZE);
+}
