@@ -38,10 +38,11 @@ impl Tag {
     pub fn named(name: &'static str) -> Option<Self> {
         let word = pack(name)?;
         for (index, place) in NAMES.iter().enumerate() {
-            let mut there = place.load(Ordering::Relaxed);
+            // Acquire: pairs with the Release below, for the text of a name that was made at run time.
+            let mut there = place.load(Ordering::Acquire);
             if there == 0 {
-                // Relaxed: the text of a `'static` name is there for all threads that can come by its address.
-                match place.compare_exchange(0, word, Ordering::Relaxed, Ordering::Relaxed) {
+                // Release: the text comes before the name. Pairs with the Acquire of who reads it.
+                match place.compare_exchange(0, word, Ordering::Release, Ordering::Acquire) {
                     Ok(_) => there = word,
                     Err(other) => there = other,
                 }
@@ -55,7 +56,8 @@ impl Tag {
 
     /// The tag's name.
     pub fn name(self) -> &'static str {
-        unpack(NAMES[self.index()].load(Ordering::Relaxed))
+        // Acquire: pairs with the Release in `named`.
+        unpack(NAMES[self.index()].load(Ordering::Acquire))
     }
 
     /// The tag with this number, from 1 on.

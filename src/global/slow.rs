@@ -83,6 +83,9 @@ fn take(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
             // Nobody has looked there yet where they are set aside.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
+                if class.is_span() {
+                    check_is_span(block, class);
+                }
                 return Some(block);
             }
             #[cfg(feature = "profile")]
@@ -135,6 +138,9 @@ fn take_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
             // As in `take`.
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
+                if class.is_span() {
+                    check_is_span(block, class);
+                }
                 return Some((block, false));
             }
             #[cfg(feature = "profile")]
@@ -298,11 +304,11 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
+    let routing = watch::routing();
     // Where the tops are set aside no magazine is at hand.
     if let Some(span) = SizeClass::of_span(layout).and_then(span_at_hand) {
         return Some(span);
     }
-    let routing = watch::routing();
     let block = match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
         Route::Dynamic => take_large_dynamic(layout),
@@ -381,28 +387,6 @@ fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u
     })
 }
 
-/// The span of `class` that waits in the calling thread's magazine, if one does.
-#[inline(always)]
-pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
-    // SAFETY: the calling thread's own tops.
-    let span = unsafe { tls::current().tops.pop(class) }?;
-    // A free that is told no layout takes what lies in a span's first slot for the span.
-    if !span.addr().get().is_multiple_of(SLOT_SIZE) {
-        refuse_inside(span, class);
-    }
-    Some(span)
-}
-
-/// Ends the process on a free, some time ago, of what is no span but lies in one.
-#[cold]
-#[inline(never)]
-fn refuse_inside(block: NonNull<u8>, class: SizeClass) -> ! {
-    fatal(format_args!(
-        "invalid free of {block:p}, which lies inside a block of {} bytes: free its start",
-        class.size()
-    ))
-}
-
 /// Marks the calling thread as inside a slow path, if it has a heap that is not at work.
 fn busy() -> Option<Busy> {
     own().map(|(_, thread)| Busy::new(thread))
@@ -422,6 +406,33 @@ fn tag_mapping(block: NonNull<u8>) {
         // SAFETY: the caller's block, of a mapping.
         unsafe { BACKEND.tag_block(block, tag) };
     }
+}
+
+/// The span of `class` that waits in the calling thread's magazine, if one does.
+#[inline(always)]
+pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
+    // SAFETY: the calling thread's own tops.
+    let span = unsafe { tls::current().tops.pop(class) }?;
+    check_is_span(span, class);
+    Some(span)
+}
+
+/// Ends the process where `block`, which waited in a magazine of spans, is none: a free that is told no layout takes what lies in a span's first slot for the span.
+#[inline(always)]
+fn check_is_span(block: NonNull<u8>, class: SizeClass) {
+    if !block.addr().get().is_multiple_of(SLOT_SIZE) {
+        refuse_inside(block, class);
+    }
+}
+
+/// Ends the process on a free, some time ago, of what is no span but lies in one.
+#[cold]
+#[inline(never)]
+fn refuse_inside(block: NonNull<u8>, class: SizeClass) -> ! {
+    fatal(format_args!(
+        "invalid free of {block:p}, which lies inside a block of {} bytes: free its start",
+        class.size()
+    ))
 }
 
 /// Frees a block that is too large for a slab.

@@ -212,12 +212,13 @@ impl Extent {
         if owner.is_heap() {
             // SAFETY: in a segment.
             match unsafe { class_at(address) } {
-                Some(class) if class.is_span() => {
-                    let is_start = address.is_multiple_of(SLOT_SIZE);
-                    is_start.then_some(Self::Large { len: class.size(), align: UNTYPED_ALIGN })
+                Some(class) if class.is_span() && address.is_multiple_of(SLOT_SIZE) => {
+                    Some(Self::Large { len: class.size(), align: UNTYPED_ALIGN })
                 }
-                Some(class) => Blocks::of(class).locate(block.as_ptr()).is_some().then_some(Self::Slab(class)),
-                None => None,
+                Some(class) if !class.is_span() && Blocks::of(class).locate(block.as_ptr()).is_some() => {
+                    Some(Self::Slab(class))
+                }
+                _ => None,
             }
         } else {
             let len = BACKEND.mapped_size(block)?;

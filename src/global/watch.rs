@@ -19,7 +19,7 @@ static WANTED: AtomicU64 = AtomicU64::new(0);
 
 /// Has every thread of the process watched for `reason`, or no longer. The calling thread heeds it at once; others do at their next slow path, and until then go on with what
 /// waits in their magazines.
-#[allow(dead_code, reason = "for those who watch a whole process")]
+#[cfg_attr(not(test), allow(dead_code, reason = "for those who watch a whole process"))]
 pub(super) fn want(reason: u64, is_wanted: bool) {
     if is_wanted {
         WANTED.fetch_or(reason, Ordering::Relaxed);
@@ -96,3 +96,6 @@ fn count(enter: impl FnOnce(&Ledger)) {
         budget.stack.set(stack);
     });
 }
+
+#[cfg(test)]
+mod tests;

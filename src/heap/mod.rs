@@ -21,7 +21,7 @@ mod seat;
 mod span;
 
 pub(crate) use borrower::Borrower;
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
 pub(crate) use budget::{Budget, FRAMES};
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
 pub(crate) use outbox::return_remotely;

@@ -20,10 +20,10 @@ pub(super) struct Mapping {
     len: Cell<usize>,
     /// Bytes from the head's start to the block.
     offset: Cell<usize>,
-    /// What is known of the block's memory.
-    freshness: Freshness,
     /// The tag under which the block was allocated, or 0. 0 while the block is free.
     tag: Cell<u8>,
+    /// What is known of the block's memory.
+    freshness: Freshness,
 }
 
 /// Where the block of a mapping stands, for an alignment: bytes behind the head, and where the head is to be.
