@@ -6,6 +6,7 @@ mod support;
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use support::memory::{KIB, MIB};
 use support::process::alone;
@@ -251,5 +252,135 @@ fn what_cannot_be_is_refused() {
         assert_eq!(profile::arm(0), Err(profile::CannotArm::WrongRate));
         assert_eq!(profile::arm(profile::MAX_RATE + 1), Err(profile::CannotArm::WrongRate));
         assert!(!profile::is_armed());
+    });
+}
+
+/// Blocks of every kind, some of which are freed by another thread.
+fn churn(random: &mut Random, kept: &mut Vec<Vec<u8>>) {
+    for _ in 0..200 {
+        let size = random.log_uniform(8, 4 * MIB);
+        let block = if random.one_in(2) { vec![0; size] } else { Vec::with_capacity(size) };
+        if kept.len() < 64 {
+            kept.push(block);
+        } else {
+            let place = random.below(kept.len());
+            kept[place] = block;
+            kept[place].reserve(random.below(2 * size));
+        }
+    }
+}
+
+#[test]
+fn what_is_sampled_under_a_tag_is_counted_under_it() {
+    alone(60, || {
+        let tag = tenure::Tag::named("sampled").unwrap();
+        let under = || {
+            let stats = GLOBAL.stats();
+            assert!(stats.is_balanced(), "{stats}");
+            stats.tags().find(|figures| figures.tag == tag).map(|figures| (figures.blocks, figures.bytes)).unwrap()
+        };
+        for rate in [1, 4 * KIB, 512 * KIB] {
+            arm(rate, 9);
+            let sizes = [100, 104, 4000, 100 * KIB, MIB, 2 * MIB];
+            let blocks = tenure::tagged(tag, || sizes.map(Vec::<u8>::with_capacity));
+            let expected = 104 + 104 + 4096 + 128 * KIB + MIB + 2 * MIB;
+            assert_eq!(under(), (sizes.len(), expected), "one in {rate} bytes");
+            thread::spawn(move || drop(blocks)).join().unwrap();
+            assert_eq!(under(), (0, 0), "one in {rate} bytes");
+        }
+    });
+}
+
+#[test]
+fn nothing_is_left_of_what_threads_have_allocated_and_freed_while_a_profile_came_and_went() {
+    alone(120, || {
+        let seed = seed();
+        arm(16 * KIB, seed);
+        let live = everything().1;
+        thread::scope(|scope| {
+            for nth in 0..4 {
+                scope.spawn(move || {
+                    let mut random = Random::new(seed + nth);
+                    let mut kept = Vec::with_capacity(64);
+                    for _ in 0..20 {
+                        churn(&mut random, &mut kept);
+                        // Every other thread's blocks are freed by a third.
+                        let others = std::mem::take(&mut kept);
+                        thread::spawn(move || drop(others)).join().unwrap();
+                    }
+                });
+            }
+            for round in 0..50 {
+                arm(1 + (round as usize % 3) * 5000, round);
+                thread::yield_now();
+                profile::disarm();
+                thread::yield_now();
+            }
+        });
+        profile::disarm();
+        assert_eq!(profile::totals().dropped, 0);
+        let now = everything().1;
+        // The handles of threads that the library keeps, and nothing else.
+        assert!(now < live + 16 * KIB as u64, "{now} bytes are left, {live} before");
+        assert!(GLOBAL.stats().is_balanced());
+    });
+}
+
+#[test]
+fn a_thread_that_only_takes_and_frees_the_same_block_is_seen_as_soon_as_a_profile_is_armed() {
+    alone(60, || {
+        let (ready, go) = (&AtomicBool::new(false), &AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let layout = Layout::from_size_align(64, 8).unwrap();
+                let turn = || {
+                    let block = SITES[7](layout);
+                    // SAFETY: allocated just now.
+                    unsafe { dealloc(block, layout) };
+                };
+                turn();
+                ready.store(true, Ordering::Release);
+                while !go.load(Ordering::Acquire) {
+                    std::hint::spin_loop();
+                }
+                // The first free of these is the first slow path.
+                (0..10).for_each(|_| turn());
+            });
+            while !ready.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            arm(1, 1);
+            go.store(true, Ordering::Release);
+        });
+        assert_eq!(estimates()[7].blocks, 9.0);
+    });
+}
+
+#[test]
+fn the_child_of_a_fork_has_the_samples_of_its_parent_and_takes_its_own() {
+    alone(60, || {
+        arm(1, 2);
+        let layout = Layout::from_size_align(1000, 8).unwrap();
+        let block = SITES[5](layout);
+        // SAFETY: there is one thread at work, and the child uses the C library no more than a child may.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0);
+        if child == 0 {
+            // SAFETY: allocated above; the child has a copy.
+            unsafe { dealloc(block, layout) };
+            let is_freed = estimates()[5].live_blocks == 0.0;
+            SITES[5](layout);
+            let figures = estimates()[5];
+            let is_well = is_freed && figures.blocks == 2.0 && figures.live_bytes == 1000.0;
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(if is_well { 0 } else { 1 }) };
+        }
+        let mut status = 0;
+        // SAFETY: the child from above, and a valid place for its status.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0);
+        assert_eq!(estimates()[5].live_bytes, 1000.0);
+        // SAFETY: allocated above.
+        unsafe { dealloc(block, layout) };
     });
 }
