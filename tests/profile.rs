@@ -6,7 +6,6 @@ mod support;
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
 use std::collections::HashMap;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use support::memory::{KIB, MIB};
 use support::process::alone;
@@ -323,36 +322,6 @@ fn nothing_is_left_of_what_threads_have_allocated_and_freed_while_a_profile_came
         // The handles of threads that the library keeps, and nothing else.
         assert!(now < live + 16 * KIB as u64, "{now} bytes are left, {live} before");
         assert!(GLOBAL.stats().is_balanced());
-    });
-}
-
-#[test]
-fn a_thread_that_only_takes_and_frees_the_same_block_is_seen_as_soon_as_a_profile_is_armed() {
-    alone(60, || {
-        let (ready, go) = (&AtomicBool::new(false), &AtomicBool::new(false));
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let layout = Layout::from_size_align(64, 8).unwrap();
-                let turn = || {
-                    let block = SITES[7](layout);
-                    // SAFETY: allocated just now.
-                    unsafe { dealloc(block, layout) };
-                };
-                turn();
-                ready.store(true, Ordering::Release);
-                while !go.load(Ordering::Acquire) {
-                    std::hint::spin_loop();
-                }
-                // The first free of these is the first slow path.
-                (0..10).for_each(|_| turn());
-            });
-            while !ready.load(Ordering::Acquire) {
-                thread::yield_now();
-            }
-            arm(1, 1);
-            go.store(true, Ordering::Release);
-        });
-        assert_eq!(estimates()[7].blocks, 9.0);
     });
 }
 

@@ -6,7 +6,7 @@
 //!
 //! What a profile does not see: blocks of [static scopes](crate::static_scope), which are there to stay; blocks that were allocated while it was not armed, or in
 //! [`unsampled`]; those of threads that have no heap of their own, which are a process's 4,095th and later ones and threads that are ending; and those that a signal
-//! handler allocates in the midst of another allocation. A thread that is at work when a profile is armed is seen from its next free on, or from when one of its magazines is empty.
+//! handler allocates in the midst of another allocation. A thread that is at work when a profile is armed is seen from when one of its magazines runs empty or full.
 //!
 //! The crate `tenure-profile` writes a profile as pprof, as folded stacks or as a flame graph, and tells what was leaked. This module has the figures and the
 //! addresses; it needs neither the standard library nor memory from the allocator.
@@ -124,7 +124,6 @@ pub fn arm_with(options: Options) -> Result<(), CannotArm> {
     BACKEND.counters.commit_metadata(metadata);
     let seed = seed.unwrap_or_else(|| BACKEND.os.now_ms() << 20 ^ core::ptr::from_ref(&metadata).addr() as u64);
     PROFILE.arm(rate as u64, unwinder, seed);
-    samples::tell_all();
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Samples: where the slow paths meet the heap profile.
 //!
-//! A thread learns that a profile is armed at its next slow path, which its next free is. From then on its frees arrive in the slow paths, since no owner matches its own, and its
+//! A thread learns that a profile is armed at its next slow path. From then on its frees arrive in the slow paths, since no owner matches its own, and its
 //! allocations where a magazine that was filled with the next sample in mind is empty. A sample comes from a heap that nobody has borrowed, so that its free
 //! leaves the fast path of every thread at any time; what is larger than a slab's block never has a fast path.
 
@@ -24,13 +24,6 @@ pub(super) fn follow(heap: &'static Heap, thread: &'static Borrower) {
     };
     if !is_as_said {
         change(heap, thread, rate);
-    }
-}
-
-/// Has the next free of each thread be a slow path. One that is just borrowing a heap, or changing it, may have missed that, and learns of the profile a little later.
-pub(super) fn tell_all() {
-    for heap in REGISTRY.heaps() {
-        heap.seat().read(|thread| thread.owner.set(Owner::UNMATCHED));
     }
 }
 

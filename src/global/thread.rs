@@ -110,9 +110,9 @@ unsafe extern "C" fn repair_after_fork() {
         return;
     }
     let thread = tls::current();
-    home.seat().take(thread);
+    home.seat().take(&thread.tops);
     if let Some(heap) = thread.heap.get() {
-        heap.seat().take(thread);
+        heap.seat().take(&thread.tops);
     }
 }
 

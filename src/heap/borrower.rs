@@ -4,17 +4,17 @@ use super::Heap;
 #[cfg(feature = "profile")]
 use super::Sampling;
 use crate::magazine::Tops;
-use crate::segment::{KnownOwner, Owner, OwnerView};
+use crate::segment::{Owner, OwnerView};
 use crate::sync::{Cell, constructor};
 
-/// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read, and the owner.
+/// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
 ///
 /// Without a heap, `owner` matches nothing and the tops stand nowhere, so every allocation and free takes the slow path. With one, `owner` is its id, unless the
 /// thread's allocations are sampled.
 pub(crate) struct Borrower {
     pub(crate) tops: Tops,
-    /// Id of the heap, to compare with the owner map. Others may make it match nothing, so that the thread comes to a slow path.
-    pub(crate) owner: KnownOwner,
+    /// Id of the heap, to compare with the owner map.
+    pub(crate) owner: Cell<Owner>,
     /// The owner map, for blocks of which it is not known that they are Tenure's.
     pub(crate) owners: Cell<OwnerView>,
     /// True until the thread has asked for a heap for the first time.
@@ -44,7 +44,7 @@ impl Borrower {
         pub(crate) fn fresh() -> Self {
         Self {
             tops: Tops::nowhere(),
-            owner: KnownOwner::new(Owner::UNMATCHED),
+            owner: Cell::new(Owner::UNMATCHED),
             owners: Cell::new(OwnerView::NOTHING),
             is_fresh: Cell::new(true),
             is_busy: Cell::new(false),
@@ -78,7 +78,7 @@ impl Borrower {
         self.home.set(Some(heap));
         self.owner.set(heap.owner());
         self.owners.set(heap.owners());
-        heap.seat().take(self);
+        heap.seat().take(&self.tops);
     }
 
     /// The thread, whose own heap is `home` and which is inside a slow path, allocates from `heap` from now on.
@@ -91,7 +91,7 @@ impl Borrower {
         self.owners.set(heap.owners());
         #[cfg(feature = "profile")]
         self.sample_as(heap.sampling().filter(|sampling| sampling.is_on()));
-        heap.seat().take(self);
+        heap.seat().take(&self.tops);
     }
 
     /// Allocations from the heap, which the thread has, are sampled with `sampling` from now on, or are not.

@@ -1,18 +1,18 @@
-//! Seat: where a heap's borrower keeps its side of the loan, for those who want to count, or to have it come to a slow path.
+//! Seat: where a heap's borrower keeps the tops of its magazines, for those who only want to count.
 //!
-//! That lies in the borrower's thread-local storage, which ends with the thread. So readers announce themselves first, and a
-//! borrower that leaves waits until those who may have seen it are done: each of the two writes before it reads, with a fence in between,
+//! The tops lie in the borrower's thread-local storage, which ends with the thread. So readers announce themselves first, and a
+//! borrower that leaves waits until those who may have seen its tops are done: each of the two writes before it reads, with a fence in between,
 //! and so one of them sees the other.
 
-use super::Borrower;
+use crate::magazine::Tops;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, constructor, fence};
 use core::ptr;
 
 /// The place of a heap's borrower.
-pub(crate) struct Seat<T = Borrower> {
-    /// The borrower's side, or null.
-    borrower: AtomicPtr<T>,
-    /// Number of threads that may be reading through `borrower`.
+pub(crate) struct Seat<T = Tops> {
+    /// The borrower's tops, or null.
+    tops: AtomicPtr<T>,
+    /// Number of threads that may be reading through `tops`.
     readers: AtomicUsize,
 }
 
@@ -20,19 +20,19 @@ impl<T> Seat<T> {
     constructor! {
         /// An empty seat.
         pub(crate) fn new() -> Self {
-            Self { borrower: AtomicPtr::new(ptr::null_mut()), readers: AtomicUsize::new(0) }
+            Self { tops: AtomicPtr::new(ptr::null_mut()), readers: AtomicUsize::new(0) }
         }
     }
 
-    /// The borrower shows its side.
-    pub(crate) fn take(&self, borrower: &T) {
-        // Release: it is initialised. Pairs with the Acquire load in `read`.
-        self.borrower.store(ptr::from_ref(borrower).cast_mut(), Ordering::Release);
+    /// The borrower shows its tops.
+    pub(crate) fn take(&self, tops: &T) {
+        // Release: the tops are initialised. Pairs with the Acquire load in `read`.
+        self.tops.store(ptr::from_ref(tops).cast_mut(), Ordering::Release);
     }
 
-    /// The borrower leaves. Afterwards nobody reads it any more. Waits, by `relax`, for readers at work.
+    /// The borrower leaves. Afterwards nobody reads its tops any more. Waits, by `relax`, for readers at work.
     pub(crate) fn leave(&self, relax: impl Fn()) {
-        self.borrower.store(ptr::null_mut(), Ordering::Relaxed);
+        self.tops.store(ptr::null_mut(), Ordering::Relaxed);
         // SeqCst: gone before the readers are counted. Pairs with the fence in `read`.
         fence(Ordering::SeqCst);
         // Acquire: pairs with the Release in `read`.
@@ -41,15 +41,15 @@ impl<T> Seat<T> {
         }
     }
 
-    /// Passes the borrower's side to `visit`, which touches only what others may, if there is a borrower.
-    pub(crate) fn read<R>(&self, visit: impl FnOnce(&T) -> R) -> Option<R> {
+    /// Passes the borrower's tops to `count`, if there is a borrower.
+    pub(crate) fn read<R>(&self, count: impl FnOnce(&T) -> R) -> Option<R> {
         self.readers.fetch_add(1, Ordering::Relaxed);
-        // SeqCst: announced before the borrower is looked for. Pairs with the fence in `leave`.
+        // SeqCst: announced before the tops are looked for. Pairs with the fence in `leave`.
         fence(Ordering::SeqCst);
         // Acquire: pairs with the Release in `take`.
-        let borrower = self.borrower.load(Ordering::Acquire);
+        let tops = self.tops.load(Ordering::Acquire);
         // SAFETY: a borrower that leaves waits for this reader, which it sees or which sees null.
-        let result = unsafe { borrower.as_ref() }.map(visit);
+        let result = unsafe { tops.as_ref() }.map(count);
         // Release: the reading is over. Pairs with the Acquire in `leave`.
         self.readers.fetch_sub(1, Ordering::Release);
         result
@@ -57,7 +57,7 @@ impl<T> Seat<T> {
 
     /// Empties the seat in a forked child, where the borrower and all readers are gone.
     pub(crate) fn clear(&self) {
-        self.borrower.store(ptr::null_mut(), Ordering::Relaxed);
+        self.tops.store(ptr::null_mut(), Ordering::Relaxed);
         self.readers.store(0, Ordering::Relaxed);
     }
 }

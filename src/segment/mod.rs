@@ -18,7 +18,7 @@ mod static_chunk;
 mod tagged;
 
 pub(crate) use backend::{Backend, Counters};
-pub(crate) use owner::{ADDRESSES, GRANULE, KnownOwner, Owner, OwnerView};
+pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
 use crate::align;
 use crate::size_class::{SLOT_SIZE, SizeClass};

@@ -60,26 +60,6 @@ impl Owner {
     }
 }
 
-/// An owner that one thread knows, and others may change.
-pub(crate) struct KnownOwner(AtomicU16);
-
-impl KnownOwner {
-    constructor! {
-        pub(crate) fn new(owner: Owner) -> Self {
-            Self(AtomicU16::new(owner.0))
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn get(&self) -> Owner {
-        Owner(self.0.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn set(&self, owner: Owner) {
-        self.0.store(owner.0, Ordering::Relaxed);
-    }
-}
-
 /// The map. Every entry is written by whoever holds the memory it speaks of.
 pub(crate) struct OwnerMap {
     /// Where entry 0 is, or would be; null before the first use. Read by every free.

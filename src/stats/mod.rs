@@ -219,7 +219,7 @@ impl Stats {
         for heap in registry.heaps() {
             self.heaps += 1;
             self.parked_heaps += usize::from(registry.is_parked(heap));
-            heap.seat().read(|thread| self.add_magazines(heap, &thread.tops));
+            heap.seat().read(|tops| self.add_magazines(heap, tops));
             self.add_magazines(heap, heap.aside());
             #[cfg(feature = "profile")]
             if let Some(sampling) = heap.sampling() {

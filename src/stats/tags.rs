@@ -64,7 +64,7 @@ impl Tags {
         }
         self.add_segments(backend, registry);
         for heap in registry.heaps() {
-            heap.seat().read(|thread| self.take_off_magazines(heap, &thread.tops));
+            heap.seat().read(|tops| self.take_off_magazines(heap, tops));
             self.take_off_magazines(heap, heap.aside());
             #[cfg(feature = "profile")]
             if let Some(sampling) = heap.sampling() {
