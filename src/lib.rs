@@ -45,12 +45,17 @@ mod stats;
 mod global;
 
 #[cfg(not(loom))]
+mod environment;
+
+#[cfg(not(loom))]
 mod phase;
 
 #[cfg(all(feature = "allocator-api2", not(loom)))]
 mod allocator;
 
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
+#[cfg(not(loom))]
+pub use environment::{from_env, preloaded};
 #[cfg(all(feature = "profile", not(loom)))]
 pub use global::profile;
 #[cfg(not(loom))]
@@ -64,7 +69,10 @@ pub use global::{assert_allocs, assert_no_alloc};
 pub use phase::{Arena, Scope};
 pub use region::Sealed;
 #[cfg(not(loom))]
-pub use stats::{ClassStats, SIZE_CLASSES, Stats, TagStats};
+pub use stats::{
+    Balance, BalanceLine, ClassStats, Json, Prometheus, SIZE_CLASSES, Stats, SystemStats, TagStats, Traffic,
+};
+#[cfg(not(loom))]
 pub use tag::Tag;
 
 /// What the fuzz targets reach inside for. No part of the interface.

@@ -100,8 +100,8 @@ fn metadata_is_at_most_3_percent_of_a_heap_of_small_blocks() {
             last = Box::into_raw(Box::new(Link { before: last, _rest: [0; 7] }));
         }
         let stats = GLOBAL.stats();
-        let share = stats.metadata as f64 / stats.committed as f64 * 100.0;
-        println!("metadata: {} of {} KiB, {share:.2} %", stats.metadata / KIB, stats.committed / KIB);
+        let share = stats.balance.metadata as f64 / stats.committed as f64 * 100.0;
+        println!("metadata: {} of {} KiB, {share:.2} %", stats.balance.metadata / KIB, stats.committed / KIB);
         assert!(stats.committed < 68 * MIB && share <= 3.0, "{stats}");
         while !last.is_null() {
             // SAFETY: boxes from above, each given up once.

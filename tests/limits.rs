@@ -201,9 +201,9 @@ fn memory_that_was_exhausted_many_times_holds_as_much_as_at_first() {
             free_one_of_each("after all was freed");
             blocks
         };
-        let (first, metadata) = (fill_and_free(), GLOBAL.stats().metadata);
+        let (first, metadata) = (fill_and_free(), GLOBAL.stats().balance.metadata);
         let least = (0..10).map(|_| fill_and_free()).min().unwrap();
-        let grown = GLOBAL.stats().metadata.saturating_sub(metadata);
+        let grown = GLOBAL.stats().balance.metadata.saturating_sub(metadata);
         println!("at first {first} blocks, later {least}; metadata has grown by {} KiB", grown / KIB);
         assert!(least >= first - first / 50 && grown <= 256 * KIB);
     });
@@ -356,7 +356,7 @@ fn where_the_system_allows_no_more_mappings_frees_keep_errno_and_blocks_their_co
         assert_eq!(unsafe { libc::munmap(fillers, len) }, 0);
         free_one_of_each("when there are mappings again");
         let stats = GLOBAL.stats();
-        assert!(stats.is_balanced(), "{} committed, {} accounted\n{stats}", stats.committed, stats.accounted());
+        assert!(stats.is_balanced(), "{} committed, {} accounted\n{stats}", stats.committed, stats.balance.total());
     });
 }
 

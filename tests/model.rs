@@ -207,7 +207,7 @@ fn quiet_stats() -> Stats {
         stats.is_balanced(),
         "{} bytes are committed and {} accounted for\n{stats}",
         stats.committed,
-        stats.accounted()
+        stats.balance.total()
     );
     stats
 }

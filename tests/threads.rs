@@ -41,7 +41,12 @@ fn on_a_thread<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> 
 /// The statistics of a process in which nothing else goes on.
 fn quiet_stats() -> Stats {
     let stats = GLOBAL.stats();
-    assert!(stats.is_balanced(), "{} bytes committed, {} accounted for\n{stats}", stats.committed, stats.accounted());
+    assert!(
+        stats.is_balanced(),
+        "{} bytes committed, {} accounted for\n{stats}",
+        stats.committed,
+        stats.balance.total()
+    );
     stats
 }
 
@@ -155,12 +160,12 @@ fn more_threads_than_there_are_heaps_allocate_and_free_at_once() {
         let purged = quiet_stats();
         println!(
             "{THREADS} threads at once; afterwards {} KiB of metadata, {} KiB committed, {} KiB resident, {} MiB reserved",
-            purged.metadata / KIB,
+            purged.balance.metadata / KIB,
             purged.committed / KIB,
             resident() / KIB,
             purged.reserved / MIB
         );
-        assert!(purged.committed - purged.metadata < 16 * MIB, "{purged}");
+        assert!(purged.committed - purged.balance.metadata < 16 * MIB, "{purged}");
     });
 }
 

@@ -35,7 +35,8 @@ const char *tenure_version(void);
 
 /*
  * Writes a table of what memory is used for to a file descriptor. Returns 0, or -1 with errno set by write(2).
- * Does not allocate. Takes about a microsecond for each 2 MiB of heap. Other threads go on meanwhile, and what they do in that time may be counted or not.
+ * Does not allocate. Takes about a microsecond for each 2 MiB of heap, and as long as the system takes for what it says of the process. Other threads go on
+ * meanwhile, and what they do in that time may be counted or not.
  */
 int tenure_stats_print(int descriptor);
 
@@ -43,25 +44,8 @@ int tenure_stats_print(int descriptor);
  * Stores the same figures as one line of JSON in `buffer`, with a null at the end; what does not fit into `size` bytes is cut. Returns the length of the whole
  * text without the null, which may be more than was stored. `buffer` may be NULL where `size` is 0. Does not allocate.
  *
- * All figures are bytes unless said otherwise:
- *   version          of the meaning of these figures
- *   live_blocks      number of blocks that the program has
- *   live_bytes       what they take, at the size of their class, span or mapping
- *   spans, mappings  number of large blocks among them: above 32 KiB, and above 1 MiB
- *   span_bytes, mapping_bytes
- *   segments, pooled_segments   number of pieces of 2 MiB in use, and unused
- *   heaps, parked_heaps         number of heaps, and of those without a thread
- *   reserved         address space
- *   committed        memory that may be resident; peak_committed: the most it has been
- *   purged           given back to the system so far
- *   retained         unused, and kept for reuse
- *   free_in_slabs    free blocks, ready for the sizes they have
- *   in_magazines     free blocks at threads' hands
- *   metadata         what describes the rest
- *   static_memory    arenas of programs in Rust: number of arenas and chunks, capacity, used, dead, slack, number of blocks, high_water, number of fallbacks
- *   scopes           the part of these that scopes have filled
- *   classes          for each block size in use: block_size, and the numbers of slabs (of 64 KiB), of blocks that are live, in_magazines and free, and of those
- *                    among the free that other threads have freed and nobody has collected yet, remote_pending
+ * docs/stats.schema.json describes the members: `balance` says where the `committed` bytes are and adds up to them, `classes` tells of each block size in use,
+ * `system` what the system says of the whole process. Members may be added with the same `version`; with a new one alone, they go away or change their meaning.
  */
 size_t tenure_stats_json(char *buffer, size_t size);
 

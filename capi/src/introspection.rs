@@ -20,16 +20,17 @@ struct Info {
 impl Info {
     fn take() -> Self {
         let stats = TENURE.stats();
-        let in_heaps = stats.committed.saturating_sub(stats.mapping_bytes);
-        let in_use = stats.live_bytes().saturating_sub(stats.mapping_bytes);
+        let mapped = stats.balance.live_mappings;
+        let in_heaps = stats.committed.saturating_sub(mapped);
+        let in_use = stats.live_bytes().saturating_sub(mapped);
         Self {
             in_heaps,
-            free_blocks: stats.classes.iter().map(|class| class.free + class.in_magazines).sum(),
+            free_blocks: stats.classes.iter().map(|class| class.free + class.in_magazines + class.in_outboxes).sum(),
             mappings: stats.mappings,
-            mapped: stats.mapping_bytes,
+            mapped,
             in_use,
             free: in_heaps.saturating_sub(in_use),
-            retained: stats.retained,
+            retained: stats.balance.retained(),
         }
     }
 }
@@ -127,13 +128,13 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) ->
 fn write_xml(stats: &Stats, out: &mut dyn Write) -> fmt::Result {
     writeln!(out, "<malloc version=\"tenure-1\">\n<sizes>")?;
     for class in stats.classes.iter().filter(|class| class.slabs > 0) {
-        let (size, live, free) = (class.block_size, class.live, class.free + class.in_magazines);
+        let (size, live, free) = (class.block_size, class.live, class.free + class.in_magazines + class.in_outboxes);
         writeln!(out, "<size bytes=\"{size}\" slabs=\"{}\" live=\"{live}\" free=\"{free}\"/>", class.slabs)?;
     }
     writeln!(out, "</sizes>")?;
     writeln!(out, "<total type=\"live\" count=\"{}\" size=\"{}\"/>", stats.live_blocks(), stats.live_bytes())?;
-    writeln!(out, "<total type=\"span\" count=\"{}\" size=\"{}\"/>", stats.spans, stats.span_bytes)?;
-    writeln!(out, "<total type=\"mmap\" count=\"{}\" size=\"{}\"/>", stats.mappings, stats.mapping_bytes)?;
+    writeln!(out, "<total type=\"span\" count=\"{}\" size=\"{}\"/>", stats.spans, stats.balance.live_spans)?;
+    writeln!(out, "<total type=\"mmap\" count=\"{}\" size=\"{}\"/>", stats.mappings, stats.balance.live_mappings)?;
     writeln!(out, "<system type=\"current\" size=\"{}\"/>", stats.committed)?;
     writeln!(out, "<system type=\"max\" size=\"{}\"/>", stats.peak_committed)?;
     writeln!(out, "<aspace type=\"total\" size=\"{}\"/>\n</malloc>", stats.reserved)

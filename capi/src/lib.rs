@@ -12,13 +12,11 @@ mod cxx_failure;
 mod errno;
 mod glibc_names;
 mod introspection;
-mod json;
 mod life;
 mod name;
 mod output;
 mod own;
 mod profile;
-mod settings;
 mod sized;
 
 use tenure::Tenure;

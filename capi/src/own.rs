@@ -2,7 +2,6 @@
 
 use crate::TENURE;
 use crate::errno;
-use crate::json::Json;
 use crate::output::Output;
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
@@ -23,7 +22,8 @@ pub extern "C" fn tenure_version() -> *const c_char {
 /// Writes the statistics as a table to a file descriptor; 0, or -1 and `errno` where it cannot be written.
 #[unsafe(no_mangle)]
 pub extern "C" fn tenure_stats_print(descriptor: c_int) -> c_int {
-    let stats = TENURE.stats();
+    let mut stats = TENURE.stats();
+    stats.ask_system();
     let mut buffer = [0; 1024];
     let mut output = Output::new(descriptor, &mut buffer);
     // What fails is known to `finish`.
@@ -58,10 +58,11 @@ impl Write for Text {
 /// - `buffer` has `size` bytes, or `size` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tenure_stats_json(buffer: *mut c_char, size: usize) -> usize {
-    let stats = TENURE.stats();
+    let mut stats = TENURE.stats();
+    stats.ask_system();
     let mut text = Text { start: buffer.cast(), size, len: 0 };
     // Never fails: see above.
-    let _ = write!(text, "{}", Json(&stats));
+    let _ = write!(text, "{}", stats.json());
     if size > 0 {
         // SAFETY: the caller's buffer, inside of its size.
         unsafe { text.start.add(text.len.min(size - 1)).write(0) };

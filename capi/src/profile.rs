@@ -5,20 +5,67 @@
 
 use crate::name::Name;
 use crate::output::{Output, complain};
-use crate::settings::{NO_PATH, Path};
+use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::fmt::Write;
 use core::mem::MaybeUninit;
 use core::ptr;
 use tenure::profile::{self, Options, Text, Unwinder, arm_with, split_setting};
 
+/// What only the functions of this file touch.
+struct Own(UnsafeCell<ProfileSettings>);
+
+// SAFETY: the loader runs a library's constructor and its destructor on one thread each, the one after the other, and nobody else has access.
+unsafe impl Sync for Own {}
+
+static SETTINGS: Own = Own(UnsafeCell::new(ProfileSettings::DEFAULT));
+
+/// The library is loaded: begins to sample, if the environment says so.
+pub(crate) fn start() {
+    // SAFETY: no preconditions.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        // The user has fewer rights than the program.
+        return;
+    }
+    // SAFETY: the constructor alone, see `Own`.
+    let settings = unsafe { &mut *SETTINGS.0.get() };
+    settings.read();
+    if settings.concerns_this_process() {
+        settings.start();
+    }
+}
+
+/// The process ends in an orderly way: writes what was asked for.
+pub(crate) fn finish() {
+    // SAFETY: the destructor alone, see `Own`.
+    let settings = unsafe { &*SETTINGS.0.get() };
+    if settings.is_started && settings.concerns_this_process() {
+        settings.finish();
+    }
+}
+
+/// What the environment says under this name.
+fn variable(name: &CStr) -> Option<&[u8]> {
+    // SAFETY: a text that ends in a null.
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    // SAFETY: the C library's text, which nobody changes while libraries are loaded.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
+}
+
+/// What is wrong with a path.
+const NO_PATH: &str = "must be a path of 1 to 4095 bytes";
+
 /// What the environment says of a profile.
-pub(crate) struct ProfileSettings {
-    file: Path,
+struct ProfileSettings {
+    file: Name,
     /// Bytes from one sample to the next, where a file is to be written.
     rate: usize,
     is_leaks: bool,
-    command: Path,
+    command: Name,
+    /// The only process that is to write.
+    pid: Option<libc::pid_t>,
+    /// True once samples are taken.
+    is_started: bool,
 }
 
 /// Ends of files' names for which the command knows what to write.
@@ -31,9 +78,29 @@ const PLACES: [&[u8]; 2] = [b"tenure", b"../bin/tenure"];
 const TEXT: &[u8] = b".heap";
 
 impl ProfileSettings {
-    pub(crate) const DEFAULT: Self = Self { file: Path::NONE, rate: 0, is_leaks: false, command: Path::NONE };
+    const DEFAULT: Self =
+        Self { file: Name::EMPTY, rate: 0, is_leaks: false, command: Name::EMPTY, pid: None, is_started: false };
 
-    pub(crate) fn set_file(&mut self, value: &[u8]) -> Option<&'static str> {
+    fn concerns_this_process(&self) -> bool {
+        // SAFETY: no preconditions.
+        self.pid.is_none_or(|only| only == unsafe { libc::getpid() })
+    }
+
+    /// Reads what there is while it is there: programs write their title over the environment.
+    fn read(&mut self) {
+        // A wrong number is complained of by those who report statistics.
+        self.pid = variable(c"TENURE_STATS_PID").and_then(|text| core::str::from_utf8(text).ok()?.parse().ok());
+        let mut take = |name: &CStr, set: fn(&mut Self, &[u8]) -> Option<&'static str>| {
+            if let Some(what) = variable(name).and_then(|value| set(self, value)) {
+                complain(format_args!("{}: {what}; the value is ignored", name.to_str().unwrap_or_default()));
+            }
+        };
+        take(c"TENURE_PROFILE", Self::set_file);
+        take(c"TENURE_LEAKS", Self::set_leaks);
+        take(c"TENURE_COMMAND", Self::set_command);
+    }
+
+    fn set_file(&mut self, value: &[u8]) -> Option<&'static str> {
         let Some((file, rate)) = split_setting(value) else {
             return Some("the rate must be from 1 byte to a tebibyte");
         };
@@ -44,7 +111,7 @@ impl ProfileSettings {
         (!self.file.set(file)).then_some(NO_PATH)
     }
 
-    pub(crate) fn set_leaks(&mut self, value: &[u8]) -> Option<&'static str> {
+    fn set_leaks(&mut self, value: &[u8]) -> Option<&'static str> {
         self.is_leaks = match value {
             b"0" => false,
             b"1" => true,
@@ -53,17 +120,17 @@ impl ProfileSettings {
         None
     }
 
-    pub(crate) fn set_command(&mut self, value: &[u8]) -> Option<&'static str> {
+    fn set_command(&mut self, value: &[u8]) -> Option<&'static str> {
         (!self.command.set(value)).then_some(NO_PATH)
     }
 
     /// Begins to sample, if anybody wants to know.
-    pub(crate) fn start(&mut self) {
-        let is_profile = self.file.get().is_some();
+    fn start(&mut self) {
+        let is_profile = !self.file.is_empty();
         if !is_profile && !self.is_leaks {
             return;
         }
-        if self.command.get().is_none() {
+        if self.command.is_empty() {
             self.find_command();
         }
         // A leak is to be found whatever its size, unless the program is to run at its usual pace.
@@ -71,8 +138,9 @@ impl ProfileSettings {
         let options = Options { rate, unwinder: Unwinder::Tables, seed: None };
         // Most C libraries have no frame pointers, but where there is nothing else they tell something.
         let armed = arm_with(options).or_else(|_| arm_with(Options { unwinder: Unwinder::FramePointers, ..options }));
-        if let Err(error) = armed {
-            complain(format_args!("TENURE_PROFILE: {error}; there is no profile"));
+        match armed {
+            Ok(()) => self.is_started = true,
+            Err(error) => complain(format_args!("TENURE_PROFILE: {error}; there is no profile")),
         }
     }
 
@@ -109,14 +177,12 @@ impl ProfileSettings {
     }
 
     /// Writes what was asked for.
-    pub(crate) fn finish(&self) {
-        if !profile::is_armed() || self.file.get().is_none() && !self.is_leaks {
-            return;
-        }
+    fn finish(&self) {
         profile::disarm();
         // SAFETY: no preconditions.
         let pid = unsafe { libc::getpid() };
-        let file = match self.file.get().map(|path| Name::of(path, pid)) {
+        let pattern = self.file.as_c_str().to_bytes();
+        let file = match (!pattern.is_empty()).then(|| Name::of(pattern, pid)) {
             Some(None) => return complain(format_args!("TENURE_PROFILE: the file's name is too long")),
             Some(Some(name)) => Some(name),
             None => None,
@@ -133,7 +199,10 @@ impl ProfileSettings {
 
     /// Has the command write a profile from its text, and waits for it; false where it cannot be started. What the command cannot do it says itself.
     fn hand_over(&self, text: c_int, file: Option<&Name>) -> bool {
-        let Some(command) = self.command.get_c() else { return false };
+        if self.command.is_empty() {
+            return false;
+        }
+        let command = self.command.as_c_str();
         let mut arguments = [ptr::null::<c_char>(); 9];
         let mut count = 0;
         let mut add = |argument: &CStr| {

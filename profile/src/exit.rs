@@ -25,7 +25,9 @@ static PLAN: OnceLock<Plan> = OnceLock::new();
 ///
 /// Folded stacks and flame graphs are of all bytes that were allocated: at the end little is in use. Callers are found with tables, and with frame pointers where there are none.
 /// What is wrong is said in a line on standard error, and the program goes on.
+/// What [`tenure::from_env`] reads is read, too.
 pub fn from_env() {
+    tenure::from_env();
     let profile = env::var_os("TENURE_PROFILE").and_then(|text| {
         let parsed = Setting::parse(&text.to_string_lossy());
         parsed.map_err(|wrong| complain("TENURE_PROFILE", &wrong)).ok()

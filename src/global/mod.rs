@@ -78,10 +78,28 @@ impl Tenure {
 
     /// What memory is used for, now.
     ///
-    /// Neither allocates nor stops other threads; what they do meanwhile may be counted or not. Reads the head of every segment: about a microsecond for
+    /// Neither allocates nor stops other threads; what they do meanwhile may be counted or not. Reads the head of every segment: about 0.15 µs for
     /// each 2 MiB of heap.
     pub fn stats(&self) -> Stats {
         Stats::take(&BACKEND, &REGISTRY, &REGION)
+    }
+
+    /// Forgets the peak of committed memory, so that [`Stats::peak_since_reset`] tells of what comes from now on. Costs two stores' worth.
+    ///
+    /// What other threads commit at that very moment may be left out of the new peak.
+    ///
+    /// ```
+    /// #[global_allocator]
+    /// static GLOBAL: tenure::Tenure = tenure::Tenure::new();
+    ///
+    /// GLOBAL.reset_peak();
+    /// let before = GLOBAL.stats().committed;
+    /// drop(std::hint::black_box(vec![0u8; 8 << 20]));
+    /// let stats = GLOBAL.stats();
+    /// assert!(stats.peak_since_reset >= before + (8 << 20));
+    /// ```
+    pub fn reset_peak(&self) {
+        BACKEND.counters.reset_peak();
     }
 
     /// Gives unused memory back to the system now: the calling thread's magazines, free slots of every heap, whichever thread

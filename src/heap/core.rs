@@ -3,6 +3,7 @@
 //! Every slab that has a free block is in its class's ring, and every segment that has a free slot is in the ring of segments: what is full is
 //! in no list at all, and found again when something of it is freed.
 
+use super::counts::{Counts, KINDS, SPANS};
 use super::list::{Linked, Ring};
 use super::span::PATIENCE as SEGMENT_PATIENCE;
 use crate::magazine::Place;
@@ -31,6 +32,7 @@ pub(super) struct Home<'a> {
     pub(super) backend: &'a Backend,
     pub(super) owner: Owner,
     pub(super) pending: &'a Pending,
+    pub(super) counts: &'a [Counts; KINDS],
 }
 
 /// The slabs and segments of a heap.
@@ -110,7 +112,7 @@ impl Core {
         waiting: &mut Option<(SizeClass, Place)>,
     ) -> Option<&'s Slab> {
         if self.usable[class.index()].first().is_none() {
-            self.collect(home.backend, home.pending);
+            self.collect(home);
         }
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, waiting) {
             return None;
@@ -284,27 +286,28 @@ impl Core {
             Some(patience) => self.patience = patience,
             None => {
                 self.patience = PATIENCE;
-                self.collect(home.backend, home.pending);
+                self.collect(home);
             }
         }
     }
 
     /// Takes in what other threads have returned.
-    pub(super) fn collect(&mut self, backend: &Backend, pending: &Pending) {
-        if pending.is_empty() {
+    pub(super) fn collect(&mut self, home: Home<'_>) {
+        if home.pending.is_empty() {
             return;
         }
-        let mut next = pending.take();
+        let mut next = home.pending.take();
         while !next.is_null() {
             // SAFETY: what is pushed on the stack are slabs' heads, which are never unmapped.
             let slab = unsafe { &*next };
             next = Pending::below(&slab.remote);
             let segment = Segment::of(slab);
             match slab.kind() {
-                SlotKind::Slab(class) => self.collect_slab(backend, class, segment, slab),
+                SlotKind::Slab(class) => self.collect_slab(home, class, segment, slab),
                 SlotKind::Span => {
                     segment.collect_remote(slab, |_, _| {});
-                    self.retire(backend, slab);
+                    home.counts[SPANS].collect(1);
+                    self.retire(home.backend, slab);
                 }
                 SlotKind::Free => fatal(format_args!(
                     "corrupted metadata: blocks were returned to a slab at {:p} that is not in use",
@@ -314,8 +317,8 @@ impl Core {
         }
     }
 
-    fn collect_slab(&mut self, backend: &Backend, class: SizeClass, segment: &Segment, slab: &Slab) {
-        let mut is_empty = false;
+    fn collect_slab(&mut self, home: Home<'_>, class: SizeClass, segment: &Segment, slab: &Slab) {
+        let (mut is_empty, before) = (false, slab.free());
         segment.collect_remote(slab, |word, bits| match slab.put_back_word(word, bits) {
             Ok(freed) => is_empty = freed == Freed::Empty,
             Err(_) => fatal(format_args!(
@@ -324,8 +327,9 @@ impl Core {
                 slab.start()
             )),
         });
+        Counts::of(home.counts, class).collect(slab.free() - before);
         if is_empty {
-            self.emptied(backend, class, slab);
+            self.emptied(home.backend, class, slab);
         } else if slab.free() > 0 && !Ring::is_linked(slab) {
             self.usable[class.index()].push_back(slab);
         }

@@ -4,7 +4,8 @@
 //! overflows gives half of its blocks away, and all of them if the same happens again before it has run out: the traffic is one-way then.
 
 use super::Heap;
-use super::core::Home;
+use super::core::{Core, Home};
+use super::counts::Counts;
 use crate::magazine::{self, Magazine, Place, Tops};
 use crate::size_class::SizeClass;
 use crate::sync::Cell;
@@ -47,7 +48,17 @@ const WORTH_ASKING_FOR_ZEROS: usize = 1024;
 
 impl Heap {
     pub(super) fn home(&self) -> Home<'_> {
-        Home { backend: self.backend, owner: self.owner, pending: &self.pending }
+        Home { backend: self.backend, owner: self.owner, pending: &self.pending, counts: &self.counts }
+    }
+
+    fn counts_of(&self, class: SizeClass) -> &Counts {
+        Counts::of(&self.counts, class)
+    }
+
+    /// Gives blocks of a magazine back to their slabs.
+    pub(super) fn put_back(&self, core: &mut Core, class: SizeClass, blocks: &[Place]) {
+        core.put_back(self.backend, class, blocks);
+        self.counts_of(class).flush(blocks.len());
     }
 
     pub(super) fn low(&self, class: SizeClass) -> *mut Place {
@@ -92,7 +103,12 @@ impl Heap {
         let taken = {
             let mut core = self.core.lock();
             core.collect_in_time(self.home());
-            core.take_blocks(self.home(), class, places, &mut left)
+            let taken = core.take_blocks(self.home(), class, places, &mut left);
+            self.counts_of(class).refill(taken);
+            if let (Some((span, _)), None) = (waiting, left) {
+                self.counts_of(span).flush(1);
+            }
+            taken
         };
         if let (Some((class, _)), None) = (waiting, left) {
             tops.set(class, self.low(class));
@@ -128,6 +144,7 @@ impl Heap {
         let mut core = self.core.lock();
         core.collect_in_time(self.home());
         let (block, is_zero) = core.take_block(self.home(), class)?;
+        self.counts_of(class).refill(1);
         Some((NonNull::new(block)?, is_zero))
     }
 
@@ -151,7 +168,7 @@ impl Heap {
         if given > 0 {
             // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
             let places = unsafe { slice::from_raw_parts_mut(low, held) };
-            self.core.lock().put_back(self.backend, class, &places[..given]);
+            self.put_back(&mut self.core.lock(), class, &places[..given]);
             places.copy_within(given.., 0);
         }
         // SAFETY: a flush has made room, or the magazine is empty.
@@ -187,7 +204,7 @@ impl Heap {
             let low = self.low(other);
             // SAFETY: the magazine holds `held` spans from its low end on, and the borrower alone has access.
             let places = unsafe { slice::from_raw_parts(low, held) };
-            self.core.lock().put_back(self.backend, other, places);
+            self.put_back(&mut self.core.lock(), other, places);
         }
         tops.give_up(other);
     }
@@ -204,13 +221,13 @@ impl Heap {
         }
         self.outbox.drain();
         let mut core = self.core.lock();
-        core.collect(self.backend, &self.pending);
+        core.collect(self.home());
         for class in SizeClass::all() {
             let held = self.waiting_in(class, tops);
             if held > 0 {
                 // SAFETY: the magazine holds `held` blocks from its low end on, and the borrower alone has access.
                 let places = unsafe { slice::from_raw_parts(ptr::from_ref(&*self.low(class)), held) };
-                core.put_back(self.backend, class, places);
+                self.put_back(&mut core, class, places);
             }
         }
         tops.reset();

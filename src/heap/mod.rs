@@ -11,6 +11,7 @@ mod borrower;
 )]
 mod budget;
 mod core;
+mod counts;
 mod exchange;
 mod ledger;
 mod list;
@@ -23,6 +24,8 @@ mod span;
 pub(crate) use borrower::Borrower;
 #[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
 pub(crate) use budget::{Budget, FRAMES};
+pub(crate) use counts::{Counted, SPANS};
+use counts::{Counts, KINDS};
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
 pub(crate) use outbox::return_remotely;
 #[cfg(feature = "profile")]
@@ -68,6 +71,8 @@ pub(crate) struct Heap {
     traffic: [Traffic; size_class::COUNT],
     /// What the borrower does while it is counted. Borrower-only.
     ledger: Ledger,
+    /// Written by whoever holds the lock, read by others for statistics.
+    counts: [Counts; KINDS],
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
@@ -100,7 +105,7 @@ impl Heap {
         let len = Self::footprint(backend);
         let heap = backend.os.map(0, len)?.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox, ledger and `waiting_span` are valid as zeros, and stay untouched until they are used.
+        // Magazines, outbox, ledger, counts and `waiting_span` are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
@@ -178,6 +183,11 @@ impl Heap {
         &self.ledger
     }
 
+    /// What has passed between magazines and slabs: by class, and last of all spans.
+    pub(crate) fn counts(&self) -> &[Counts; KINDS] {
+        &self.counts
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
@@ -195,7 +205,7 @@ impl Heap {
             None if is_patient && !self.is_lost() => self.core.lock(),
             None => return,
         };
-        core.collect(self.backend, &self.pending);
+        core.collect(self.home());
         core.purge(self.backend, before, now);
     }
 
@@ -229,7 +239,7 @@ impl Heap {
             return;
         }
         let mut core = self.core.lock();
-        core.collect(self.backend, &self.pending);
+        core.collect(self.home());
         core.release_unused(self.backend);
     }
 

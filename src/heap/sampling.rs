@@ -238,7 +238,7 @@ impl Heap {
                 let low = sampling.magazines[class.index()].low(class);
                 // SAFETY: the returns hold `held` blocks from their low end on, and the borrower alone has access.
                 let places = unsafe { slice::from_raw_parts(low, held) };
-                core.put_back(self.backend, class, places);
+                self.put_back(&mut core, class, places);
             }
         }
         sampling.tops.reset();

@@ -2,6 +2,7 @@
 
 use super::Heap;
 use super::core::{Core, Home, Misuse, refuse};
+use super::counts::SPANS;
 use crate::magazine::Place;
 use crate::segment::{self, Backend, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
@@ -30,7 +31,7 @@ impl Core {
         let counters = &home.backend.counters;
         let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
         // What others have returned may be a span, which is worth looking for each time.
-        self.collect(home.backend, home.pending);
+        self.collect(home);
         if let Some(span) = self.find_span(carve) {
             return Some(span);
         }
@@ -71,7 +72,9 @@ impl Heap {
     pub(crate) fn take_span(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
         let (slots, align) = extent(layout)?;
         let mut core = self.core.lock();
-        core.take_span(self.home(), slots, align)
+        let span = core.take_span(self.home(), slots, align)?;
+        self.counts[SPANS].refill(1);
+        Some(span)
     }
 
     /// Frees a span of this heap; false where none starts at `block`. On behalf of any thread.
@@ -84,6 +87,7 @@ impl Heap {
         // SAFETY: passed on.
         let Some(slab) = (unsafe { span_at(block) }) else { return false };
         core.retire(self.backend, slab);
+        self.counts[SPANS].flush(1);
         true
     }
 

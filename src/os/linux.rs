@@ -2,7 +2,13 @@
 //!
 //! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever replaced.
 
-use super::Platform;
+#[path = "linux_io.rs"]
+pub(crate) mod io;
+
+#[path = "linux_process.rs"]
+mod process;
+
+use super::{Platform, Process, SystemMemory};
 use crate::sync::plain::{AtomicUsize, Ordering};
 use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
@@ -119,6 +125,18 @@ impl Platform for Native {
         // SAFETY: a valid place for the answer. This clock is read without a system call and cannot fail.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut time) };
         time.tv_sec as u64 * 1000 + time.tv_nsec as u64 / 1_000_000
+    }
+
+    fn process(&self) -> Option<Process> {
+        Some(process::process())
+    }
+
+    fn uptime_ms(&self) -> Option<u64> {
+        process::uptime_ms()
+    }
+
+    fn memory(&self) -> Option<SystemMemory> {
+        process::memory(self.page_size())
     }
 
     fn now_ns(&self) -> u64 {

@@ -9,7 +9,7 @@ pub(crate) mod random;
 
 pub(crate) use faults::Call;
 
-use super::{Native, Platform};
+use super::{Native, Platform, Process, SystemMemory};
 use crate::align;
 use account::{Account, Use};
 use core::ptr::NonNull;
@@ -293,6 +293,18 @@ impl Platform for Mock {
 
     fn now_ms(&self) -> u64 {
         self.state().now
+    }
+
+    fn process(&self) -> Option<Process> {
+        Native.process()
+    }
+
+    fn uptime_ms(&self) -> Option<u64> {
+        Some(self.state().now)
+    }
+
+    fn memory(&self) -> Option<SystemMemory> {
+        Native.memory()
     }
 
     fn now_ns(&self) -> u64 {

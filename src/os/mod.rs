@@ -24,6 +24,8 @@ pub(crate) mod report;
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod stack;
 
+#[cfg_attr(loom, allow(unused_imports, reason = "no model reports"))]
+pub(crate) use native::io;
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
 #[cfg(feature = "profile")]
 pub(crate) use native::{find_unwinder, is_readable, unwind};
@@ -31,6 +33,27 @@ pub(crate) use native::{find_unwinder, is_readable, unwind};
 pub(crate) use stack::{capture_stack, module_of};
 
 use core::ptr::NonNull;
+
+/// Who the process is, and what time it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) id: u32,
+    /// Milliseconds since 1970 began, by the clock that people set.
+    pub(crate) time_ms: u64,
+}
+
+/// What the system says that the process has: all of it, not the allocator's alone. Bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SystemMemory {
+    /// In main memory.
+    pub(crate) resident: usize,
+    /// The part of it that is of no file.
+    pub(crate) anonymous: Option<usize>,
+    /// The part of it that was given back, and is taken when it is needed elsewhere.
+    pub(crate) lazily_freed: Option<usize>,
+    /// In swap space.
+    pub(crate) swapped: Option<usize>,
+}
 
 /// The memory calls and the clock.
 ///
@@ -95,6 +118,21 @@ pub(crate) trait Platform: Sync {
 
     /// Milliseconds since some fixed moment; never goes back. Cheap and coarse.
     fn now_ms(&self) -> u64;
+
+    /// The process and the time, where there is such a thing. Cheap.
+    fn process(&self) -> Option<Process> {
+        None
+    }
+
+    /// Milliseconds since the process was made, by whatever means. Costs some microseconds.
+    fn uptime_ms(&self) -> Option<u64> {
+        None
+    }
+
+    /// What the system says that the process has. Slow: the system may look at every page's entry.
+    fn memory(&self) -> Option<SystemMemory> {
+        None
+    }
 
     /// Nanoseconds since some fixed moment, as precise as is cheap. For hints alone: may always be 0.
     fn now_ns(&self) -> u64;

@@ -2,6 +2,9 @@
 //!
 //! What remains of Tenure is what needs no system: arenas over memory of the program's own. The heap builds, and has nothing.
 
+#[path = "none_io.rs"]
+pub(crate) mod io;
+
 use super::Platform;
 use core::ffi::c_void;
 use core::hint;

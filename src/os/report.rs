@@ -1,4 +1,4 @@
-//! One line on standard error, and the end of the process.
+//! One line on standard error; and, where nothing else is left to do, the end of the process.
 //!
 //! The line is put together in a buffer on the stack: a process whose heap is in doubt must not allocate to say so.
 
@@ -22,15 +22,21 @@ impl Write for Line {
     }
 }
 
-/// Writes `tenure: ` and the message as one line, and aborts.
+/// Writes `tenure: ` and the message as one line to standard error, as far as that is possible. Keeps `errno`.
 #[cold]
-#[inline(never)]
-pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
+pub(crate) fn complain(message: fmt::Arguments<'_>) {
     let mut line = Line { bytes: [0; LINE], len: 0 };
     // `Line` cuts what does not fit and never fails.
     let _ = write!(line, "tenure: {message}");
     line.len = line.len.min(LINE - 1);
     let _ = line.write_str("\n");
     super::write_stderr(&line.bytes[..line.len]);
+}
+
+/// Writes `tenure: ` and the message as one line, and aborts.
+#[cold]
+#[inline(never)]
+pub(crate) fn fatal(message: fmt::Arguments<'_>) -> ! {
+    complain(message);
     super::abort()
 }

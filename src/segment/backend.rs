@@ -10,7 +10,7 @@ use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::size_class::SLOT_SIZE;
-use crate::sync::{AtomicUsize, Ordering, array_of, constructor};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 use crate::tag::TAGS;
 use core::ptr::{self, NonNull};
 
@@ -20,6 +20,8 @@ pub(crate) struct Counters {
     committed: AtomicUsize,
     /// The most that `committed` has been.
     peak: AtomicUsize,
+    /// The most that it has been since the last reset.
+    peak_since_reset: AtomicUsize,
     /// Address space of segments and mappings.
     pub(super) reserved: AtomicUsize,
     /// Given back to the system since the start, by purging and unmapping.
@@ -32,6 +34,8 @@ pub(crate) struct Counters {
     pub(super) mapped: AtomicUsize,
     /// Blocks with a mapping of their own that are in use under tag n + 1.
     pub(super) tagged: [Tagged; TAGS],
+    /// Number of blocks with a mapping of their own that were handed out so far.
+    pub(super) blocks_mapped: AtomicU64,
     /// Segments in the pool; a hint.
     pooled: AtomicUsize,
     /// Segments that were released but for their first slot; a hint.
@@ -44,12 +48,14 @@ impl Counters {
             Self {
                 committed: AtomicUsize::new(0),
                 peak: AtomicUsize::new(0),
+                peak_since_reset: AtomicUsize::new(0),
                 reserved: AtomicUsize::new(0),
                 returned: AtomicUsize::new(0),
                 metadata: AtomicUsize::new(0),
                 mappings: AtomicUsize::new(0),
                 mapped: AtomicUsize::new(0),
                 tagged: array_of!(Tagged::new(); TAGS),
+                blocks_mapped: AtomicU64::new(0),
                 pooled: AtomicUsize::new(0),
                 released: AtomicUsize::new(0),
             }
@@ -60,7 +66,8 @@ impl Counters {
     pub(crate) fn commit(&self, bytes: usize) {
         if bytes > 0 {
             let now = self.committed.fetch_add(bytes, Ordering::Relaxed) + bytes;
-            if now > self.peak.load(Ordering::Relaxed) {
+            if now > self.peak_since_reset.load(Ordering::Relaxed) {
+                self.peak_since_reset.fetch_max(now, Ordering::Relaxed);
                 self.peak.fetch_max(now, Ordering::Relaxed);
             }
         }
@@ -97,6 +104,15 @@ impl Counters {
         self.peak.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn peak_since_reset(&self) -> usize {
+        self.peak_since_reset.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the peak but for what is committed now. What other threads commit in that moment may be left out.
+    pub(crate) fn reset_peak(&self) {
+        self.peak_since_reset.store(self.committed(), Ordering::Relaxed);
+    }
+
     pub(crate) fn reserved(&self) -> usize {
         self.reserved.load(Ordering::Relaxed)
     }
@@ -115,6 +131,10 @@ impl Counters {
 
     pub(crate) fn mapped(&self) -> usize {
         self.mapped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn blocks_mapped(&self) -> u64 {
+        self.blocks_mapped.load(Ordering::Relaxed)
     }
 }
 

@@ -135,6 +135,7 @@ impl Backend {
         self.counters.commit(mapping.body());
         self.counters.commit_metadata(self.os.page_size());
         self.counters.mappings.fetch_add(1, Ordering::Relaxed);
+        self.counters.blocks_mapped.fetch_add(1, Ordering::Relaxed);
         self.counters.mapped.fetch_add(mapping.body(), Ordering::Relaxed);
         self.owners.set(mapping.block().addr(), placement.owner);
         Some((NonNull::new(mapping.block())?, true))
@@ -163,6 +164,7 @@ impl Backend {
         // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
         let mapping = unsafe { Mapping::at(range.start) };
         mapping.len.set(range.len);
+        self.counters.blocks_mapped.fetch_add(1, Ordering::Relaxed);
         self.owners.set(mapping.block().addr(), Owner::MAPPING);
         // SAFETY: behind a head.
         unsafe { NonNull::new_unchecked(mapping.block()) }

@@ -1,25 +1,55 @@
 //! The snapshot as a table for people.
 
-use super::{ClassStats, Stats};
+use super::{BalanceLine, ClassStats, Stats, Traffic};
 use crate::arena::ArenaStats;
-use core::fmt::{self, Display, Formatter};
+use core::fmt::{self, Display, Formatter, Write};
 
 /// A number of bytes, in the unit that suits it.
 struct Bytes(usize);
 
+/// The same, with its point where that of others in the column is.
+struct Column(usize);
+
+/// How many of which unit.
+fn scaled(bytes: usize) -> (f64, &'static str) {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (bytes as f64, 0);
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    (value, UNITS[unit])
+}
+
 impl Display for Bytes {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-        if self.0 < 1024 {
-            return write!(f, "{:>7} B  ", self.0);
+        match scaled(self.0) {
+            (value, "B") => write!(f, "{value} B"),
+            (value, unit) => write!(f, "{value:.1} {unit}"),
         }
-        let mut value = self.0 as f64 / 1024.0;
-        let mut unit = 0;
-        while value >= 1024.0 && unit + 1 < UNITS.len() {
-            value /= 1024.0;
-            unit += 1;
+    }
+}
+
+impl Display for Column {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match scaled(self.0) {
+            (value, "B") => write!(f, "{value:>7} B  "),
+            (value, unit) => write!(f, "{value:>7.1} {unit}"),
         }
-        write!(f, "{value:>7.1} {}", UNITS[unit])
+    }
+}
+
+/// A figure's name, with spaces.
+struct Words(&'static str);
+
+impl Display for Words {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0
+            .split('_')
+            .enumerate()
+            .try_for_each(|(nth, word)| write!(f, "{}{word}", if nth == 0 { "" } else { " " }))?;
+        let width = f.width().unwrap_or(0);
+        (self.0.len()..width).try_for_each(|_| f.write_char(' '))
     }
 }
 
@@ -35,43 +65,64 @@ impl Display for Stats {
             self.static_memory.write_waste(f)?;
         }
         self.write_balance(f)?;
+        self.write_system(f)?;
         self.write_beside(f)?;
+        self.write_static(f)?;
         self.write_classes(f)
     }
 }
 
 impl Stats {
     fn write_balance(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let lines = [
-            ("live", self.live_bytes(), "blocks that the program has"),
-            ("free in slabs", self.free_in_slabs, "room for more blocks of the same sizes"),
-            ("in magazines", self.in_magazines, "free blocks at threads' hands"),
-            ("retained", self.retained, "unused, kept for a while"),
-            ("static", self.static_memory.used, "placed once, for good"),
-            ("metadata", self.metadata, "what describes the rest"),
-        ];
-        writeln!(f, "memory                 bytes    share")?;
-        for (name, bytes, meaning) in lines {
-            writeln!(f, "  {name:<14} {}   {:>5.1} %  {meaning}", Bytes(bytes), share(bytes, self.committed))?;
+        writeln!(f, "memory                  bytes    share")?;
+        for BalanceLine { name, bytes, meaning } in self.balance.lines() {
+            if bytes > 0 {
+                let share = share(bytes, self.committed);
+                writeln!(f, "  {:<15} {}   {share:>5.1} %  {meaning}", Words(name), Column(bytes))?;
+            }
         }
-        writeln!(f, "  {:<14} {}            peak {}", "committed", Bytes(self.committed), Bytes(self.peak_committed))
+        let (committed, [peak, recent]) =
+            (Column(self.committed), [self.peak_committed, self.peak_since_reset].map(Bytes));
+        write!(f, "  {:<15} {committed}            peak {peak}", "committed")?;
+        if self.peak_since_reset < self.peak_committed {
+            write!(f, ", since its reset {recent}")?;
+        }
+        writeln!(f, "\n  {:<15} {}            purged so far {}", "reserved", Column(self.reserved), Bytes(self.purged))
+    }
+
+    /// What the system says, where it was asked.
+    fn write_system(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Some(system) = self.system else { return Ok(()) };
+        write!(f, "  {:<15} {}            ", "resident", Column(system.resident))?;
+        let parts = [("of no file", system.anonymous), ("lazily freed", system.lazily_freed)];
+        for (what, bytes) in parts.iter().filter_map(|&(what, bytes)| Some((what, bytes?))) {
+            write!(f, "{} {what}, ", Bytes(bytes))?;
+        }
+        writeln!(f, "{} not ours at least", Bytes(system.not_ours))?;
+        write!(
+            f,
+            "  {:<15} {}            committed and never touched, at least",
+            "untouched",
+            Bytes(system.untouched)
+        )?;
+        match system.swapped {
+            Some(swapped) if swapped > 0 => writeln!(f, "; {} in swap space", Bytes(swapped)),
+            _ => writeln!(f),
+        }
     }
 
     fn write_beside(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Stats { segments, pooled_segments, heaps, parked_heaps, mappings, spans, .. } = self;
-        writeln!(f, "  {:<14} {}            purged so far {}", "reserved", Bytes(self.reserved), Bytes(self.purged))?;
         writeln!(
             f,
-            "{} live blocks; {} freed by other threads, not collected",
+            "{} live blocks, {spans} of them spans and {mappings} mappings; {} freed by other threads, not collected",
             self.live_blocks(),
             self.remote_pending()
         )?;
         writeln!(
             f,
             "segments {segments} in use, {pooled_segments} unused; heaps {heaps}, {parked_heaps} of them parked"
-        )?;
-        self.write_static(f)?;
-        writeln!(f, "spans {spans}, {}; mappings {mappings}, {}", Bytes(self.span_bytes), Bytes(self.mapping_bytes))
+        )
     }
 
     /// The meter of static memory, where there is any.
@@ -90,15 +141,19 @@ impl Stats {
     }
 
     fn write_classes(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "block size     live blocks   live bytes   in use   slabs   magazines   remote")?;
-        for class in self.classes.iter().filter(|class| class.slabs > 0) {
-            let ClassStats { block_size, live, slabs, in_magazines, remote_pending, .. } = *class;
-            let bytes = live * block_size;
-            let in_use = share(bytes, slabs * crate::size_class::SLOT_SIZE);
+        writeln!(
+            f,
+            "block size  live blocks   live bytes   in use   slabs  waiting    refills    flushes  remote frees"
+        )?;
+        for class in self.used_classes() {
+            let ClassStats { block_size, live, slabs, in_magazines, in_outboxes, traffic, .. } = *class;
+            let in_use = class.utilisation() * 100.0;
+            let waiting = in_magazines + in_outboxes;
+            let Traffic { refills, flushes, remote_frees, .. } = traffic;
             writeln!(
                 f,
-                "{block_size:>10} {live:>15}  {}  {in_use:>5.1} % {slabs:>7} {in_magazines:>11} {remote_pending:>8}",
-                Bytes(bytes)
+                "{block_size:>10} {live:>12}  {}  {in_use:>5.1} % {slabs:>7} {waiting:>8} {refills:>10} {flushes:>10} {remote_frees:>13}",
+                Column(live * block_size)
             )?;
         }
         Ok(())

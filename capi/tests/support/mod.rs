@@ -6,7 +6,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 /// Where the test programs are.
@@ -107,6 +107,11 @@ impl Run {
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// Starts it. What it says on standard error goes to `stderr`.
+    pub fn spawn(mut self, stderr: Stdio) -> Child {
+        self.command.stdout(Stdio::null()).stderr(stderr).spawn().expect("the program starts")
     }
 
     pub fn output(mut self) -> Output {

@@ -65,8 +65,12 @@ fn run(seed: u64, page_size: usize, count: usize, steps: usize) {
     world.purge(u64::MAX, 0);
     world.assert_has(&live);
     let stats = world.stats();
-    assert_eq!((stats.free_in_slabs, stats.in_magazines, stats.retained, stats.live_bytes()), (0, 0, 0, 0), "{stats}");
-    assert_eq!(stats.committed - stats.static_memory.used, stats.metadata, "descriptions are all that is left");
+    assert_eq!(
+        (stats.balance.free_in_slabs, stats.balance.in_magazines, stats.balance.retained(), stats.live_bytes()),
+        (0, 0, 0, 0),
+        "{stats}"
+    );
+    assert_eq!(stats.committed - stats.static_memory.used, stats.balance.metadata, "descriptions are all that is left");
     world.assert_no_leak(128 * 1024 * 1024, 0);
 }
 
@@ -101,7 +105,7 @@ fn a_snapshot_tells_where_a_block_is_at_each_stage_of_its_life() {
         live.free(&other, 0);
     }
     let in_outbox = of_class(&world);
-    assert_eq!((in_outbox.live, in_outbox.in_magazines), (90, before.in_magazines + 10));
+    assert_eq!((in_outbox.live, in_outbox.in_magazines, in_outbox.in_outboxes), (90, before.in_magazines, 10));
     // SAFETY: the heap is this thread's.
     unsafe { other.heap.empty_magazines(&other.borrower.tops) };
     let pending = of_class(&world);

@@ -138,7 +138,7 @@ fn survive(page_size: usize, order: impl FnOnce(&Mock)) -> (Live, usize) {
 #[track_caller]
 fn assert_all_free(stats: &Stats) {
     assert_eq!((stats.live_blocks(), stats.live_bytes(), stats.remote_pending()), (0, 0, 0), "{stats}");
-    assert_eq!((stats.free_in_slabs, stats.in_magazines), (0, 0), "every slab is retired\n{stats}");
+    assert_eq!((stats.balance.free_in_slabs, stats.balance.in_magazines), (0, 0), "every slab is retired\n{stats}");
     assert!(stats.classes.iter().all(|class| class.slabs == 0));
     assert_eq!(stats.heaps, stats.parked_heaps + usize::from(stats.heaps > 2), "all but the shared heap are parked");
 }

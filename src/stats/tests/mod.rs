@@ -1,4 +1,6 @@
 mod balance;
 mod faults;
+mod figures;
+mod skew;
 mod threads;
 mod world;

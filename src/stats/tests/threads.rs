@@ -3,18 +3,19 @@
 use super::world::{Live, World};
 use crate::os::mock::Mock;
 use crate::os::mock::random::Random;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 
 const THREADS: usize = 4;
 
-/// One thread's work: it takes blocks over from others, leaves blocks to them, and ends and begins anew now and then.
-fn work(world: &World, left: &Mutex<Live>, seed: u64, steps: usize) {
+/// One thread's work: it takes blocks over from others, leaves blocks to them, and ends and begins anew now and then. Calls `pause` before each step.
+fn work(world: &World, left: &Mutex<Live>, seed: u64, steps: usize, pause: impl Fn(usize)) {
     let mut random = Random::new(seed);
     let mut mine = Live::default();
     let mut me = None;
-    for _ in 0..steps {
+    for nth in 0..steps {
+        pause(nth);
         let Some(thread) = me.take().or_else(|| world.thread()) else { continue };
         match random.within(0..1000) {
             0..500 => {
@@ -66,7 +67,7 @@ fn run(seed: u64, page_size: usize, with_faults: bool) {
     thread::scope(|scope| {
         let workers: [_; THREADS] = core::array::from_fn(|nth| {
             let (world, left) = (&world, &left);
-            scope.spawn(move || work(world, left, seed + nth as u64, 20_000))
+            scope.spawn(move || work(world, left, seed + nth as u64, 20_000, |_| ()))
         });
         if with_faults {
             scope.spawn(|| {
@@ -93,7 +94,7 @@ fn run(seed: u64, page_size: usize, with_faults: bool) {
     world.purge(u64::MAX, 0);
     world.assert_has(&live);
     let stats = world.stats();
-    assert_eq!((stats.free_in_slabs, stats.in_magazines, stats.live_bytes()), (0, 0, 0), "{stats}");
+    assert_eq!((stats.balance.free_in_slabs, stats.balance.in_magazines, stats.live_bytes()), (0, 0, 0), "{stats}");
     while world.backend.relieve(usize::MAX) {}
     if !with_faults {
         world.assert_no_leak(128 * 1024 * 1024, 0);
@@ -109,4 +110,25 @@ fn threads_that_free_each_others_blocks_lose_none() {
 fn threads_lose_no_block_while_system_calls_fail() {
     run(31, 4096, true);
     run(32, 64 * 1024, true);
+}
+
+#[test]
+fn every_byte_is_accounted_for_whenever_threads_that_really_run_stand_still() {
+    let world = World::new();
+    let (left, barrier) = (Mutex::new(Live::default()), Barrier::new(THREADS));
+    let pause = |nth: usize| {
+        if nth.is_multiple_of(25) {
+            if barrier.wait().is_leader() {
+                world.assert_balanced();
+            }
+            barrier.wait();
+        }
+    };
+    thread::scope(|scope| {
+        for seed in 41..41 + THREADS as u64 {
+            let (world, left, pause) = (&world, &left, &pause);
+            scope.spawn(move || work(world, left, seed, 10_000, pause));
+        }
+    });
+    left.into_inner().unwrap().check();
 }

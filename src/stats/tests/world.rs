@@ -48,11 +48,24 @@ impl World {
     /// Panics unless every byte is accounted for and the program has these blocks and no others.
     #[track_caller]
     pub(super) fn assert_has(&self, live: &Live) {
-        let stats = self.stats();
-        assert!(stats.is_balanced(), "{} of {} bytes\n{stats}\n{stats:?}", stats.accounted(), stats.committed);
+        let stats = self.assert_balanced();
         assert_eq!(stats.live_blocks(), live.blocks.len(), "{stats}");
         assert!(stats.live_bytes() >= live.bytes(), "{stats}");
-        assert!(stats.peak_committed >= stats.committed);
+    }
+
+    /// Panics unless every byte is accounted for, and every block that has left its slab.
+    #[track_caller]
+    pub(super) fn assert_balanced(&self) -> Stats {
+        let stats = self.stats();
+        assert!(stats.is_balanced(), "{} of {} bytes\n{stats}\n{stats:?}", stats.balance.total(), stats.committed);
+        for class in &stats.classes {
+            let outside = class.live + class.in_magazines + class.in_outboxes + class.remote_pending;
+            assert_eq!(class.traffic.outside(), outside as u64, "{class:?}");
+        }
+        assert!(stats.span_traffic.outside() >= stats.spans as u64, "{stats:?}");
+        assert!(stats.mappings_allocated >= stats.mappings as u64);
+        assert!(stats.peak_committed >= stats.peak_since_reset && stats.peak_since_reset >= stats.committed);
+        stats
     }
 
     /// Panics unless what the mock has mapped is what the counters say. `lost` more bytes may be mapped, whose unmapping failed.

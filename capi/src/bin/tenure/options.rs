@@ -104,6 +104,8 @@ pub enum Format {
     Text,
     /// One JSON object for each process.
     Json,
+    /// Prometheus' text format; the file is replaced.
+    Prom,
 }
 
 impl Format {
@@ -112,6 +114,7 @@ impl Format {
         match self {
             Self::Text => "text",
             Self::Json => "json",
+            Self::Prom => "prom",
         }
     }
 }

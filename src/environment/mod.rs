@@ -1,0 +1,60 @@
+//! The environment: what a user asks of a program's allocator without changing the program.
+//!
+//! Read once. Reports are written at the end, by a thread of their own at intervals and when a signal asks for one; that thread is only there when it was
+//! asked for, and nothing of all this is when nothing was asked for.
+
+mod destination;
+mod output;
+mod reporter;
+mod settings;
+
+/// Reads the environment, as far as it concerns Tenure, and does what it says. For a program whose allocator is [`Tenure`](crate::Tenure); to be called where `main` begins.
+/// The library that is preloaded does so by itself.
+///
+/// | variable | values | meaning | default |
+/// |---|---|---|---|
+/// | `TENURE_STATS` | `0`, `1`, `text`, `json`, `prom` | report the statistics when the process ends, and in what form; `1` is `text` | `0` |
+/// | `TENURE_STATS_EVERY` | `10ms` to `24h`, such as `5s` | also report at intervals, and at the end, as `json` where `TENURE_STATS` does not say otherwise | never |
+/// | `TENURE_STATS_SIGNAL` | `USR1`, `USR2`, `HUP`, `12`, ... | also report whenever the process gets this signal, in the same form | none |
+/// | `TENURE_STATS_FILE` | a path | where reports go; `%p` stands for the process's id. Text and lines of JSON are appended, `prom` replaces the file | standard error |
+/// | `TENURE_STATS_PID` | a number | report only in the process with this id | every process |
+/// | `TENURE_PURGE_DELAY` | 0 to 3600000 | milliseconds that unused memory is kept | 1000 |
+///
+/// A wrong value, or a name with `TENURE_` that is not in the table, is reported in a line on standard error and ignored. So is a report that cannot be written: the program
+/// goes on, and what was there before stays whole. A program that runs with more rights than its user has (`AT_SECURE`) reads none of it.
+///
+/// Reports at intervals and on a signal are written by a thread with a stack of 64 KiB, which takes no signals. It is started only where one of the two is asked for. The
+/// handler of the signal wakes it and does nothing else; it is not installed where the program has a handler of its own. A forked child reports at its end, and on the signal; at intervals only
+/// where the file's name has its id in it. A report takes what [`Tenure::stats`](crate::Tenure::stats) and [`Stats::ask_system`](crate::Stats::ask_system) take, and the writing of some
+/// kilobytes. It allocates nothing, so it also comes when memory is exhausted.
+///
+/// ```
+/// #[global_allocator]
+/// static GLOBAL: tenure::Tenure = tenure::Tenure::new();
+///
+/// fn main() {
+///     tenure::from_env();
+///     // The program.
+/// }
+/// ```
+pub fn from_env() {
+    if reporter::begin() {
+        reporter::report_at_exit();
+    }
+}
+
+/// What the library that is preloaded calls. No part of the interface.
+#[doc(hidden)]
+pub mod preloaded {
+    use super::reporter;
+
+    /// The library is loaded.
+    pub fn start() {
+        reporter::begin();
+    }
+
+    /// The process ends in an orderly way.
+    pub fn end() {
+        reporter::report_last();
+    }
+}

@@ -1,0 +1,190 @@
+//! How a snapshot is taken: by reading what is there, from segments' heads, heaps and counters.
+
+use super::tags::Tags;
+use super::{Balance, ClassStats, SIZE_CLASSES, Stats, Traffic, VERSION};
+use crate::arena::{self, ArenaStats};
+use crate::heap::{Heap, SPANS};
+use crate::magazine::Tops;
+use crate::region::Region;
+use crate::registry::Registry;
+use crate::segment::{self, Backend, Owner, Segment};
+use crate::size_class::{SLOT_SIZE, SizeClass};
+use crate::slab::SlotKind;
+
+impl Stats {
+    pub(crate) fn take(backend: &Backend, registry: &Registry, region: &Region) -> Self {
+        // Filled in place: a second copy of the classes would not fit a small stack.
+        let mut stats = Self::empty();
+        let process = backend.os.process();
+        stats.time_ms = process.map(|process| process.time_ms);
+        stats.process_id = process.map(|process| process.id);
+        for class in SizeClass::slabs() {
+            stats.classes[class.index()].block_size = class.size();
+        }
+        stats.add_segments(backend);
+        stats.add_heaps(registry);
+        stats.add_counters(backend);
+        stats.add_static_memory(region, registry);
+        stats.settle();
+        stats.tags.add(backend, registry);
+        stats
+    }
+
+    fn empty() -> Self {
+        Self {
+            version: VERSION,
+            time_ms: None,
+            uptime_ms: None,
+            process_id: None,
+            committed: 0,
+            peak_committed: 0,
+            peak_since_reset: 0,
+            balance: Balance::default(),
+            system: None,
+            reserved: 0,
+            purged: 0,
+            spans: 0,
+            span_traffic: Traffic::default(),
+            mappings: 0,
+            mappings_allocated: 0,
+            segments: 0,
+            pooled_segments: 0,
+            heaps: 0,
+            parked_heaps: 0,
+            static_memory: ArenaStats::default(),
+            scopes: ArenaStats::default(),
+            tags: Tags::NONE,
+            classes: [ClassStats::default(); SIZE_CLASSES],
+        }
+    }
+
+    fn add_segments(&mut self, backend: &Backend) {
+        let is_segment = |owner: Owner| owner.is_heap() || owner == Owner::POOLED;
+        for (address, owner) in backend.owners.walk(is_segment) {
+            // SAFETY: the entry names a segment, whose head can always be read.
+            let segment = unsafe { &*segment::segment_of(address) };
+            if owner == Owner::POOLED {
+                self.pooled_segments += 1;
+                self.balance.free_segments += segment.retained_bytes();
+            } else {
+                self.segments += 1;
+                self.balance.free_slots += segment.retained_bytes();
+            }
+            self.add_slots(segment);
+        }
+    }
+
+    fn add_slots(&mut self, segment: &Segment) {
+        for slab in segment.slots() {
+            match slab.kind() {
+                SlotKind::Slab(class) => {
+                    let (size, extent) = (class.size(), slab.extent());
+                    let pending = segment.waiting_remote(slab);
+                    let free = slab.free() + pending;
+                    let counts = &mut self.classes[class.index()];
+                    counts.slabs += 1;
+                    counts.free += free;
+                    counts.remote_pending += pending;
+                    // What waits in magazines and outboxes is taken off later.
+                    counts.live += extent.saturating_sub(free);
+                    self.balance.free_in_slabs += (free - pending) * size;
+                    self.balance.returned += pending * size;
+                    self.balance.slab_ends += SLOT_SIZE.saturating_sub(extent * size);
+                }
+                SlotKind::Span if segment.waiting_remote(slab) > 0 => {
+                    self.balance.returned += slab.extent() * SLOT_SIZE;
+                }
+                SlotKind::Span => {
+                    self.spans += 1;
+                    self.balance.live_spans += slab.extent() * SLOT_SIZE;
+                }
+                SlotKind::Free => {}
+            }
+        }
+    }
+
+    fn add_heaps(&mut self, registry: &Registry) {
+        for heap in registry.heaps() {
+            self.heaps += 1;
+            self.parked_heaps += usize::from(registry.is_parked(heap));
+            heap.seat().read(|tops| self.add_magazines(heap, tops));
+            self.add_magazines(heap, heap.aside());
+            #[cfg(feature = "profile")]
+            if let Some(sampling) = heap.sampling() {
+                for class in SizeClass::slabs() {
+                    self.classes[class.index()].in_magazines += sampling.waiting(class);
+                }
+            }
+            self.add_traffic(heap);
+            for block in heap.outbox().waiting() {
+                // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.
+                if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {
+                    self.classes[class.index()].in_outboxes += 1;
+                }
+            }
+        }
+    }
+
+    fn add_magazines(&mut self, heap: &Heap, tops: &Tops) {
+        for class in SizeClass::all() {
+            let waiting = heap.waiting_in(class, tops);
+            if class.is_span() {
+                self.keep_spans(class, waiting);
+            } else {
+                self.classes[class.index()].in_magazines += waiting;
+            }
+        }
+    }
+
+    fn add_traffic(&mut self, heap: &Heap) {
+        let (spans, classes) = (&heap.counts()[SPANS], &heap.counts()[..SPANS]);
+        self.span_traffic.add(spans.read());
+        for (class, counts) in self.classes.iter_mut().zip(classes) {
+            class.traffic.add(counts.read());
+        }
+    }
+
+    /// Takes spans that wait in a magazine off what is live.
+    fn keep_spans(&mut self, class: SizeClass, waiting: usize) {
+        let bytes = waiting * class.size();
+        self.spans = self.spans.saturating_sub(waiting);
+        self.balance.live_spans = self.balance.live_spans.saturating_sub(bytes);
+        self.balance.in_magazines += bytes;
+    }
+
+    fn add_counters(&mut self, backend: &Backend) {
+        let counters = &backend.counters;
+        let cached = backend.cached();
+        self.mappings = counters.mappings().saturating_sub(cached.mappings);
+        self.mappings_allocated = counters.blocks_mapped();
+        self.reserved = counters.reserved();
+        self.committed = counters.committed();
+        // A peak that is counted at this moment is no less than what is committed.
+        self.peak_committed = counters.peak().max(self.committed);
+        self.peak_since_reset = counters.peak_since_reset().max(self.committed);
+        self.purged = counters.returned();
+        self.balance.live_mappings = counters.mapped().saturating_sub(cached.bytes);
+        self.balance.cached_mappings = cached.bytes;
+        self.balance.metadata = counters.metadata();
+    }
+
+    fn add_static_memory(&mut self, region: &Region, registry: &Registry) {
+        self.scopes = region.stats(registry.heaps().flat_map(Heap::pieces));
+        self.static_memory = arena::registered_totals().plus(self.scopes);
+        self.committed += self.static_memory.used;
+        self.peak_committed += self.static_memory.used;
+        self.peak_since_reset += self.static_memory.used;
+        self.balance.static_live = self.static_memory.live();
+        self.balance.static_dead = self.static_memory.used - self.static_memory.live();
+    }
+
+    /// Takes what waits in magazines and outboxes off what is live.
+    fn settle(&mut self) {
+        for class in &mut self.classes {
+            class.live = class.live.saturating_sub(class.in_magazines + class.in_outboxes);
+            self.balance.live_in_slabs += class.live * class.block_size;
+            self.balance.in_magazines += class.in_magazines * class.block_size;
+            self.balance.in_outboxes += class.in_outboxes * class.block_size;
+        }
+    }
+}
