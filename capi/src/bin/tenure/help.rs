@@ -21,7 +21,7 @@ Environment, read by the library in every process that it is preloaded into; the
   TENURE_COMMAND       this command, which writes profiles (default: beside the library, or in ../bin)
   TENURE_PURGE_DELAY   milliseconds that unused memory is kept before it goes back to the system, 0 to 3600000 (default 1000)
   A wrong value is reported on standard error and ignored.
-  --stats replaces TENURE_STATS and TENURE_STATS_FILE, --profile and --leaks set what is theirs, and any of them TENURE_STATS_PID. LD_PRELOAD keeps what it holds, behind the library.
+  --profile and --leaks set what is theirs; --stats replaces TENURE_STATS and TENURE_STATS_FILE and, as they do, TENURE_STATS_PID too. LD_PRELOAD keeps what it holds, behind the library.
 
 Exit status: the program's own, and otherwise
   2    the command line is wrong

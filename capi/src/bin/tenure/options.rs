@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::help;
 
@@ -62,7 +62,7 @@ pub enum Value {
 ///
 /// The program takes this command's place. Its process id, signals, standard input and exit status are as if it had been started directly.
 #[derive(Args)]
-#[command(after_help = help::RUN)]
+#[command(after_help = help::RUN, group(ArgGroup::new("reports").args(["stats", "profile", "leaks"]).multiple(true)))]
 pub struct Run {
     /// Print statistics when the program ends; with FILE, append them there (%p stands for the process id).
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
@@ -73,7 +73,7 @@ pub struct Run {
     pub format: Format,
 
     /// Print and write all that for the program's children too, each when it ends.
-    #[arg(long)]
+    #[arg(long, requires = "reports")]
     pub children: bool,
 
     /// Write a heap profile when the program ends: pprof, folded stacks or a flame graph, as FILE ends in .pb.gz, .folded or .svg. RATE is the number of bytes from one
@@ -184,6 +184,7 @@ mod tests {
         assert!(wrong(&["--bogus", "--", "true"]).contains("--bogus"));
         assert!(wrong(&["--stats"]).contains("CMD"));
         assert!(wrong(&["--stats", "--format", "xml", "--", "true"]).contains("text, json"));
+        assert!(wrong(&["--children", "--", "true"]).contains("--stats"));
         assert!(!wrong(&["--stats", "--format", "xml", "--", "true"]).contains('\n'));
     }
 }
