@@ -60,8 +60,8 @@ pub use environment::{from_env, preloaded};
 pub use global::profile;
 #[cfg(not(loom))]
 pub use global::{
-    DynamicScope, ProcessDelta, ProcessRegion, Region, RoutedFuture, StaticScope, TaggedFuture, Tenure, ThreadDelta,
-    ThreadRegion, WhenFull, dynamic_scope, seal, seal_read_only, static_scope, tagged,
+    DynamicScope, Limit, Pressure, ProcessDelta, ProcessRegion, Region, RoutedFuture, StaticScope, TaggedFuture,
+    Tenure, ThreadDelta, ThreadRegion, WhenFull, dynamic_scope, seal, seal_read_only, static_scope, tagged,
 };
 #[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
 pub use global::{assert_allocs, assert_no_alloc};

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::size_class::{self, SizeClass};
-use crate::sync::{AtomicPtr, Ordering, UnsafeCell, array_of, constructor};
+use crate::sync::{AtomicPtr, AtomicU64, Ordering, UnsafeCell, array_of, constructor};
 use core::ptr::{self, NonNull};
 
 /// A place for the address of a block.
@@ -63,8 +63,12 @@ impl Magazine {
 ///
 /// Found by a class's [code](SizeClass::code). The one under code 0, which is no class's, stands nowhere for ever: a block of no known class finds
 /// its magazine full, and so the slow path.
-#[repr(transparent)]
-pub(crate) struct Tops([AtomicPtr<Place>; size_class::COUNT + 1]);
+#[repr(C)]
+pub(crate) struct Tops {
+    under: [AtomicPtr<Place>; size_class::COUNT + 1],
+    /// Number of blocks that were taken so far.
+    taken: AtomicU64,
+}
 
 /// What a top says while the thread has no magazine for the class.
 const NOWHERE: *mut Place = ptr::from_ref(&NO_MAGAZINE).cast::<Place>().cast_mut().wrapping_add(PLACES);
@@ -73,7 +77,7 @@ impl Tops {
     constructor! {
         /// No magazine for any class.
         pub(crate) fn nowhere() -> Self {
-            Tops(array_of!(AtomicPtr::new(NOWHERE); size_class::COUNT + 1))
+            Tops { under: array_of!(AtomicPtr::new(NOWHERE); size_class::COUNT + 1), taken: AtomicU64::new(0) }
         }
     }
 
@@ -88,7 +92,7 @@ impl Tops {
     #[inline(always)]
     unsafe fn under(&self, code: usize) -> &AtomicPtr<Place> {
         // SAFETY: codes are at most `COUNT`.
-        unsafe { self.0.get_unchecked(code) }
+        unsafe { self.under.get_unchecked(code) }
     }
 
     /// A block of `class`, or `None` where the magazine is empty.
@@ -97,11 +101,30 @@ impl Tops {
     /// - These are the calling thread's tops.
     #[inline(always)]
     pub(crate) unsafe fn pop(&self, class: SizeClass) -> Option<NonNull<u8>> {
-        let place = self.top(class).load(Ordering::Relaxed).wrapping_sub(1);
-        // SAFETY: below a top there is a block, or the null at the low end.
-        let block = NonNull::new(unsafe { *place })?;
-        self.top(class).store(place, Ordering::Relaxed);
+        let block = self.next(class)?;
+        // Loaded anew, which makes the step one instruction in memory.
+        let step = self.top(class).load(Ordering::Relaxed).wrapping_sub(1);
+        self.top(class).store(step, Ordering::Relaxed);
+        self.count(1);
         Some(block)
+    }
+
+    /// Counts blocks as taken. Own thread only.
+    #[inline(always)]
+    pub(crate) fn count(&self, blocks: u64) {
+        self.taken.store(self.taken.load(Ordering::Relaxed).wrapping_add(blocks), Ordering::Relaxed);
+    }
+
+    /// Number of blocks that were taken so far; a snapshot.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// As [`Tops::taken`], which begins at zero again. Own thread only.
+    pub(crate) fn take_count(&self) -> u64 {
+        let taken = self.taken();
+        self.taken.store(0, Ordering::Relaxed);
+        taken
     }
 
     /// Keeps a free block of `class`; false where the magazine is full.
@@ -136,6 +159,7 @@ impl Tops {
     }
 
     /// The block that [`Tops::pop`] would give. Own thread only.
+    #[inline(always)]
     pub(crate) fn next(&self, class: SizeClass) -> Option<NonNull<u8>> {
         // SAFETY: below a top there is a block, or the null at the low end.
         NonNull::new(unsafe { *self.top(class).load(Ordering::Relaxed).wrapping_sub(1) })

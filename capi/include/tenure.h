@@ -11,6 +11,8 @@
  *   TENURE_STATS_FILE=path     append them there, with %p for the process's id, instead of printing them on standard error
  *   TENURE_STATS_PID=number    print only in the process with this id
  *   TENURE_PURGE_DELAY=ms      milliseconds that unused memory is kept, from 0 to 3600000; default 1000
+ *   TENURE_LIMIT=512M|400M:512M|cgroup   a hard limit on committed memory, a soft and a hard one, or those of the control group
+ *   TENURE_PURGER=0|1          a thread of the library's own gives unused memory back, also while the program does nothing
  *
  * Every function may be called from any thread. None may be called from a signal handler.
  */

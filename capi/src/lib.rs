@@ -36,6 +36,14 @@ core::arch::global_asm!(
     ".popsection",
 );
 
+// What the shared library needs from the system. `libc` says so itself, unless the command's dependencies switch its feature `std` on: then it leaves that
+// to the standard library, which is not here. The C library alone then goes unnamed, and its symbols have no versions.
+#[cfg(panic = "abort")]
+#[link(name = "dl")]
+#[link(name = "pthread")]
+#[link(name = "c")]
+unsafe extern "C" {}
+
 /// The process's allocator.
 const TENURE: Tenure = Tenure::new();
 

@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use support::{Run, archive, compile, has_compiler, library};
 
 /// A behaviour that the system's allocator has too.
@@ -292,4 +293,23 @@ fn new_throws_in_a_library_that_a_program_in_c_has_loaded() {
         Run::on_system(&program).arg(&plugin).succeeds();
         Run::on_tenure(&program).arg(&plugin).succeeds();
     });
+}
+
+/// The names of the libraries that a file asks the loader for.
+fn needed(library: &Path) -> Vec<String> {
+    let output = Command::new("readelf").args(["--dynamic", "--wide"]).arg(library).output().expect("readelf starts");
+    let text = String::from_utf8(output.stdout).expect("readelf prints text");
+    let names = text.lines().filter(|line| line.contains("(NEEDED)")).filter_map(|line| line.split(['[', ']']).nth(1));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_library_asks_for_the_c_library_and_for_nothing_that_the_command_uses() {
+    if !has_compiler("readelf") {
+        return;
+    }
+    let needed = needed(&library());
+    assert!(needed.iter().any(|name| name.starts_with("libc.so")), "{needed:?}");
+    let of_c = ["libc.so", "libpthread.so", "libdl.so", "ld-linux"];
+    assert!(needed.iter().all(|name| of_c.iter().any(|own| name.starts_with(own))), "{needed:?}");
 }

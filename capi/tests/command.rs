@@ -16,7 +16,15 @@ use support::library;
 /// The command, in an environment that says nothing of Tenure.
 fn tenure() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
-    for name in ["LD_PRELOAD", "TENURE_STATS", "TENURE_STATS_FILE", "TENURE_STATS_PID", "TENURE_PURGE_DELAY"] {
+    for name in [
+        "LD_PRELOAD",
+        "TENURE_STATS",
+        "TENURE_STATS_FILE",
+        "TENURE_STATS_PID",
+        "TENURE_PURGE_DELAY",
+        "TENURE_PURGER",
+        "TENURE_LIMIT",
+    ] {
         command.env_remove(name);
     }
     command

@@ -120,6 +120,25 @@ fn the_purge_delay_can_be_set() {
 }
 
 #[test]
+fn committed_memory_can_be_limited() {
+    let program = compile("allocates_mib.c", &[]);
+    for (limit, may) in [("32M", false), ("33554432", false), ("16m:32M", false), ("1G", true), ("1M:4G", true)] {
+        let output = Run::on_tenure(&program).env("TENURE_LIMIT", limit).arg("200").output();
+        assert_eq!(output.status.success(), may, "TENURE_LIMIT={limit}: {}", stderr(&output));
+        Run::on_tenure(&program).env("TENURE_LIMIT", limit).arg("16").succeeds();
+    }
+}
+
+#[test]
+fn a_purger_keeps_no_process_from_ending() {
+    let program = compile("last_thread_ends.c", &[]);
+    for purger in ["0", "1"] {
+        let output = Run::on_tenure(&program).env("TENURE_PURGER", purger).output();
+        assert_eq!(output.status.code(), Some(7), "with TENURE_PURGER={purger}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn wrong_values_and_unknown_names_are_reported_in_a_line_each_and_ignored() {
     let program = compile("purge_delay_is.c", &[library().as_os_str()]);
     for (name, value) in [
@@ -140,6 +159,14 @@ fn wrong_values_and_unknown_names_are_reported_in_a_line_each_and_ignored() {
         ("TENURE_PURGE_DELAY", "1s"),
         ("TENURE_PURGE_DELAY", "3600001"),
         ("TENURE_PURGE_DELAY", "99999999999999999999999"),
+        ("TENURE_PURGER", "yes"),
+        ("TENURE_LIMIT", ""),
+        ("TENURE_LIMIT", "0"),
+        ("TENURE_LIMIT", "10X"),
+        ("TENURE_LIMIT", "M"),
+        ("TENURE_LIMIT", "2G:1G"),
+        ("TENURE_LIMIT", "1G:"),
+        ("TENURE_LIMIT", "99999999999T"),
         ("TENURE_COLOUR", "green\nand\x1b[31mred"),
     ] {
         let output = Run::on_tenure(&program).env(name, value).arg("1000").output();

@@ -19,6 +19,8 @@ mod settings;
 /// | `TENURE_STATS_FILE` | a path | where reports go; `%p` stands for the process's id. Text and lines of JSON are appended, `prom` replaces the file | standard error |
 /// | `TENURE_STATS_PID` | a number | report only in the process with this id | every process |
 /// | `TENURE_PURGE_DELAY` | 0 to 3600000 | milliseconds that unused memory is kept | 1000 |
+/// | `TENURE_PURGER` | `0`, `1` | a thread gives unused memory back, also while the program does nothing | `0` |
+/// | `TENURE_LIMIT` | a size, two sizes with `:` between, or `cgroup` | a hard limit on committed memory; a soft and a hard one; those of the control group. Sizes are bytes, or have one of the suffixes K, M, G, T | none |
 ///
 /// A wrong value, or a name with `TENURE_` that is not in the table, is reported in a line on standard error and ignored. So is a report that cannot be written: the program
 /// goes on, and what was there before stays whole. A program that runs with more rights than its user has (`AT_SECURE`) reads none of it.

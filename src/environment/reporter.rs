@@ -63,6 +63,14 @@ pub(super) fn begin() -> bool {
     if let Some(delay) = reporter.settings.purge_delay {
         TENURE.set_purge_delay(Duration::from_millis(delay));
     }
+    if let Some(limit) = reporter.settings.limit {
+        TENURE.set_limit(limit);
+    }
+    if reporter.settings.purger && !TENURE.start_purger() {
+        complain(format_args!(
+            "TENURE_PURGER: the system has no thread for it; unused memory is given back by the program's own threads"
+        ));
+    }
     if reporter.settings.reports() && reporter.settings.file.get().is_none() {
         reporter.stderr = KeptStderr::new();
     }

@@ -1,5 +1,6 @@
 //! Settings: what the entries of the environment say. The table is at [`from_env`](super::from_env).
 
+use crate::global::Limit;
 use crate::os::io;
 use crate::os::report::complain;
 use core::ffi::{CStr, c_int};
@@ -68,12 +69,24 @@ pub(super) struct Settings {
     pub(super) only: Option<u32>,
     /// In milliseconds.
     pub(super) purge_delay: Option<u64>,
+    /// Whether a purger runs.
+    pub(super) purger: bool,
+    /// How much memory may be committed.
+    pub(super) limit: Option<Limit>,
 }
 
 impl Settings {
     /// What is so without a word from the environment.
-    pub(super) const DEFAULT: Settings =
-        Settings { format: None, every: None, signal: None, file: Path::NONE, only: None, purge_delay: None };
+    pub(super) const DEFAULT: Settings = Settings {
+        format: None,
+        every: None,
+        signal: None,
+        file: Path::NONE,
+        only: None,
+        purge_delay: None,
+        purger: false,
+        limit: None,
+    };
 
     /// Reads the process's environment.
     pub(super) fn read(&mut self) {
@@ -129,6 +142,23 @@ impl Settings {
             // Whoever writes profiles reads these.
             #[cfg(feature = "profile")]
             b"PROFILE" | b"LEAKS" | b"COMMAND" => None,
+            b"PURGER" => {
+                let is_wanted = match value {
+                    b"0" => Some(false),
+                    b"1" => Some(true),
+                    _ => None,
+                };
+                self.purger = is_wanted.unwrap_or(self.purger);
+                if is_wanted.is_none() { Some("must be 0 or 1") } else { None }
+            }
+            b"LIMIT" if value == b"cgroup" => {
+                set(&mut self.limit, Limit::of_cgroup(), "the control group has no limit")
+            }
+            b"LIMIT" => set(
+                &mut self.limit,
+                limit(value),
+                "must be a size such as 512M, two sizes such as 400M:512M, or cgroup",
+            ),
             _ => Some("there is no such setting"),
         }
     }
@@ -157,6 +187,28 @@ impl Settings {
 
 /// The longest that unused memory is kept, in milliseconds: an hour.
 const MAX_PURGE_DELAY: u64 = 3_600_000;
+
+/// A limit: a hard one, or a soft and a hard one with `:` between.
+fn limit(text: &[u8]) -> Option<Limit> {
+    let mut parts = text.splitn(2, |&byte| byte == b':').map(size);
+    match (parts.next()?, parts.next()) {
+        (Some(hard), None) => Some(Limit::hard(hard)),
+        (Some(soft), Some(Some(hard))) if soft <= hard => Some(Limit::hard(hard).with_soft(soft)),
+        _ => None,
+    }
+}
+
+/// A number of bytes, with a suffix or none.
+fn size(text: &[u8]) -> Option<usize> {
+    let (digits, shift) = match text.split_last()? {
+        (b'K' | b'k', rest) => (rest, 10),
+        (b'M' | b'm', rest) => (rest, 20),
+        (b'G' | b'g', rest) => (rest, 30),
+        (b'T' | b't', rest) => (rest, 40),
+        _ => (text, 0),
+    };
+    usize::try_from(number(digits)?).ok()?.checked_mul(1 << shift).filter(|&bytes| bytes > 0 && bytes < usize::MAX)
+}
 
 fn set<T>(place: &mut Option<T>, value: Option<T>, wrong: &'static str) -> Option<&'static str> {
     if value.is_none() {

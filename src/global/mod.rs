@@ -2,8 +2,10 @@
 
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod budget;
+mod pressure;
 #[cfg(feature = "profile")]
 pub mod profile;
+mod purger;
 mod region;
 mod routing;
 #[cfg(feature = "profile")]
@@ -23,6 +25,7 @@ mod tls;
 
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 pub use budget::{assert_allocs, assert_no_alloc};
+pub use pressure::{Limit, Pressure};
 pub use region::{ProcessDelta, ProcessRegion, Region, ThreadDelta, ThreadRegion};
 pub use scope::{DynamicScope, RoutedFuture, StaticScope, dynamic_scope, static_scope};
 pub use static_memory::{WhenFull, seal, seal_read_only};
@@ -111,6 +114,55 @@ impl Tenure {
         let before = BACKEND.counters.returned();
         slow::purge();
         BACKEND.counters.returned() - before
+    }
+
+    /// Limits committed memory from now on. What is committed already stays.
+    ///
+    /// A request that would exceed the hard limit is met as if the system had no memory: what is unused goes back, [`Tenure::on_pressure`]'s function is called, and then the request fails.
+    /// Static memory is not counted, and the owner map, which is 64 KiB for each 64 GiB of addresses, is not refused. Costs an allocation nothing on the fast path; where there is a hard limit, each
+    /// new slab, span and mapping takes an atomic operation more.
+    pub fn set_limit(&self, limit: Limit) {
+        pressure::set_limit(limit);
+    }
+
+    /// The limit of committed memory.
+    pub fn limit(&self) -> Limit {
+        pressure::limit()
+    }
+
+    /// Says what is to be called when memory runs short, or nothing: when a soft limit is passed, and before a request fails. Always after what is unused was given back.
+    ///
+    /// The function runs on the thread that needs memory, inside of its allocation but outside of all of the allocator's locks, and it may free and allocate. It may run on several threads at once;
+    /// a thread that allocates inside of it does not enter it again, and gets null where it would. What the thread holds while it allocates, such as a lock, the function must not wait for. If it panics, the process
+    /// aborts.
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    ///
+    /// static CACHE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+    ///
+    /// tenure::Tenure::new().on_pressure(Some(|_| {
+    ///     if let Ok(mut cache) = CACHE.try_lock() {
+    ///         cache.clear();
+    ///     }
+    /// }));
+    /// ```
+    pub fn on_pressure(&self, callback: Option<fn(Pressure)>) {
+        pressure::set_callback(callback);
+    }
+
+    /// Starts a thread that gives unused memory back once the delay is over, also while the program does nothing: the *purger*. True where it runs, then or already; false where the system
+    /// has no thread or no memory for it.
+    ///
+    /// Without it, threads do that on their way, and none does in a process that is idle. With it, no thread does. The purger looks for unused memory twice in each delay for as long as it finds
+    /// some, and then ever more rarely, up to once a minute, until a thread comes by that allocates or frees. It takes no signals, keeps no process from ending, has 64 KiB for its
+    /// stack, which are counted as metadata, and runs until the process ends. A forked child has none, and may start one.
+    ///
+    /// ```
+    /// assert!(tenure::Tenure::new().start_purger());
+    /// ```
+    pub fn start_purger(&self) -> bool {
+        purger::start()
     }
 
     /// How long unused memory is kept before it goes back to the system: a second, unless [`Tenure::set_purge_delay`] has said otherwise.

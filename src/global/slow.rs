@@ -5,7 +5,7 @@ use super::routing::Routing;
 use super::samples;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure, routing, tls, watch};
+use super::{BACKEND, REGISTRY, Tenure, pressure, purger, routing, tls, watch};
 use crate::heap::{self, Borrower, Heap};
 use crate::os::report::fatal;
 use crate::segment::{self, Owner};
@@ -101,7 +101,7 @@ fn take(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
             unsafe { heap.refill(tops, class) }
         }
         Source::Shared(heap) => {
-            purge_when_due();
+            purge_when_due(BACKEND.os.now_ms());
             let _busy = busy();
             heap.take_one(class).map(|(block, _)| block)
         }
@@ -161,10 +161,14 @@ fn take_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
 /// Tries once more after memory has been reclaimed from every heap, when there is none.
 #[inline(always)]
 fn if_short_reclaim<R>(attempt: impl Fn() -> Option<R>) -> Option<R> {
-    attempt().or_else(|| {
+    let result = attempt().or_else(|| {
         reclaim();
         attempt()
-    })
+    });
+    if BACKEND.counters.limits.is_passed() {
+        pressure::relieve();
+    }
+    result.or_else(|| if pressure::is_relieved() { attempt() } else { None })
 }
 
 /// Takes back for everybody's use what lies unused in any heap: what other threads have returned and the owner has not collected, and the
@@ -180,6 +184,10 @@ fn reclaim() {
     empty_parked_magazines();
     for heap in REGISTRY.heaps() {
         heap.reclaim();
+    }
+    if BACKEND.counters.limits.get().1 < usize::MAX {
+        // What is unused counts, too.
+        purge_unused_since(u64::MAX, 0, true);
     }
 }
 
@@ -600,24 +608,52 @@ fn count_down(thread: &Borrower) {
         Some(patience) => thread.patience.set(patience),
         None => {
             thread.patience.set(PATIENCE);
-            purge_when_due();
+            look_at_the_clock(thread);
         }
     }
 }
 
+/// Purges what has been unused for long, and empties the thread's magazines once in each delay: blocks that only go to and fro between the program and a magazine keep their slabs from
+/// becoming empty.
 #[cold]
 #[inline(never)]
-fn purge_when_due() {
+fn look_at_the_clock(thread: &Borrower) {
     let now = BACKEND.os.now_ms();
+    let emptied_at = thread.emptied_at.get();
+    if emptied_at == 0 {
+        thread.emptied_at.set(now);
+    } else if now - emptied_at >= PURGE_AFTER.load(Ordering::Relaxed)
+        && let Some(heap) = thread.heap.get()
+    {
+        thread.emptied_at.set(now);
+        // SAFETY: the calling thread's own heap and tops.
+        unsafe { heap.rest_magazines(routing::tops(heap, thread)) };
+    }
+    purge_when_due(now);
+}
+
+#[cold]
+#[inline(never)]
+fn purge_when_due(now: u64) {
     let delay = PURGE_AFTER.load(Ordering::Relaxed);
     let due = NEXT_PURGE.load(Ordering::Relaxed);
     if now < due
         || NEXT_PURGE.compare_exchange(due, now + delay / 2, Ordering::Relaxed, Ordering::Relaxed).is_err()
         || due == 0
+        || purger::takes_over()
     {
         return;
     }
     purge_unused_since(now.saturating_sub(delay), now, false);
+}
+
+/// Purges what has been unused for long, on the purger; true where anything was given back.
+pub(super) fn purge_on_time() -> bool {
+    let returned = BACKEND.counters.returned();
+    let now = BACKEND.os.now_ms();
+    // It may wait for heaps that are at work.
+    purge_unused_since(now.saturating_sub(PURGE_AFTER.load(Ordering::Relaxed)), now, true);
+    BACKEND.counters.returned() != returned
 }
 
 /// Keeps unused memory for so many milliseconds from now on.

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "profile")]
 use super::samples;
-use super::{BACKEND, REGISTRY, routing, tls};
+use super::{BACKEND, REGISTRY, pressure, purger, routing, tls};
 use crate::heap::{Borrower, Heap, Ledger};
 use crate::os;
 use crate::sync::{AtomicBool, Ordering};
@@ -50,10 +50,13 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
     home.ledger().clear();
     // SAFETY: the calling thread has borrowed the heap.
     unsafe { home.empty_magazines(&thread.tops) };
+    home.remember_taken(&thread.tops);
     home.seat().leave(os::yield_now);
     thread.is_busy.set(false);
     tls::leave();
     REGISTRY.park(home);
+    // What the thread has left may be unused.
+    purger::takes_over();
 }
 
 /// The calling thread allocates from `to` from now on: one of a tag's heaps, which it has borrowed, or its own. Its magazines are exchanged for those of that heap.
@@ -67,6 +70,7 @@ pub(super) fn switch(to: &'static Heap) {
         thread.tops.move_to(from.aside());
     }
     if !ptr::eq(from, home) {
+        from.remember_taken(&thread.tops);
         from.seat().leave(os::yield_now);
     }
     #[cfg(feature = "profile")]
@@ -86,6 +90,8 @@ pub(super) fn switch(to: &'static Heap) {
 
 /// The child of a fork has one thread and all of the parent's heaps.
 unsafe extern "C" fn repair_after_fork() {
+    purger::forget();
+    pressure::forget();
     let thread = tls::current();
     let (heap, home) = (thread.heap.get(), thread.home.get());
     REGISTRY.repair_after_fork([heap, home]);

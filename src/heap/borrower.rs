@@ -23,6 +23,8 @@ pub(crate) struct Borrower {
     pub(crate) is_busy: Cell<bool>,
     /// Slow paths left until the clock is looked at.
     pub(crate) patience: Cell<u16>,
+    /// When the magazines were emptied last because it was time, in milliseconds of the platform's clock; 0 until the clock is looked at.
+    pub(crate) emptied_at: Cell<u64>,
     /// The heap that the thread allocates from.
     pub(crate) heap: Cell<Option<&'static Heap>>,
     /// The heap that is the thread's own, for as long as it lives.
@@ -49,6 +51,7 @@ impl Borrower {
             is_fresh: Cell::new(true),
             is_busy: Cell::new(false),
             patience: Cell::new(0),
+            emptied_at: Cell::new(0),
             heap: Cell::new(None),
             home: Cell::new(None),
             #[cfg(feature = "profile")]

@@ -5,10 +5,11 @@
 
 use super::counts::{Counts, KINDS, SPANS};
 use super::list::{Linked, Ring};
-use super::span::PATIENCE as SEGMENT_PATIENCE;
+use super::roomy::Roomy;
+use super::usable::Usable;
 use crate::magazine::Place;
 use crate::os::report::fatal;
-use crate::segment::{self, Backend, Owner, Segment};
+use crate::segment::{self, Backend, Counters, METADATA, Owner, Segment, Warmth};
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
 use crate::slab::{Blocks, Freed, Pending, Slab, SlotKind};
 use crate::sync::Cell;
@@ -38,9 +39,9 @@ pub(super) struct Home<'a> {
 /// The slabs and segments of a heap.
 pub(super) struct Core {
     /// For each class, the slabs that have free blocks.
-    usable: [Ring<Slab>; size_class::SLABS],
+    pub(super) usable: [Usable; size_class::SLABS],
     /// The segments that have free slots.
-    roomy: Ring<Segment>,
+    pub(super) roomy: Roomy,
     /// The one of them that is wholly unused and stays, so that a block that comes and goes does not take a segment along each time; or null.
     spare: *const Segment,
     /// Refills left until what other threads have returned is collected though nobody needs it.
@@ -55,11 +56,16 @@ unsafe impl Send for Core {}
 
 impl Core {
     pub(super) const fn new() -> Self {
-        Self { usable: [const { Ring::new() }; size_class::SLABS], roomy: Ring::new(), spare: ptr::null(), patience: 0 }
+        Self {
+            usable: [const { Usable::new() }; size_class::SLABS],
+            roomy: Roomy::new(),
+            spare: ptr::null(),
+            patience: 0,
+        }
     }
 
     /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
-    /// Takes a new slab only where it would have to return nothing otherwise, and one span at most. Takes `waiting`, a span that waits in a magazine, for a slab rather than
+    /// Takes a new slab, or a sparse one, only where it would have to return nothing otherwise, and one span at most. Takes `waiting`, a span that waits in a magazine, for a slab rather than
     /// memory that was never touched.
     pub(super) fn take_blocks(
         &mut self,
@@ -86,10 +92,21 @@ impl Core {
             else {
                 break;
             };
-            left -= slab.take(blocks, &mut places[..left]);
-            if slab.free() == 0 {
-                self.usable[class.index()].remove(slab);
+            if is_served && slab.is_sparse() {
+                break;
             }
+            let wanted = &mut places[..left];
+            let taken = if slab.has_purged() {
+                Self::take_purged(home, slab, blocks, wanted)
+            } else {
+                slab.take(blocks, wanted)
+            };
+            if taken == 0 {
+                // The pages may not be committed.
+                break;
+            }
+            left -= taken;
+            self.usable[class.index()].used(slab);
         }
         places.len() - left
     }
@@ -122,66 +139,62 @@ impl Core {
 
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass, waiting: &mut Option<(SizeClass, Place)>) -> bool {
         let counters = &home.backend.counters;
-        if self.roomy.first().is_none() {
+        if self.roomy.is_empty() {
             // Before the heap grows, slabs that wait for blocks of their own class are put to use.
             self.retire_empty_slabs(home.backend);
         }
-        // Of those that have room, one whose memory was touched before, which costs no page fault.
-        let mut warm = self.warm();
-        if warm.is_none()
+        if waiting.is_some()
+            && !self.roomy.has_warm(self.spare())
             && let Some((class, span)) = waiting.take()
         {
             self.put_back_spans(home.backend, class, &[span]);
-            warm = self.warm();
         }
-        let Some(segment) = warm.or_else(|| self.roomy.first()).or_else(|| self.add_segment(home)) else {
+        let Some(slab) = self.carve_slab(class, counters).or_else(|| {
+            self.add_segment(home)?;
+            self.carve_slab(class, counters)
+        }) else {
             return false;
         };
-        let Some(slab) = self.use_slots(segment, |segment| segment.carve_slab(class, counters)) else { return false };
-        self.usable[class.index()].push_back(slab);
+        self.usable[class.index()].add(slab);
         true
     }
 
-    /// A segment that has a free slot that was touched before.
-    fn warm<'s>(&self) -> Option<&'s Segment> {
-        self.roomy().take(SEGMENT_PATIENCE).find(|segment| segment.has_warm_slot())
+    fn carve_slab<'s>(&mut self, class: SizeClass, counters: &Counters) -> Option<&'s Slab> {
+        self.use_slots(1, |segment, warmth| segment.carve_slab(class, warmth, counters))
     }
 
-    /// Runs `carve` on a segment of the ring, which leaves the ring when it is full afterwards.
+    /// What `carve` makes of a segment that has `count` free neighbours, if there is one: as [`Roomy::find`].
     pub(super) fn use_slots<'s, R>(
         &mut self,
-        segment: &'s Segment,
-        carve: impl FnOnce(&'s Segment) -> Option<R>,
+        count: usize,
+        carve: impl Fn(&'s Segment, Warmth) -> Option<R>,
     ) -> Option<R> {
-        let carved = carve(segment)?;
+        let (segment, carved) = self.roomy.find(count, self.spare(), carve)?;
         if ptr::eq(self.spare, segment) {
             self.spare = ptr::null();
         }
-        if segment.is_full() {
-            self.roomy.remove(segment);
-        }
+        self.roomy.update(segment);
         Some(carved)
     }
 
-    /// A segment from the backend, put into the ring.
-    pub(super) fn add_segment<'s>(&mut self, home: Home<'_>) -> Option<&'s Segment> {
+    /// Takes a segment from the backend, if it has one.
+    pub(super) fn add_segment(&mut self, home: Home<'_>) -> Option<()> {
+        // Not one of which no slot could be used.
+        if !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
+            return None;
+        }
         let segment = home.backend.take_segment(home.owner)?;
         // SAFETY: the segment is this heap's now, and its first slot is never unmapped.
         let segment = unsafe { segment.as_ref() };
         segment.set_pending(home.pending);
-        self.roomy.push_front(segment);
-        Some(segment)
+        self.roomy.update(segment);
+        Some(())
     }
 
     /// The segment that is wholly unused, if there is one.
     pub(super) fn spare<'s>(&self) -> Option<&'s Segment> {
         // SAFETY: segments' first slots are never unmapped.
         unsafe { self.spare.as_ref() }
-    }
-
-    /// The segments that have free slots.
-    pub(super) fn roomy<'s>(&self) -> impl Iterator<Item = &'s Segment> + use<'s> {
-        self.roomy.iter()
     }
 
     /// Takes back blocks or spans of `class` that are this heap's.
@@ -213,7 +226,7 @@ impl Core {
             };
             match freed {
                 Ok(Freed::Kept) => {}
-                Ok(Freed::Reusable) => self.usable[class.index()].push_back(slab),
+                Ok(Freed::Movable) => self.usable[class.index()].file(slab),
                 Ok(Freed::Empty) => self.emptied(backend, class, slab),
                 Err(free) => refuse(Misuse::DoubleFree, slab.block(blocks, free), blocks.size()),
             }
@@ -224,10 +237,8 @@ impl Core {
     /// comes and goes finds it as it was.
     fn emptied(&mut self, backend: &Backend, class: SizeClass, slab: &Slab) {
         let usable = &mut self.usable[class.index()];
-        if usable.iter().all(|other| other.is(slab)) {
-            if !Ring::is_linked(slab) {
-                usable.push_back(slab);
-            }
+        if usable.has_none_but(slab) {
+            usable.file(slab);
             return;
         }
         if Ring::is_linked(slab) {
@@ -236,11 +247,15 @@ impl Core {
         self.retire(backend, slab);
     }
 
+    /// True where the class has several slabs that are nearly empty.
+    pub(super) fn is_scattered(&self, class: SizeClass) -> bool {
+        self.usable[class.index()].has_several_sparse()
+    }
+
     /// Ends the use of every slab whose blocks are all free.
     pub(super) fn retire_empty_slabs(&mut self, backend: &Backend) {
         for class in SizeClass::slabs() {
-            // One that stayed when it was alone is still the first: others have come behind it.
-            if let Some(slab) = self.usable[class.index()].first().filter(|slab| slab.free() == slab.extent()) {
+            if let Some(slab) = self.usable[class.index()].first_sparse().filter(|slab| slab.free() == slab.extent()) {
                 self.usable[class.index()].remove(slab);
                 self.retire(backend, slab);
             }
@@ -250,34 +265,29 @@ impl Core {
     /// Ends the use of a slab that is in no ring, or of a span.
     pub(super) fn retire(&mut self, backend: &Backend, slab: &Slab) {
         let segment = Segment::of(slab);
-        segment.retire(slab);
+        segment.retire(slab, backend);
         self.regained(backend, segment);
     }
 
     /// A segment has more free slots than before.
     pub(super) fn regained(&mut self, backend: &Backend, segment: &Segment) {
-        if !Ring::is_linked(segment) {
-            self.roomy.push_back(segment);
-        }
-        if segment.is_unused() {
-            // What is in use elsewhere is to be filled up first.
+        if segment.is_unused() && !self.spare.is_null() {
             self.roomy.remove(segment);
-            if self.spare.is_null() {
-                self.spare = segment;
-                self.roomy.push_back(segment);
-            } else {
-                backend.give_segment(segment);
-            }
+            backend.give_segment(segment);
+            return;
+        }
+        self.roomy.update(segment);
+        if segment.is_unused() {
+            self.spare = segment;
         }
     }
 
     /// A span of `segment` has grown or shrunk.
-    pub(super) fn resized(&mut self, backend: &Backend, segment: &Segment, was_full: bool) {
-        match (was_full, segment.is_full()) {
-            (false, true) => self.roomy.remove(segment),
-            (true, false) => self.regained(backend, segment),
-            _ => {}
+    pub(super) fn resized(&mut self, segment: &Segment) {
+        if ptr::eq(self.spare, segment) {
+            self.spare = ptr::null();
         }
+        self.roomy.update(segment);
     }
 
     /// Takes in what other threads have returned, every now and then.
@@ -318,9 +328,9 @@ impl Core {
     }
 
     fn collect_slab(&mut self, home: Home<'_>, class: SizeClass, segment: &Segment, slab: &Slab) {
-        let (mut is_empty, before) = (false, slab.free());
+        let before = slab.free();
         segment.collect_remote(slab, |word, bits| match slab.put_back_word(word, bits) {
-            Ok(freed) => is_empty = freed == Freed::Empty,
+            Ok(_) => {}
             Err(_) => fatal(format_args!(
                 "double free: a {}-byte block of the slab at {:p} was freed here and on another thread",
                 class.size(),
@@ -328,10 +338,10 @@ impl Core {
             )),
         });
         Counts::of(home.counts, class).collect(slab.free() - before);
-        if is_empty {
+        if slab.free() == slab.extent() {
             self.emptied(home.backend, class, slab);
-        } else if slab.free() > 0 && !Ring::is_linked(slab) {
-            self.usable[class.index()].push_back(slab);
+        } else if slab.free() > 0 && (!Ring::is_linked(slab) || slab.is_to_be_sparse() != slab.is_sparse()) {
+            self.usable[class.index()].file(slab);
         }
     }
 
@@ -342,16 +352,6 @@ impl Core {
             self.spare = ptr::null();
             self.roomy.remove(segment);
             backend.give_segment(segment);
-        }
-    }
-
-    /// Gives the memory of slots that are unused since `before` back to the system.
-    pub(super) fn purge(&mut self, backend: &Backend, before: u64, now: u64) {
-        self.retire_empty_slabs(backend);
-        for segment in self.roomy.iter() {
-            if segment.is_idle_since(before, now) {
-                segment.purge(backend);
-            }
         }
     }
 }

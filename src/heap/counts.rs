@@ -37,9 +37,9 @@ pub(crate) struct Counted {
     pub(crate) collected: u64,
 }
 
-/// Lock-holder only.
-fn add(counter: &AtomicU64, more: usize) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(more as u64), Ordering::Relaxed);
+/// The only writer only.
+pub(super) fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
 }
 
 impl Counts {
@@ -52,19 +52,19 @@ impl Counts {
     pub(super) fn refill(&self, blocks: usize) {
         if blocks > 0 {
             add(&self.refills, 1);
-            add(&self.refilled, blocks);
+            add(&self.refilled, blocks as u64);
         }
     }
 
     /// Blocks have gone back to their slabs. Lock-holder only.
     pub(super) fn flush(&self, blocks: usize) {
         add(&self.flushes, 1);
-        add(&self.flushed, blocks);
+        add(&self.flushed, blocks as u64);
     }
 
     /// Blocks have come home. Lock-holder only.
     pub(super) fn collect(&self, blocks: usize) {
-        add(&self.collected, blocks);
+        add(&self.collected, blocks as u64);
     }
 
     /// What was counted so far; a snapshot.

@@ -5,7 +5,7 @@
 
 use super::Heap;
 use super::core::{Core, Home};
-use super::counts::Counts;
+use super::counts::{self, Counts};
 use crate::magazine::{self, Magazine, Place, Tops};
 use crate::size_class::SizeClass;
 use crate::sync::Cell;
@@ -15,18 +15,24 @@ use core::slice;
 /// Blocks in a class's first refill.
 const FIRST_BATCH: u8 = 8;
 
+/// Blocks of a scattered class that go past the magazine once in each delay. A block that goes to and fro between the program and a magazine stays where it is, and keeps a slab in use that has
+/// hardly any other; past the magazine, what comes is taken from slabs that have many in use, and what goes leaves those that have few.
+const PAST: u16 = 512;
+
 /// How the magazine of one class is doing. Borrower-only.
 pub(super) struct Traffic {
     /// Blocks in the last refill, or the first.
     batch: Cell<u8>,
     /// True where the last exchange was a flush.
     has_overflowed: Cell<bool>,
+    /// Blocks that go past the magazine yet, from the slabs and back.
+    past: Cell<u16>,
 }
 
 impl Traffic {
     /// A class that the heap has not served yet.
     pub(super) fn new() -> Self {
-        Self { batch: Cell::new(FIRST_BATCH / 2), has_overflowed: Cell::new(false) }
+        Self { batch: Cell::new(FIRST_BATCH / 2), has_overflowed: Cell::new(false), past: Cell::new(0) }
     }
 
     /// How many blocks the magazine, which has run empty, is to get.
@@ -35,6 +41,20 @@ impl Traffic {
             self.batch.set(self.batch.get().saturating_mul(2).min(capacity as u8));
         }
         usize::from(self.batch.get()).min(capacity)
+    }
+
+    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last. Where the class is `scattered`, blocks go past the magazine
+    /// for a while.
+    fn rest(&self, is_scattered: bool) {
+        self.batch.set((self.batch.get() / 2).max(FIRST_BATCH / 2));
+        self.past.set(if is_scattered { PAST } else { 0 });
+    }
+
+    /// True where the next block is to go past the magazine.
+    fn goes_past(&self) -> bool {
+        let left = self.past.get();
+        self.past.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// How many blocks the magazine, which is full, is to give away.
@@ -95,6 +115,10 @@ impl Heap {
     /// - As for [`Heap::refill`].
     /// - `wanted` blocks fit the magazine.
     unsafe fn refill_with(&self, tops: &Tops, class: SizeClass, wanted: usize) -> Option<(NonNull<u8>, usize)> {
+        if self.traffic[class.index()].goes_past() {
+            tops.give_up(class);
+            return self.take_one(class).map(|(block, _)| (block, 1));
+        }
         let low = self.low(class);
         // SAFETY: a magazine has room for its capacity above `low`, and the borrower alone has access.
         let places = unsafe { slice::from_raw_parts_mut(low, wanted) };
@@ -118,6 +142,7 @@ impl Heap {
         }
         let block = NonNull::new(*places[..taken].last()?)?;
         tops.set(class, low.wrapping_add(taken - 1));
+        tops.count(1);
         Some((block, taken))
     }
 
@@ -145,6 +170,7 @@ impl Heap {
         core.collect_in_time(self.home());
         let (block, is_zero) = core.take_block(self.home(), class)?;
         self.counts_of(class).refill(1);
+        counts::add(&self.given_directly, 1);
         Some((NonNull::new(block)?, is_zero))
     }
 
@@ -164,6 +190,10 @@ impl Heap {
     pub(super) unsafe fn flush_from(&self, magazine: &Magazine, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
         let low = magazine.low(class);
         let held = tops.waiting_in(magazine, class);
+        if held == 0 && self.traffic[class.index()].goes_past() {
+            self.put_back(&mut self.core.lock(), class, &[block.as_ptr()]);
+            return;
+        }
         let given = if held == 0 { 0 } else { self.traffic[class.index()].flush(held) };
         if given > 0 {
             // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
@@ -207,6 +237,19 @@ impl Heap {
             self.put_back(&mut self.core.lock(), other, places);
         }
         tops.give_up(other);
+    }
+
+    /// As [`Heap::empty_magazines`], of a thread that goes on: what it uses will be refilled as it was.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops.
+    pub(crate) unsafe fn rest_magazines(&self, tops: &Tops) {
+        // SAFETY: passed on.
+        unsafe { self.empty_magazines(tops) };
+        let core = self.core.lock();
+        for class in SizeClass::slabs() {
+            self.traffic[class.index()].rest(core.is_scattered(class));
+        }
     }
 
     /// Empties every magazine and the outbox, and gives the tops up.

@@ -16,10 +16,13 @@ mod exchange;
 mod ledger;
 mod list;
 mod outbox;
+mod purge;
+mod roomy;
 #[cfg(feature = "profile")]
 mod sampling;
 mod seat;
 mod span;
+mod usable;
 
 pub(crate) use borrower::Borrower;
 #[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
@@ -42,7 +45,7 @@ use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
 #[cfg(feature = "profile")]
 use crate::sync::AtomicPtr;
-use crate::sync::{AtomicBool, Cell, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Cell, Ordering};
 use ::core::array;
 use ::core::ptr::NonNull;
 use exchange::Traffic;
@@ -73,6 +76,10 @@ pub(crate) struct Heap {
     ledger: Ledger,
     /// Written by whoever holds the lock, read by others for statistics.
     counts: [Counts; KINDS],
+    /// Blocks that went past the magazines. Written by whoever holds the lock.
+    given_directly: AtomicU64,
+    /// Blocks that earlier borrowers have taken from their magazines. Borrower-only, but for statistics.
+    taken_before: AtomicU64,
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
@@ -103,9 +110,16 @@ impl Heap {
     /// A new heap, whose id is `owner`; `None` where the system has no memory. For a tag, unless that is 0: as its heap of this number.
     pub(crate) fn create(backend: &'static Backend, owner: Owner, [tag, number]: [u8; 2]) -> Option<NonNull<Heap>> {
         let len = Self::footprint(backend);
-        let heap = backend.os.map(0, len)?.cast::<Heap>();
+        if !backend.counters.try_commit_metadata(len) {
+            return None;
+        }
+        let Some(heap) = backend.os.map(0, len) else {
+            backend.counters.uncommit_metadata(len);
+            return None;
+        };
+        let heap = heap.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox, ledger, counts and `waiting_span` are valid as zeros, and stay untouched until they are used.
+        // Magazines, outbox, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
@@ -123,7 +137,6 @@ impl Heap {
             (&raw mut (*place).owner).write(owner);
             (&raw mut (*place).backend).write(backend);
         }
-        backend.counters.commit_metadata(len);
         Some(heap)
     }
 
@@ -188,6 +201,21 @@ impl Heap {
         &self.counts
     }
 
+    /// The borrower leaves: what it has taken from its magazines is kept in mind. Borrower-only.
+    pub(crate) fn remember_taken(&self, tops: &Tops) {
+        counts::add(&self.taken_before, tops.take_count());
+    }
+
+    /// True where what the seat shows is to be counted: one thread's magazines may be shown by two seats, that of its own heap and that of a tag's.
+    pub(crate) fn counts_at_hand(&self) -> bool {
+        cfg!(not(feature = "std")) || self.tag() == 0
+    }
+
+    /// Number of blocks that were allocated from this heap so far, but for those that the borrower has taken from the magazines at its hand.
+    pub(crate) fn given(&self) -> u64 {
+        self.given_directly.load(Ordering::Relaxed) + self.taken_before.load(Ordering::Relaxed) + self.aside.taken()
+    }
+
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
@@ -197,21 +225,13 @@ impl Heap {
         tops.waiting_in(&self.magazines[class.index()], class)
     }
 
-    /// Collects what others have returned, and gives the memory of slots unused since `before` back to the system, on behalf of any thread.
-    /// With `is_patient`, waits for the heap's lock; otherwise leaves a heap alone that is at work.
-    pub(crate) fn purge(&self, before: u64, now: u64, is_patient: bool) {
-        let mut core = match self.core.try_lock() {
-            Some(core) => core,
-            None if is_patient && !self.is_lost() => self.core.lock(),
-            None => return,
-        };
-        core.collect(self.home());
-        core.purge(self.backend, before, now);
-    }
-
     /// In a forked child, where the borrower does not exist: forgets what it had at hand. Its blocks in magazines and outbox stay in
     /// use for ever, since nobody can tell how far the borrower had got with them.
     pub(crate) fn forget_borrower(&self) {
+        // The other threads' storage is there still, though they are not.
+        if self.counts_at_hand() {
+            self.seat.read(|tops| self.remember_taken(tops));
+        }
         self.seat.clear();
         self.outbox.clear();
         self.aside.reset();

@@ -187,6 +187,7 @@ impl Heap {
         sampling.tops.set(class, from);
         sampling.count(class, moved);
         tops.set(class, low.wrapping_add(moved - 1));
+        tops.count(1);
         // SAFETY: copied there just now.
         NonNull::new(unsafe { *low.wrapping_add(moved - 1) })
     }

@@ -2,9 +2,9 @@
 
 use super::Heap;
 use super::core::{Core, Home, Misuse, refuse};
-use super::counts::SPANS;
+use super::counts::{self, SPANS};
 use crate::magazine::Place;
-use crate::segment::{self, Backend, Segment, Warmth};
+use crate::segment::{self, Backend, Segment};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Slab, SlotKind};
 use core::alloc::Layout;
@@ -22,9 +22,6 @@ pub(crate) fn is_span(layout: Layout) -> bool {
     extent(layout).is_some()
 }
 
-/// How many segments are looked through before a new one is taken.
-pub(super) const PATIENCE: usize = 32;
-
 impl Core {
     /// A span of `slots` slots at a multiple of `align` slots, and whether it reads as zero.
     pub(super) fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
@@ -32,27 +29,15 @@ impl Core {
         let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
         // What others have returned may be a span, which is worth looking for each time.
         self.collect(home);
-        if let Some(span) = self.find_span(carve) {
+        if let Some(span) = self.use_slots(slots, carve) {
             return Some(span);
         }
         // Before the heap grows, slabs that wait for blocks of their own class are put to use.
         self.retire_empty_slabs(home.backend);
-        self.find_span(carve).or_else(|| {
-            let segment = self.add_segment(home)?;
-            self.use_slots(segment, |segment| carve(segment, Warmth::Any))
+        self.use_slots(slots, carve).or_else(|| {
+            self.add_segment(home)?;
+            self.use_slots(slots, carve)
         })
-    }
-
-    /// Looks through segments for one in which `carve` finds room: among slots that were touched before, and only then among all.
-    fn find_span<'s, R>(&mut self, carve: impl Fn(&'s Segment, Warmth) -> Option<R>) -> Option<R> {
-        for warmth in [Warmth::Warm, Warmth::Any] {
-            for segment in self.roomy().take(PATIENCE).chain(self.spare()) {
-                if let Some(span) = self.use_slots(segment, |segment| carve(segment, warmth)) {
-                    return Some(span);
-                }
-            }
-        }
-        None
     }
 
     /// Takes back spans of `class` that are this heap's.
@@ -74,6 +59,7 @@ impl Heap {
         let mut core = self.core.lock();
         let span = core.take_span(self.home(), slots, align)?;
         self.counts[SPANS].refill(1);
+        counts::add(&self.given_directly, 1);
         Some(span)
     }
 
@@ -105,11 +91,10 @@ impl Heap {
             return true;
         }
         let segment = Segment::of(slab);
-        let was_full = segment.is_full();
         if !segment.resize_span(slab, slots, &self.backend.counters) {
             return false;
         }
-        core.resized(self.backend, segment, was_full);
+        core.resized(segment);
         true
     }
 }

@@ -2,13 +2,22 @@
 //!
 //! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever replaced.
 
+#[path = "linux_cgroup.rs"]
+mod cgroup;
+
 #[path = "linux_io.rs"]
 pub(crate) mod io;
 
 #[path = "linux_process.rs"]
 mod process;
 
-use super::{Platform, Process, SystemMemory};
+#[path = "linux_thread.rs"]
+mod thread;
+
+pub(crate) use cgroup::cgroup_limit;
+pub(crate) use thread::{end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake};
+
+use super::{EndOfWait, Platform, Process, SystemMemory};
 use crate::sync::plain::{AtomicUsize, Ordering};
 use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};

@@ -32,7 +32,22 @@ pub(crate) use native::{find_unwinder, is_readable, unwind};
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 pub(crate) use stack::{capture_stack, module_of};
 
+pub(crate) use native::{
+    cgroup_limit, end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake,
+};
+
 use core::ptr::NonNull;
+
+/// Why a thread waits no longer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum EndOfWait {
+    /// The word has changed.
+    Change,
+    /// The time is over, or nearly.
+    Time,
+    /// The system does not let the thread wait.
+    Never,
+}
 
 /// Who the process is, and what time it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@
 #[path = "none_io.rs"]
 pub(crate) mod io;
 
-use super::Platform;
-use core::ffi::c_void;
+use super::{EndOfWait, Platform};
+use crate::sync::plain::AtomicU32;
+use core::ffi::{CStr, c_void};
 use core::hint;
 use core::ptr::NonNull;
 
@@ -110,4 +111,47 @@ pub(crate) fn find_unwinder() -> bool {
 #[cfg(feature = "profile")]
 pub(crate) fn unwind(_frames: &mut [usize]) -> usize {
     0
+}
+
+/// There are no threads.
+///
+/// # Safety
+/// - None.
+pub(crate) unsafe fn start_thread(
+    _stack: NonNull<u8>,
+    _len: usize,
+    _body: extern "C" fn(*mut c_void) -> *mut c_void,
+) -> bool {
+    false
+}
+
+/// There is nobody to name.
+pub(crate) fn name_thread(_name: &CStr) {}
+
+/// Nobody else is there to change anything.
+pub(crate) fn wait(_word: &AtomicU32, _value: u32, _milliseconds: u64) -> EndOfWait {
+    EndOfWait::Never
+}
+
+/// Nobody waits.
+pub(crate) fn wake(_word: &AtomicU32) {}
+
+/// There are no threads to end.
+pub(crate) fn is_last_thread() -> bool {
+    false
+}
+
+/// There is no process to end: goes no further.
+pub(crate) fn end_process() -> ! {
+    abort()
+}
+
+/// There are no control groups.
+pub(crate) fn cgroup_limit() -> Option<usize> {
+    None
+}
+
+/// There are no threads to be told apart.
+pub(crate) fn thread_token() -> usize {
+    1
 }

@@ -4,12 +4,14 @@
 //! is no list to corrupt, no lock to hold across a fork, and the lowest address is always taken first.
 
 use super::cache::{Kept, RangeCache};
+use super::limit::Limits;
 use super::owner::{Owner, OwnerMap};
 use super::tagged::Tagged;
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::size_class::SLOT_SIZE;
+use crate::slab::{Blocks, Slab};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 use crate::tag::TAGS;
 use core::ptr::{self, NonNull};
@@ -40,6 +42,8 @@ pub(crate) struct Counters {
     pooled: AtomicUsize,
     /// Segments that were released but for their first slot; a hint.
     released: AtomicUsize,
+    /// How much may be committed.
+    pub(crate) limits: Limits,
 }
 
 impl Counters {
@@ -58,6 +62,7 @@ impl Counters {
                 blocks_mapped: AtomicU64::new(0),
                 pooled: AtomicUsize::new(0),
                 released: AtomicUsize::new(0),
+                limits: Limits::none(),
             }
         }
     }
@@ -66,11 +71,49 @@ impl Counters {
     pub(crate) fn commit(&self, bytes: usize) {
         if bytes > 0 {
             let now = self.committed.fetch_add(bytes, Ordering::Relaxed) + bytes;
-            if now > self.peak_since_reset.load(Ordering::Relaxed) {
-                self.peak_since_reset.fetch_max(now, Ordering::Relaxed);
-                self.peak.fetch_max(now, Ordering::Relaxed);
-            }
+            self.has_grown(bytes, now);
         }
+    }
+
+    /// Counts `bytes` more as possibly resident, if the hard limit allows that; true where it does.
+    #[must_use]
+    pub(crate) fn try_commit(&self, bytes: usize) -> bool {
+        let (_, hard) = self.limits.get();
+        if hard == usize::MAX || bytes == 0 {
+            self.commit(bytes);
+            return true;
+        }
+        let grow = |now: usize| now.checked_add(bytes).filter(|&then| then <= hard);
+        match self.committed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow) {
+            Ok(before) => {
+                self.has_grown(bytes, before + bytes);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// As [`Counters::try_commit`], of metadata.
+    #[must_use]
+    pub(crate) fn try_commit_metadata(&self, bytes: usize) -> bool {
+        let may = self.try_commit(bytes);
+        if may {
+            self.metadata.fetch_add(bytes, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// True where so many bytes more may be committed, as far as can be told.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.committed().saturating_add(bytes) <= self.limits.get().1
+    }
+
+    fn has_grown(&self, bytes: usize, now: usize) {
+        if now > self.peak_since_reset.load(Ordering::Relaxed) {
+            self.peak_since_reset.fetch_max(now, Ordering::Relaxed);
+            self.peak.fetch_max(now, Ordering::Relaxed);
+        }
+        self.limits.has_grown(bytes, now);
     }
 
     /// Counts `bytes` as given back.
@@ -79,10 +122,21 @@ impl Counters {
         self.returned.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts `bytes` as not resident, of which [`Counters::commit`] was told too early.
+    pub(crate) fn uncommit(&self, bytes: usize) {
+        self.committed.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Counts what was counted as `was` bytes, and goes on to be resident, as `now` bytes.
     pub(super) fn recount(&self, was: usize, now: usize) {
         self.commit(now.saturating_sub(was));
         self.committed.fetch_sub(was.saturating_sub(now), Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` of metadata as not resident, which are not.
+    pub(crate) fn uncommit_metadata(&self, bytes: usize) {
+        self.metadata.fetch_sub(bytes, Ordering::Relaxed);
+        self.uncommit(bytes);
     }
 
     /// Counts `bytes` of metadata as possibly resident.
@@ -115,6 +169,11 @@ impl Counters {
 
     pub(crate) fn reserved(&self) -> usize {
         self.reserved.load(Ordering::Relaxed)
+    }
+
+    /// True where there may be a segment of which only the first slot is left.
+    pub(super) fn has_released(&self) -> bool {
+        self.released.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn returned(&self) -> usize {
@@ -227,9 +286,14 @@ impl Backend {
     }
 
     fn map_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        let start = self.map_placed(SEGMENT_SIZE, Place { align: SEGMENT_SIZE, offset: 0, headroom: 0 })?;
+        if !self.counters.try_commit_metadata(METADATA) {
+            return None;
+        }
+        let Some(start) = self.map_placed(SEGMENT_SIZE, Place { align: SEGMENT_SIZE, offset: 0, headroom: 0 }) else {
+            self.counters.uncommit_metadata(METADATA);
+            return None;
+        };
         self.counters.reserved.fetch_add(SEGMENT_SIZE, Ordering::Relaxed);
-        self.counters.commit_metadata(METADATA);
         // SAFETY: mapped just now, at a multiple of its size.
         let segment = unsafe { Segment::found(start) };
         self.owners.set(start.addr().get(), owner);
@@ -263,7 +327,9 @@ impl Backend {
         let last = self.last.load(Ordering::Relaxed);
         let wanted = last.checked_sub(len)?.checked_sub(headroom)?;
         let hint = align::down(wanted.checked_add(offset)?, align).checked_sub(offset)?;
-        if hint == 0 || self.highest.load(Ordering::Relaxed).saturating_sub(hint) > WANDER {
+        // Where there are very many mappings, they are to touch.
+        let is_far = self.highest.load(Ordering::Relaxed).saturating_sub(hint) > WANDER;
+        if hint == 0 || is_far && self.counters.mappings() < super::mapping::MANY {
             return None;
         }
         let start = self.os.map(hint, len)?;
@@ -314,6 +380,43 @@ impl Backend {
         purged
     }
 
+    /// Memory for the allocator's own use, counted as metadata.
+    pub(crate) fn map_own(&self, len: usize) -> Option<NonNull<u8>> {
+        let start = self.os.map(0, len)?;
+        self.counters.commit_metadata(len);
+        Some(start)
+    }
+
+    /// Gives memory of [`Backend::map_own`] back.
+    ///
+    /// # Safety
+    /// - It is all of what was mapped, and nobody uses it any more.
+    pub(crate) unsafe fn unmap_own(&self, start: NonNull<u8>, len: usize) {
+        // SAFETY: passed on.
+        if unsafe { self.os.unmap(start, len) } {
+            self.counters.decommit_metadata(len);
+        }
+    }
+
+    /// Gives the pages of a slab of `blocks` back in which no block is in use; the number of system calls. Owner-only.
+    pub(crate) fn purge_pages(&self, slab: &Slab, blocks: Blocks) -> usize {
+        let page_size = self.os.page_size();
+        let mut pages = slab.purgeable(blocks, page_size);
+        let (mut calls, mut has_failed) = (0, false);
+        while let Some((first, count)) = pages.take_run() {
+            calls += 1;
+            if self.purge(slab.start().as_ptr().wrapping_add(first * page_size), count * page_size) {
+                slab.note_purged(first, count);
+            } else {
+                has_failed = true;
+            }
+        }
+        if !has_failed {
+            slab.rest();
+        }
+        calls
+    }
+
     /// Purges pooled segments and unmaps cached mappings that have been unused since `before`, in milliseconds of the
     /// platform's clock, which is at `now`.
     pub(crate) fn purge_unused(&self, before: u64, now: u64) {
@@ -324,12 +427,12 @@ impl Backend {
         for (address, _) in self.owners.walk(|owner| owner == Owner::POOLED) {
             // SAFETY: the entry names a segment, whose head can always be read.
             let segment = unsafe { &*super::segment_of(address) };
-            if segment.touched_slots() == 0 || !segment.is_idle_since(before, now) {
+            if !segment.is_to_be_looked_at(before) {
                 continue;
             }
             // While it is purged it is nobody's to take, which `UNMATCHED` says.
             if self.owners.claim(address, Owner::POOLED, Owner::UNMATCHED) {
-                segment.purge(self);
+                segment.purge_idle(self, before, now);
                 self.owners.give_up(address, Owner::POOLED);
             }
         }
@@ -364,7 +467,7 @@ impl Backend {
 
     /// Maps a released segment's slots again, where nobody has taken their place meanwhile.
     fn remap_released(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        if self.counters.released.load(Ordering::Relaxed) == 0 {
+        if !self.counters.has_released() {
             return None;
         }
         let (address, _) = self.owners.walk(|owner| owner == Owner::RELEASED).find(|&(address, _)| {

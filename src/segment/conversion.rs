@@ -13,8 +13,12 @@ use crate::sync::Ordering;
 use core::ptr::NonNull;
 
 impl Backend {
-    /// Makes the last whole granule of the smallest kept mapping that has one a segment, owned by `owner`; `None` where no mapping is so large.
+    /// Makes the last whole granule of the smallest kept mapping that has one a segment, owned by `owner`; `None` where no mapping is so large, and while there are
+    /// segments of which only the first slot is left: first slots stay for good, so there would be ever more of them where memory runs out time and again.
     pub(super) fn convert_kept(&self, owner: Owner) -> Option<NonNull<Segment>> {
+        if self.counters.has_released() {
+            return None;
+        }
         let range = self.cache.take_at_least(SEGMENT_SIZE)?;
         let end = range.start + range.len;
         // Mappings start at granules.

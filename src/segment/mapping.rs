@@ -26,6 +26,9 @@ pub(super) struct Mapping {
     freshness: Freshness,
 }
 
+/// From so many mappings on, they are made as long as the addresses that they take.
+pub(super) const MANY: usize = 16 * 1024;
+
 /// Where the block of a mapping stands, for an alignment: bytes behind the head, and where the head is to be.
 struct Placement {
     offset: usize,
@@ -125,15 +128,22 @@ impl Backend {
             return Some((self.reuse(range), false));
         }
         let bytes = len.checked_add(placement.place.align)?;
-        let start = self.or_relieve(bytes, || self.map_placed(len, placement.place))?;
+        // The block, and the page of its head.
+        let (body, head) = (len - placement.offset, self.os.page_size());
+        if !self.counters.try_commit(body + head) {
+            return None;
+        }
+        let Some(start) = self.or_relieve(bytes, || self.map_placed(len, placement.place)) else {
+            self.counters.uncommit(body + head);
+            return None;
+        };
         let _ = start.as_ptr().expose_provenance();
         // SAFETY: mapped just now; zeros are a valid head.
         let mapping = unsafe { start.cast::<Mapping>().as_ref() };
         mapping.len.set(len);
         mapping.offset.set(placement.offset);
         self.counters.reserved.fetch_add(len, Ordering::Relaxed);
-        self.counters.commit(mapping.body());
-        self.counters.commit_metadata(self.os.page_size());
+        self.counters.metadata.fetch_add(head, Ordering::Relaxed);
         self.counters.mappings.fetch_add(1, Ordering::Relaxed);
         self.counters.blocks_mapped.fetch_add(1, Ordering::Relaxed);
         self.counters.mapped.fetch_add(mapping.body(), Ordering::Relaxed);
@@ -155,7 +165,9 @@ impl Backend {
 
     /// Bytes of a mapping whose block is `size` large and stands at `offset`.
     fn mapping_len(&self, size: usize, offset: usize) -> Option<usize> {
-        let len = align::checked_up(size.checked_add(offset)?, self.os.page_size())?;
+        // Mappings that touch are one for the system, which has a limit of 65,530; gaps of addresses between them would make it felt.
+        let unit = if self.counters.mappings() < MANY { self.os.page_size() } else { GRANULE };
+        let len = align::checked_up(size.checked_add(offset)?, unit)?;
         (len <= isize::MAX as usize).then_some(len)
     }
 
@@ -346,6 +358,20 @@ impl Backend {
             return Some(block);
         }
         let old_len = mapping.len();
+        let growth = len.saturating_sub(old_len);
+        if !self.counters.try_commit(growth) {
+            return None;
+        }
+        let grown = self.resize_or_move(mapping, block, layout, len);
+        if grown.is_none() {
+            self.counters.uncommit(growth);
+        }
+        grown
+    }
+
+    /// Makes a mapping `len` long, of which the growth has been committed.
+    fn resize_or_move(&self, mapping: &Mapping, block: NonNull<u8>, layout: Layout, len: usize) -> Option<NonNull<u8>> {
+        let old_len = mapping.len();
         // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
         if unsafe { self.os.resize(mapping.start(), old_len, len) } {
             self.resized(mapping, len);
@@ -409,7 +435,6 @@ impl Backend {
         if len >= old_len {
             self.counters.reserved.fetch_add(len - old_len, Ordering::Relaxed);
             self.counters.mapped.fetch_add(len - old_len, Ordering::Relaxed);
-            self.counters.commit(len - old_len);
         } else {
             self.counters.reserved.fetch_sub(old_len - len, Ordering::Relaxed);
             self.counters.mapped.fetch_sub(old_len - len, Ordering::Relaxed);

@@ -12,6 +12,7 @@ mod backend;
 mod cache;
 mod clear;
 mod conversion;
+mod limit;
 mod mapping;
 mod owner;
 mod static_chunk;
@@ -24,6 +25,7 @@ use crate::align;
 use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::{self, Pending, Slab, SlotKind};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Cell, Ordering};
+use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
 /// Bytes of a segment.
@@ -34,6 +36,9 @@ pub(crate) const SLOTS: usize = SEGMENT_SIZE / SLOT_SIZE;
 
 /// Every slot but the first.
 const USABLE: u32 = !1;
+
+/// Blocks that one line of a bitmap is enough for.
+const LINE_BLOCKS: usize = slab::LINE_WORDS * 64;
 
 /// One line of a slab's bitmap.
 type Line = [Cell<u64>; slab::LINE_WORDS];
@@ -57,8 +62,13 @@ struct Head {
     free: AtomicU32,
     /// Bit n is set while slot n may hold something other than zeros.
     touched: AtomicU32,
-    /// When free slots were first found touched after the last was freed, in milliseconds of the platform's clock; 0 until
-    /// somebody looks, which saves those who free a look at the clock.
+    /// Bit n is set while slot n is as it was at `idle_since`: free, and touched.
+    idle: AtomicU32,
+    /// The longest run of free slots, as far as the heap knows; 0 while the segment is in none of its rings.
+    room: Cell<usize>,
+    /// True while more may be resident than the first lines of the bitmaps.
+    has_more_lines: Cell<bool>,
+    /// When somebody last looked for free slots that were touched, in milliseconds of the platform's clock. Nobody who frees has to look at the clock.
     idle_since: AtomicU64,
     /// Neighbours in the heap's list.
     next: Cell<*const Segment>,
@@ -108,7 +118,7 @@ pub(crate) unsafe fn slab_of<'a>(address: usize) -> &'a Slab {
     unsafe { &*segment_of(address).cast::<Slab>().add(slot) }
 }
 
-const _: () = assert!(core::mem::offset_of!(Segment, slabs) == 0);
+const _: () = assert!(offset_of!(Segment, slabs) == 0);
 
 /// The code of the class whose slab, or whose span's first slot, holds `address`; 0 where neither does.
 ///
@@ -220,18 +230,20 @@ impl Segment {
         self.free_slots() == USABLE
     }
 
-    /// True where no slot is free.
-    pub(crate) fn is_full(&self) -> bool {
-        self.free_slots() == 0
+    /// The longest run of free slots.
+    pub(crate) fn longest_free_run(&self) -> usize {
+        let mut starts = self.free_slots();
+        let mut length = 0;
+        while starts != 0 {
+            starts &= starts >> 1;
+            length += 1;
+        }
+        length
     }
 
-    /// True where free slots have been found touched at `before` or earlier, and none was freed since. Otherwise takes note that they have been found at `now`.
-    pub(crate) fn is_idle_since(&self, before: u64, now: u64) -> bool {
-        let since = self.head.idle_since.load(Ordering::Relaxed);
-        if since == 0 {
-            self.head.idle_since.store(now, Ordering::Relaxed);
-        }
-        since != 0 && since <= before || before == u64::MAX
+    /// Where the heap keeps in which of its rings the segment is. Owner-only.
+    pub(crate) fn room(&self) -> &Cell<usize> {
+        &self.head.room
     }
 
     pub(crate) fn links(&self) -> (&Cell<*const Segment>, &Cell<*const Segment>) {
@@ -250,18 +262,22 @@ impl Segment {
         };
         let mask = run_mask(first, count);
         let fresh = mask & !touched;
-        counters.commit(fresh.count_ones() as usize * SLOT_SIZE);
-        self.head.free.store(free & !mask, Ordering::Relaxed);
-        self.head.touched.store(touched | mask, Ordering::Relaxed);
+        if !counters.try_commit(fresh.count_ones() as usize * SLOT_SIZE) {
+            return None;
+        }
+        self.use_run(mask);
         Some((first, fresh == mask))
     }
 
     /// Makes a free slot a slab of `class`. Owner-only.
-    pub(crate) fn carve_slab(&self, class: SizeClass, counters: &Counters) -> Option<&Slab> {
-        let (slot, is_zero) = self.take_slots(1, 1, Warmth::Any, counters)?;
+    pub(crate) fn carve_slab(&self, class: SizeClass, warmth: Warmth, counters: &Counters) -> Option<&Slab> {
+        let (slot, is_zero) = self.take_slots(1, 1, warmth, counters)?;
         let slab = self.slab(slot);
         slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.bits[0][slot]).cast(), is_zero);
         self.classes.0[slot].store(class.code() as u32, Ordering::Relaxed);
+        if slab::capacity(class) > LINE_BLOCKS {
+            self.head.has_more_lines.set(true);
+        }
         Some(slab)
     }
 
@@ -279,17 +295,38 @@ impl Segment {
     }
 
     /// Ends the use of a slab or a span. Owner-only.
-    pub(crate) fn retire(&self, slab: &Slab) {
+    pub(crate) fn retire(&self, slab: &Slab, backend: &Backend) {
         let slot = self.slot_index(slab);
         let count = if slab.kind() == SlotKind::Span { slab.extent() } else { 1 };
+        if slab.has_purged() {
+            self.retire_purged(slab, slot, backend);
+        }
         slab.clear();
         self.classes.0[slot].store(0, Ordering::Relaxed);
         self.free_run(slot, count);
     }
 
+    /// Of a slab that ends, pages were given back. A slot is touched or not, as a whole: all of it is committed again, or else all of it given back.
+    #[cold]
+    fn retire_purged(&self, slab: &Slab, slot: usize, backend: &Backend) {
+        let purged = slab.forget_purged() * backend.os.page_size();
+        if backend.counters.try_commit(purged) {
+            return;
+        }
+        backend.counters.commit(purged);
+        if backend.purge(self.slot_start(slot), SLOT_SIZE) {
+            self.head.touched.store(self.touched_slots() & !run_mask(slot, 1), Ordering::Relaxed);
+        }
+    }
+
     fn free_run(&self, slot: usize, count: usize) {
         self.head.free.store(self.free_slots() | run_mask(slot, count), Ordering::Relaxed);
-        self.head.idle_since.store(0, Ordering::Relaxed);
+    }
+
+    fn use_run(&self, mask: u32) {
+        self.head.free.store(self.free_slots() & !mask, Ordering::Relaxed);
+        self.head.touched.store(self.touched_slots() | mask, Ordering::Relaxed);
+        self.head.idle.store(self.head.idle.load(Ordering::Relaxed) & !mask, Ordering::Relaxed);
     }
 
     /// Makes the span at `slab` `count` slots long, where it stands; false where a slot in the way is in use. Owner-only.
@@ -305,9 +342,10 @@ impl Segment {
             if self.free_slots() & mask != mask {
                 return false;
             }
-            counters.commit((mask & !self.touched_slots()).count_ones() as usize * SLOT_SIZE);
-            self.head.free.store(self.free_slots() & !mask, Ordering::Relaxed);
-            self.head.touched.store(self.touched_slots() | mask, Ordering::Relaxed);
+            if !counters.try_commit((mask & !self.touched_slots()).count_ones() as usize * SLOT_SIZE) {
+                return false;
+            }
+            self.use_run(mask);
         }
         self.make_span(slot, count);
         true
@@ -319,9 +357,57 @@ impl Segment {
         self.classes.0[slot].store(code as u32, Ordering::Relaxed);
     }
 
-    /// Gives the memory of free slots back to the system; returns how many bytes. Owner-only.
-    pub(crate) fn purge(&self, backend: &Backend) -> usize {
-        let mut left = self.free_slots() & self.touched_slots();
+    /// True where some slot is free and touched and nobody has looked since `before`.
+    pub(crate) fn is_to_be_looked_at(&self, before: u64) -> bool {
+        let is_young =
+            self.head.idle.load(Ordering::Relaxed) != 0 && self.head.idle_since.load(Ordering::Relaxed) > before;
+        self.has_warm_slot() && !is_young
+    }
+
+    /// Gives the memory of slots back to the system that have been free since `before`, or of all free ones where that is `u64::MAX`; returns how many bytes. Takes note of which are free
+    /// at `now`, once what was noted before is old enough. Owner-only.
+    pub(crate) fn purge_idle(&self, backend: &Backend, before: u64, now: u64) -> usize {
+        if before == u64::MAX {
+            self.purge_lines(backend);
+            return self.purge(backend, u32::MAX);
+        }
+        if !self.is_to_be_looked_at(before) {
+            return 0;
+        }
+        let purged = self.purge(backend, self.head.idle.load(Ordering::Relaxed));
+        if purged > 0 {
+            self.purge_lines(backend);
+        }
+        self.head.idle.store(self.free_slots() & self.touched_slots(), Ordering::Relaxed);
+        self.head.idle_since.store(now, Ordering::Relaxed);
+        purged
+    }
+
+    /// Gives back what lies behind the first lines of the bitmaps, unless there is a slab that has more lines: a slab of small blocks may have been there once. Bits are set anew for each slab, and no
+    /// remote bit is set where there is no slab. Metadata is counted as resident all the same.
+    fn purge_lines(&self, backend: &Backend) {
+        let has_more =
+            |slab: &Slab| matches!(slab.kind(), SlotKind::Slab(class) if slab::capacity(class) > LINE_BLOCKS);
+        if !self.head.has_more_lines.get() || self.slots().any(has_more) {
+            return;
+        }
+        self.head.has_more_lines.set(false);
+        let page_size = backend.os.page_size();
+        for first in [offset_of!(Segment, bits), offset_of!(Segment, remote_bits)] {
+            let start = align::up(first + slab::LINE_STRIDE, page_size);
+            let end = align::down(first + slab::LINES * slab::LINE_STRIDE, page_size);
+            if start < end
+                && let Some(place) = NonNull::new(ptr::with_exposed_provenance_mut(self.address() + start))
+            {
+                // SAFETY: a part of the first slot that holds nothing that is needed, as said above; this thread owns the segment. Where the system refuses, nothing has changed.
+                unsafe { backend.os.purge(place, end - start) };
+            }
+        }
+    }
+
+    /// Gives the memory of those of these slots back that are free and touched.
+    fn purge(&self, backend: &Backend, slots: u32) -> usize {
+        let mut left = self.free_slots() & self.touched_slots() & slots;
         let mut purged = 0;
         while left != 0 {
             let slot = left.trailing_zeros() as usize;

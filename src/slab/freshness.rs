@@ -19,6 +19,12 @@ pub(crate) enum Found {
 const HARDLY_TOUCHED: u64 = u64::MAX;
 
 impl Freshness {
+    /// Nothing is known.
+    #[cfg(all(test, loom))]
+    pub(crate) fn unknown() -> Self {
+        Self(Cell::new(0))
+    }
+
     pub(crate) fn get(&self) -> Found {
         match self.0.get() {
             0 => Found::Touched,

@@ -14,13 +14,14 @@
 //! **Owner-only**: cells are touched only by a thread that holds the lock of the heap to which the slab belongs.
 
 mod freshness;
+mod pages;
 mod remote;
 
 pub(crate) use freshness::{Found, Freshness};
 pub(crate) use remote::{Pending, Remote};
 
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
-use crate::sync::{AtomicU32, Cell, Ordering};
+use crate::sync::{AtomicU16, AtomicU32, Cell, Ordering};
 use core::ptr::{self, NonNull};
 
 /// Most blocks of a slab: what one summary word of 64 bits over words of 64 bits can name. Only the smallest class has more
@@ -83,10 +84,10 @@ const _: () = assert!(size_class::SLABS < SlotKind::SPAN as usize);
 /// What returning blocks has made of a slab.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Freed {
-    /// It had free blocks before.
+    /// A slab that waits where it belongs.
     Kept,
-    /// These are its first free blocks: it can serve again.
-    Reusable,
+    /// These are its first free blocks, or there are so many now that it is sparse: it belongs elsewhere.
+    Movable,
     /// Every block is free.
     Empty,
 }
@@ -108,12 +109,20 @@ pub(crate) struct Slab {
     free: AtomicU32,
     /// Number of blocks in a slab; number of slots in a span.
     extent: AtomicU32,
+    /// Number of free blocks from which on the slab belongs elsewhere: with the sparse ones, or out of use.
+    limit: Cell<u32>,
+    /// Since when the number of free blocks is the watched one, in the low bits of the platform's milliseconds; 0 once there is nothing to give back.
+    watched_since: Cell<u32>,
     /// Blocks from this index on were never handed out since the system gave the memory: they read as zero.
     fresh: Cell<u16>,
+    /// Bit p is set while page p was given back to the system and holds no block in use. Written by the owner, read by anybody for statistics.
+    purged: AtomicU16,
+    /// Number of free blocks when somebody last looked for pages to give back.
+    watched_free: Cell<u16>,
+    /// True while the slab waits with the sparse ones.
+    is_sparse: Cell<bool>,
     /// The kind that `remote` tells, where the owner finds it without waiting for the other line.
     own_kind: Cell<u8>,
-    /// Of a span, what is known of its memory.
-    freshness: Freshness,
     /// Blocks returned by other heaps.
     pub(crate) remote: Remote,
 }
@@ -252,19 +261,40 @@ impl Slab {
         self.free.store(capacity as u32, Ordering::Relaxed);
         self.extent.store(capacity as u32, Ordering::Relaxed);
         self.fresh.set(if is_zero { 0 } else { capacity as u16 });
+        self.watched_free.set(pages::NOT_WATCHED);
+        self.set_sparse(false);
         self.set_kind(SlotKind::Slab(class));
+    }
+
+    /// True where so many blocks are free that the slab is to be used after all others: then it gets a chance to become empty. From three quarters on; but one that is filling up is sparse until
+    /// half of it is in use. Owner-only.
+    pub(crate) fn is_to_be_sparse(&self) -> bool {
+        let extent = self.extent();
+        if self.is_sparse.get() { 2 * self.free() >= extent } else { self.free() >= extent - extent / 4 }
+    }
+
+    /// True while the slab waits with the sparse ones. Owner-only.
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.is_sparse.get()
+    }
+
+    /// Says with whom the slab waits. Owner-only.
+    pub(crate) fn set_sparse(&self, is_sparse: bool) {
+        let extent = self.extent.load(Ordering::Relaxed);
+        self.is_sparse.set(is_sparse);
+        self.limit.set(if is_sparse { extent } else { extent - extent / 4 });
     }
 
     /// Makes the slot the first of a span of `slots` slots. Owner-only.
     pub(crate) fn make_span(&self, slots: usize) {
         self.extent.store(slots as u32, Ordering::Relaxed);
-        self.freshness.set(Found::Touched);
+        self.remote.freshness.set(Found::Touched);
         self.set_kind(SlotKind::Span);
     }
 
     /// What is known of a span's memory. The span's holder only.
     pub(crate) fn freshness(&self) -> &Freshness {
-        &self.freshness
+        &self.remote.freshness
     }
 
     /// Ends the slot's use. Owner-only.
@@ -334,10 +364,15 @@ impl Slab {
         taken
     }
 
+    /// Index of the next block that [`Slab::take`] yields, which there is. Owner-only.
+    fn next_index(&self) -> usize {
+        let index = self.nonempty.get().trailing_zeros() as usize % 64;
+        index * 64 + self.word(index).get().trailing_zeros() as usize
+    }
+
     /// True where the next block that [`Slab::take`] yields reads as zero. Owner-only.
     pub(crate) fn next_is_zero(&self) -> bool {
-        let index = self.nonempty.get().trailing_zeros() as usize;
-        index < 64 && index * 64 + self.word(index).get().trailing_zeros() as usize >= self.fresh.get() as usize
+        self.nonempty.get() != 0 && self.next_index() >= self.fresh.get() as usize
     }
 
     /// Takes back block `index`; itself as an error where it is free already. Owner-only.
@@ -384,13 +419,13 @@ impl Slab {
         let before = self.free.load(Ordering::Relaxed);
         let after = before + count;
         self.free.store(after, Ordering::Relaxed);
-        // One comparison for the usual case: neither the first free blocks, where the left side is huge, nor the last that were missing.
-        if before.wrapping_sub(1) < self.extent.load(Ordering::Relaxed).wrapping_sub(count + 1) {
+        // One comparison for the usual case: neither the first free blocks, where the left side is huge, nor so many that the slab belongs elsewhere.
+        if before.wrapping_sub(1) < self.limit.get().saturating_sub(count + 1) {
             Freed::Kept
         } else if after == self.extent.load(Ordering::Relaxed) {
             Freed::Empty
         } else {
-            Freed::Reusable
+            Freed::Movable
         }
     }
 

@@ -8,7 +8,7 @@
 //!
 //! The stack is pushed one by one and taken whole. Taking all at once is what rules ABA out.
 
-use crate::slab::Slab;
+use crate::slab::{Freshness, Slab};
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU64, Ordering, constructor};
 use core::ptr;
 
@@ -21,6 +21,8 @@ pub(crate) struct Remote {
     next: AtomicPtr<Slab>,
     /// What the slot is used for: [`SlotKind`](super::SlotKind), as a code. Written by the owner, when no block is in use.
     pub(super) kind: AtomicU8,
+    /// Of a span, what is known of its memory. Here because the owner's line is full.
+    pub(super) freshness: Freshness,
 }
 
 impl Remote {
@@ -28,7 +30,7 @@ impl Remote {
         /// Nothing returned.
         #[cfg(all(test, loom))]
         pub(crate) fn new() -> Self {
-            Self { summary: AtomicU64::new(0), next: AtomicPtr::new(ptr::null_mut()), kind: AtomicU8::new(0) }
+            Self { summary: AtomicU64::new(0), next: AtomicPtr::new(ptr::null_mut()), kind: AtomicU8::new(0), freshness: Freshness::unknown() }
         }
     }
 

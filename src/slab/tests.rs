@@ -1,3 +1,4 @@
+use super::pages::Pages;
 use super::*;
 use crate::os::mock::random::Random;
 use core::mem::MaybeUninit;
@@ -51,6 +52,15 @@ impl Sample {
     fn put_back(&self, index: usize) -> Result<Freed, usize> {
         assert_eq!(self.locate(self.blocks, self.address(index)), Some(index));
         self.slab.put_back_one(index)
+    }
+
+    /// What is to become of a slab that is not sparse yet, with `free` blocks free, when `count` more come back.
+    fn expected(&self, free: usize, count: usize) -> Freed {
+        match free + count {
+            all if all == self.capacity => Freed::Empty,
+            most if free == 0 || most >= self.capacity - self.capacity / 4 => Freed::Movable,
+            _ => Freed::Kept,
+        }
     }
 
     /// Number of bits that are set in the whole bitmap, all lines included.
@@ -132,12 +142,7 @@ fn a_random_run_of_takes_and_returns_agrees_with_a_set_of_numbers() {
             } else if !out.is_empty() {
                 for _ in 0..random.within(1..out.len() + 1).min(100) {
                     let index = out.swap_remove(random.within(0..out.len()));
-                    let expected = match (free.len(), free.len() + 1 == sample.capacity) {
-                        (_, true) => Freed::Empty,
-                        (0, false) => Freed::Reusable,
-                        _ => Freed::Kept,
-                    };
-                    assert_eq!(sample.put_back(index), Ok(expected));
+                    assert_eq!(sample.put_back(index), Ok(sample.expected(free.len(), 1)));
                     free.insert(index);
                 }
             }
@@ -152,15 +157,14 @@ fn a_word_of_blocks_comes_back_in_one_step() {
     let class = SizeClass::of_size(64).unwrap();
     let sample = Sample::carved(class, true);
     sample.take(sample.capacity);
-    assert_eq!(sample.slab.put_back_word(3, u64::MAX), Ok(Freed::Reusable));
+    assert_eq!(sample.slab.put_back_word(3, u64::MAX), Ok(Freed::Movable));
     assert_eq!(sample.slab.put_back_word(5, 0xff00), Ok(Freed::Kept));
     sample.assert_sound();
     assert_eq!(sample.slab.free(), 72);
     for word in 0..sample.capacity / 64 {
         let missing = !sample.slab.word(word).get();
         if missing != 0 {
-            let is_last = sample.slab.free() + missing.count_ones() as usize == sample.capacity;
-            let expected = if is_last { Freed::Empty } else { Freed::Kept };
+            let expected = sample.expected(sample.slab.free(), missing.count_ones() as usize);
             assert_eq!(sample.slab.put_back_word(word, missing), Ok(expected));
         }
     }
@@ -199,8 +203,7 @@ fn a_run_of_neighbours_comes_back_in_one_step() {
             let sample = Sample::carved(class, true);
             sample.take(sample.capacity);
             let first = (sample.capacity - count) / 2;
-            let expected = if count == sample.capacity { Freed::Empty } else { Freed::Reusable };
-            assert_eq!(sample.slab.put_back(first, count), Ok(expected));
+            assert_eq!(sample.slab.put_back(first, count), Ok(sample.expected(0, count)));
             sample.assert_sound();
             assert_eq!(sample.slab.put_back_one(first + count - 1), Err(first + count - 1));
             let taken = sample.take(sample.capacity);
@@ -313,4 +316,115 @@ fn an_address_behind_the_last_block_is_refused() {
             assert_eq!(found, None, "block {index} of {} bytes", class.size());
         }
     }
+}
+
+/// The pages of a slab in which no block is handed out, one block at a time.
+fn free_pages_slowly(sample: &Sample, is_out: &BTreeSet<usize>, page_size: usize) -> Vec<usize> {
+    let size = sample.blocks.size();
+    let holds =
+        |page: usize, block: usize| block * size < (page + 1) * page_size && (block + 1) * size > page * page_size;
+    (0..SLOT_SIZE / page_size).filter(|&page| !is_out.iter().any(|&block| holds(page, block))).collect()
+}
+
+fn runs_to_pages(mut pages: Pages) -> Vec<usize> {
+    let mut found = Vec::new();
+    while let Some((first, count)) = pages.take_run() {
+        found.extend(first..first + count);
+    }
+    found
+}
+
+#[test]
+fn the_free_pages_are_those_that_no_block_touches_which_was_handed_out() {
+    let mut random = Random::new(11);
+    for class in SizeClass::slabs() {
+        for page_size in [4096, 16384, 65536] {
+            let sample = Sample::carved(class, false);
+            let mut is_out: BTreeSet<usize> = sample.take(sample.capacity).into_iter().collect();
+            while !is_out.is_empty() {
+                let found = runs_to_pages(sample.slab.purgeable(sample.blocks, page_size));
+                assert_eq!(found, free_pages_slowly(&sample, &is_out, page_size), "{} bytes", class.size());
+                for _ in 0..sample.capacity.div_ceil(8) {
+                    let Some(&block) = is_out.iter().nth(random.within(0..is_out.len().max(1))) else { break };
+                    is_out.remove(&block);
+                    sample.put_back(block).unwrap();
+                }
+            }
+            assert_eq!(runs_to_pages(sample.slab.purgeable(sample.blocks, page_size)).len(), SLOT_SIZE / page_size);
+        }
+    }
+}
+
+#[test]
+fn a_page_that_was_given_back_is_needed_again_with_the_first_block_that_touches_it() {
+    let page_size = 4096;
+    for class in SizeClass::slabs() {
+        let sample = Sample::carved(class, false);
+        let all = sample.take(sample.capacity);
+        let mut is_out: BTreeSet<usize> =
+            all.iter().copied().filter(|block| block % 3 == 0 && *block > sample.capacity / 2).collect();
+        all.iter().filter(|block| !is_out.contains(block)).for_each(|&block| {
+            sample.put_back(block).unwrap();
+        });
+        let mut pages = sample.slab.purgeable(sample.blocks, page_size);
+        let purged = pages.count();
+        while let Some((first, count)) = pages.take_run() {
+            sample.slab.note_purged(first, count);
+        }
+        assert_eq!(sample.slab.purged().count(), purged);
+        assert_eq!(sample.slab.purgeable(sample.blocks, page_size).count(), 0, "nothing is given back twice");
+        let (mut needed, mut count) = (0, 1);
+        while sample.slab.free() > 0 {
+            let most = sample.slab.may_need(sample.blocks, page_size, count.min(sample.slab.free()));
+            is_out.extend(sample.take(count));
+            let now = sample.slab.note_needed(sample.blocks, page_size);
+            assert!(now <= most && (count > 1 || now == most), "{now} pages of {most}");
+            needed += now;
+            let left = runs_to_pages(sample.slab.purged());
+            let free = free_pages_slowly(&sample, &is_out, page_size);
+            assert!(left.iter().all(|page| free.contains(page)), "{} bytes", class.size());
+            count = count % 5 + 1;
+        }
+        // Where a slab's end has bytes left over, no block ever needs its last pages.
+        assert_eq!(needed + sample.slab.forget_purged(), purged);
+        assert!(!sample.slab.has_purged());
+    }
+}
+
+#[test]
+fn a_slab_is_quiet_once_its_free_blocks_were_counted_twice_with_the_delay_between() {
+    let sample = Sample::carved(SizeClass::from_index(20), false);
+    let slab = &sample.slab;
+    assert!(slab.is_quiet_since(u64::MAX, 0), "without a delay it is quiet at once");
+    for (now, is_quiet) in [(5000, false), (5999, false), (6000, true), (6500, true)] {
+        assert_eq!(slab.is_quiet_since(now - 1000, now), is_quiet, "at {now}");
+    }
+    let taken = sample.take(3);
+    for (now, is_quiet) in [(7000, false), (7999, false), (8000, true)] {
+        assert_eq!(slab.is_quiet_since(now - 1000, now), is_quiet, "at {now}");
+    }
+    slab.rest();
+    assert!(!slab.is_quiet_since(19_000, 20_000), "at rest until something changes");
+    sample.put_back(taken[1]).unwrap();
+    assert!(!slab.is_quiet_since(20_000, 21_000));
+    assert!(slab.is_quiet_since(21_000, 22_000));
+}
+
+#[test]
+fn a_slab_is_sparse_from_three_quarters_free_until_half_is_in_use() {
+    let sample = Sample::carved(SizeClass::of_size(64).unwrap(), false);
+    let slab = &sample.slab;
+    sample.take(sample.capacity);
+    assert_eq!(slab.put_back(0, 767), Ok(Freed::Movable));
+    assert!(!slab.is_to_be_sparse());
+    assert_eq!(slab.put_back(767, 1), Ok(Freed::Movable));
+    assert!(slab.is_to_be_sparse());
+    slab.set_sparse(true);
+    assert_eq!(slab.put_back(768, 100), Ok(Freed::Kept), "it is where it belongs");
+    sample.take(356);
+    assert!((slab.free(), slab.is_to_be_sparse()) == (512, true));
+    sample.take(1);
+    assert!(!slab.is_to_be_sparse());
+    assert_eq!(slab.put_back(0, 357), Ok(Freed::Kept));
+    assert_eq!(slab.put_back(868, 156), Ok(Freed::Empty));
 }

@@ -40,7 +40,7 @@ lines! {
     in_magazines: "free blocks at threads' hands",
     in_outboxes: "blocks of other heaps that wait to be sent home",
     returned: "blocks that were sent home and not collected yet",
-    free_in_slabs: "free blocks in slabs",
+    free_in_slabs: "free blocks in slabs, without pages of theirs that were given back",
     slab_ends: "ends of slabs that are too short for a block",
     free_slots: "unused slots of heaps' segments, kept for a while",
     free_segments: "slots of segments that no heap has, kept for a while",

@@ -113,6 +113,9 @@ pub struct Stats {
     pub mappings: usize,
     /// Number of blocks with a mapping of their own that were allocated so far. What grows in place, or by moving its pages, was allocated once.
     pub mappings_allocated: u64,
+    /// Number of blocks that were allocated so far, all threads and sizes together, exactly: a program that stands still is told how many it has asked for. Blocks in static
+    /// memory are not among them; a block that moves when it is resized was allocated twice, one that stays once.
+    pub allocations: u64,
     /// Number of segments, of 2 MiB each, that heaps have.
     pub segments: usize,
     /// Number of segments that wait unused.
@@ -141,6 +144,12 @@ impl Stats {
     #[must_use]
     pub fn live_blocks(&self) -> usize {
         self.classes.iter().map(|class| class.live).sum::<usize>() + self.spans + self.mappings
+    }
+
+    /// Number of blocks that were freed so far: those that were allocated, but for the live ones.
+    #[must_use]
+    pub fn frees(&self) -> u64 {
+        self.allocations.saturating_sub(self.live_blocks() as u64)
     }
 
     /// Number of blocks that other threads have freed and the owning heaps have not collected yet.

@@ -152,6 +152,8 @@ impl Exposition<'_, '_> {
             "counter",
             &[
                 ("purged_bytes_total", "Memory given back to the system.", Some(stats.purged as u64)),
+                ("allocations_total", "Blocks allocated, of all sizes.", Some(stats.allocations)),
+                ("frees_total", "Blocks freed, of all sizes.", Some(stats.frees())),
                 (
                     "mappings_allocated_total",
                     "Blocks allocated with a mapping of their own.",

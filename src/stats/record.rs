@@ -49,6 +49,8 @@ impl Record for Stats {
         sink.number("purged", self.purged as u64)?;
         sink.number("live_bytes", self.live_bytes() as u64)?;
         sink.number("live_blocks", self.live_blocks() as u64)?;
+        sink.number("allocations", self.allocations)?;
+        sink.number("frees", self.frees())?;
         sink.number("spans", self.spans as u64)?;
         sink.record("span_traffic", Some(&self.span_traffic))?;
         sink.number("mappings", self.mappings as u64)?;

@@ -119,6 +119,7 @@ impl Stats {
             self.live_blocks(),
             self.remote_pending()
         )?;
+        writeln!(f, "{} blocks allocated and {} freed so far", self.allocations, self.frees())?;
         writeln!(
             f,
             "segments {segments} in use, {pooled_segments} unused; heaps {heaps}, {parked_heaps} of them parked"

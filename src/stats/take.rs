@@ -47,6 +47,7 @@ impl Stats {
             span_traffic: Traffic::default(),
             mappings: 0,
             mappings_allocated: 0,
+            allocations: 0,
             segments: 0,
             pooled_segments: 0,
             heaps: 0,
@@ -70,11 +71,11 @@ impl Stats {
                 self.segments += 1;
                 self.balance.free_slots += segment.retained_bytes();
             }
-            self.add_slots(segment);
+            self.add_slots(backend, segment);
         }
     }
 
-    fn add_slots(&mut self, segment: &Segment) {
+    fn add_slots(&mut self, backend: &Backend, segment: &Segment) {
         for slab in segment.slots() {
             match slab.kind() {
                 SlotKind::Slab(class) => {
@@ -87,9 +88,13 @@ impl Stats {
                     counts.remote_pending += pending;
                     // What waits in magazines and outboxes is taken off later.
                     counts.live += extent.saturating_sub(free);
-                    self.balance.free_in_slabs += (free - pending) * size;
+                    // Pages that were given back hold free blocks, and may hold a part of the slab's end.
+                    let purged = slab.purged().count() * backend.os.page_size();
+                    let in_slab = (free - pending) * size;
+                    let resident = in_slab.saturating_sub(purged);
+                    self.balance.free_in_slabs += resident;
                     self.balance.returned += pending * size;
-                    self.balance.slab_ends += SLOT_SIZE.saturating_sub(extent * size);
+                    self.balance.slab_ends += SLOT_SIZE.saturating_sub(extent * size + purged - (in_slab - resident));
                 }
                 SlotKind::Span if segment.waiting_remote(slab) > 0 => {
                     self.balance.returned += slab.extent() * SLOT_SIZE;
@@ -107,7 +112,11 @@ impl Stats {
         for heap in registry.heaps() {
             self.heaps += 1;
             self.parked_heaps += usize::from(registry.is_parked(heap));
-            heap.seat().read(|tops| self.add_magazines(heap, tops));
+            self.allocations += heap.given();
+            heap.seat().read(|tops| {
+                self.allocations += if heap.counts_at_hand() { tops.taken() } else { 0 };
+                self.add_magazines(heap, tops);
+            });
             self.add_magazines(heap, heap.aside());
             #[cfg(feature = "profile")]
             if let Some(sampling) = heap.sampling() {
@@ -157,6 +166,7 @@ impl Stats {
         let cached = backend.cached();
         self.mappings = counters.mappings().saturating_sub(cached.mappings);
         self.mappings_allocated = counters.blocks_mapped();
+        self.allocations += self.mappings_allocated;
         self.reserved = counters.reserved();
         self.committed = counters.committed();
         // A peak that is counted at this moment is no less than what is committed.

@@ -1,11 +1,11 @@
-//! Traffic: what is known of the past, from the slow paths alone.
+//! Traffic between slabs and magazines, as the slow paths count it.
 
 use crate::heap::Counted;
 
 /// What passed between slabs and threads since the start, over all heaps.
 ///
-/// A thread allocates from its magazines and frees into them, and nobody counts that: it would take an instruction more each time. What is counted are visits
-/// to the slabs, and the blocks that moved at them. So these are no numbers of allocations: a block that was taken from a slab once may
+/// A thread allocates from its magazines and frees into them. What is counted here are visits to the slabs, and the blocks that moved at them. So these are no numbers of
+/// allocations, which [`Stats::allocations`](crate::Stats::allocations) tells for all classes together: a block that was taken from a slab once may
 /// have been allocated and freed a thousand times since, or never.
 ///
 /// ```text

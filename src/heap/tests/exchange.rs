@@ -192,3 +192,58 @@ fn no_refill_exceeds_the_magazine_whatever_came_before_it() {
         }
     }
 }
+
+#[test]
+fn what_a_thread_can_keep_from_others_is_bounded() {
+    let (mut bytes, mut pages, mut spans) = (0, 0, 0);
+    for class in SizeClass::all() {
+        let (most, size) = (magazine::capacity(class), class.size());
+        if class.is_span() {
+            assert_eq!(most, 1);
+            spans = spans.max(size);
+            continue;
+        }
+        assert!(most * size <= 64 * 1024 && most <= 63);
+        bytes += most * size;
+        // A block that does not start with a page may lie on one more than it fills.
+        pages += most * (size.div_ceil(4096) + usize::from(size % 4096 != 0 && 4096 % size != 0));
+    }
+    std::println!("{bytes} bytes of blocks, on {} bytes of pages, and a span of {spans}", pages * 4096);
+    assert!(bytes <= 7 * 1024 * 1024 / 2 && pages * 4096 <= 27 * 1024 * 1024 && spans == 1024 * 1024);
+    // And of spans one waits, whatever was freed.
+    let sample = Sample::new();
+    let held: Vec<_> = (1..=16).map(|slots| (SizeClass::of_slots(slots).unwrap(), sample.span(slots))).collect();
+    for (class, span) in held {
+        // SAFETY: the test's own heap and tops, and a span of its.
+        unsafe { sample.heap.make_way_for_span(sample.tops(), class) };
+        sample.free(class, span);
+    }
+    let waiting: usize = SizeClass::all().filter(|class| class.is_span()).map(|class| sample.held(class)).sum();
+    assert_eq!(waiting, 1);
+}
+
+#[test]
+fn the_magazines_of_a_class_with_several_sparse_slabs_are_passed_by_for_a_while() {
+    let sample = Sample::new();
+    let class = class_of(1024);
+    let mut blocks: Vec<_> = (0..64 * 6).map(|_| sample.alloc(class)).collect();
+    sample.empty_magazines();
+    blocks.sort();
+    // One slab stays full but for some, and of five others a few blocks stay.
+    let (full, rest) = blocks.split_at(64);
+    let stays: Vec<_> = rest.iter().copied().step_by(8).collect();
+    rest.iter().filter(|block| !stays.contains(block)).for_each(|&block| sample.free(class, block));
+    full[..32].iter().for_each(|&block| sample.free(class, block));
+    // SAFETY: the test's own heap and tops.
+    unsafe { sample.heap.rest_magazines(sample.tops()) };
+    // What comes and goes leaves the sparse ones.
+    for &block in &stays[..24] {
+        sample.free(class, block);
+        let moved = sample.alloc(class);
+        assert!(full.contains(&moved), "{moved:p} is not in the slab that is well used");
+        assert_eq!(sample.held(class), 0);
+    }
+    sample.heap.purge(u64::MAX, 0, true);
+    let left = sample.backend.counters.committed() - sample.backend.counters.metadata();
+    assert!(left <= 64 * 1024 + (stays.len() - 24) * 4096, "{left} bytes");
+}

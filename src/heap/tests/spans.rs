@@ -3,20 +3,30 @@ use crate::os::mock::Call;
 use std::vec::Vec;
 
 #[test]
-fn a_span_is_looked_for_in_a_few_segments_and_not_in_all() {
+fn no_segment_is_added_while_one_has_room_however_many_have_too_little() {
     let sample = Sample::new();
-    // The first segment keeps one slot in use, and all others have room for 15.
-    let first = sample.span(16);
+    // Every segment has room for 15 slots, but one, which has room for 16.
+    let mut spans: Vec<_> = (0..100).map(|_| sample.span(16)).collect();
+    assert_eq!(sample.segments(), 100);
+    let gap = spans.swap_remove(50);
     sample.span(1);
-    for _ in 0..40 {
-        sample.span(16);
-    }
-    assert_eq!(sample.segments(), 41);
-    sample.free_span(first);
+    sample.free_span(gap);
     let maps = sample.mock.calls(Some(Call::Map));
-    assert_ne!(sample.span(16), first, "it is last in the list");
-    assert!(sample.mock.calls(Some(Call::Map)) > maps);
-    assert_eq!((sample.segments(), sample.pooled()), (42, 0));
+    let taken = sample.span(16);
+    assert_eq!((sample.mock.calls(Some(Call::Map)), sample.segments()), (maps, 100), "{taken:p} is in one of them");
+}
+
+#[test]
+fn what_just_fits_is_filled_up_before_larger_runs_are_broken() {
+    let sample = Sample::new();
+    let spans: Vec<_> = (0..31 * 3).map(|_| sample.span(1)).collect();
+    // One segment with a gap of one slot, one with a gap of three, and one with a gap of two.
+    for nth in [5, 40, 41, 42, 70, 71] {
+        sample.free_span(spans[nth]);
+    }
+    assert_eq!(sample.span(2), spans[70]);
+    assert_eq!(sample.span(1), spans[5]);
+    assert_eq!(sample.span(3), spans[40]);
 }
 
 #[test]

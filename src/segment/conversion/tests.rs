@@ -74,3 +74,16 @@ fn what_is_left_of_a_kept_mapping_serves_as_a_mapping() {
     assert_eq!(again, block);
     mark(again, 6 * MIB - SLOT_SIZE);
 }
+
+#[test]
+fn while_a_segment_can_be_mapped_again_no_mapping_becomes_one() {
+    let source = Source::new();
+    let released = source.take_segment();
+    source.backend.give_segment(released);
+    assert!(source.backend.relieve(1));
+    source.keep_block(4 * MIB);
+    assert!(std::ptr::eq(source.take_segment(), released));
+    assert_eq!(source.backend.cached().bytes, 4 * MIB);
+    source.take_segment();
+    assert_eq!(source.backend.cached().bytes, 2 * MIB - SLOT_SIZE);
+}

@@ -4,6 +4,7 @@ use super::Source;
 use crate::os::mock::Call;
 use crate::os::mock::random::Random;
 use crate::size_class::{MAX_SPAN, SLABS};
+use std::vec;
 use std::vec::Vec;
 
 const MAX_SPAN_SLOTS: usize = MAX_SPAN / SLOT_SIZE;
@@ -49,7 +50,7 @@ fn a_new_segment_is_all_free_and_untouched_but_for_its_first_slot() {
     let source = Source::new();
     let segment = source.take_segment();
     assert!(segment.address().is_multiple_of(SEGMENT_SIZE));
-    assert!(segment.is_unused() && !segment.is_full());
+    assert!(segment.is_unused() && segment.longest_free_run() == SLOTS - 1);
     assert_eq!((segment.free_slots(), segment.touched_slots(), segment.retained_bytes()), (USABLE, 0, 0));
     assert!(segment.slots().all(|slab| slab.kind() == SlotKind::Free));
     assert_eq!(source.backend.counters.committed(), source.backend.counters.metadata());
@@ -63,7 +64,7 @@ fn slabs_fill_a_segment_from_below_and_carving_ends_with_the_last_slot() {
     let before = counters.committed();
     for slot in 1..SLOTS {
         let class = SizeClass::from_index(slot * 2);
-        let slab = segment.carve_slab(class, counters).unwrap();
+        let slab = segment.carve_slab(class, Warmth::Any, counters).unwrap();
         assert!(slab.is(segment.slab(slot)));
         assert_eq!(slab.start().addr().get(), segment.address() + slot * SLOT_SIZE);
         assert_eq!((slab.kind(), slab.free()), (SlotKind::Slab(class), slab::capacity(class)));
@@ -71,9 +72,9 @@ fn slabs_fill_a_segment_from_below_and_carving_ends_with_the_last_slot() {
         // SAFETY: an address in a slot that is not the first.
         assert!(unsafe { slab_of(slab.start().addr().get() + SLOT_SIZE - 1) }.is(slab));
     }
-    assert!(segment.is_full() && !segment.is_unused());
+    assert!(segment.longest_free_run() == 0 && !segment.is_unused());
     assert_eq!(counters.committed(), before + (SLOTS - 1) * SLOT_SIZE);
-    assert!(segment.carve_slab(SizeClass::from_index(0), counters).is_none());
+    assert!(segment.carve_slab(SizeClass::from_index(0), Warmth::Any, counters).is_none());
     assert!(segment.carve_span(1, 1, Warmth::Any, counters).is_none());
 }
 
@@ -85,7 +86,7 @@ fn bitmaps_of_a_segments_slabs_do_not_overlap() {
     segment.set_pending(&PENDING);
     // The smallest blocks use every word.
     let class = SizeClass::from_index(0);
-    while segment.carve_slab(class, counters).is_some() {}
+    while segment.carve_slab(class, Warmth::Any, counters).is_some() {}
     let mut places = [ptr::null_mut(); slab::MAX_BLOCKS];
     for slab in segment.slots() {
         assert_eq!(slab.free(), slab::MAX_BLOCKS);
@@ -104,18 +105,18 @@ fn slots_that_were_touched_are_taken_before_lower_ones_that_were_not() {
     let source = Source::new();
     let (segment, counters) = (source.take_segment(), &source.backend.counters);
     let class = SizeClass::from_index(30);
-    let slabs: Vec<&Slab> = (0..4).map(|_| segment.carve_slab(class, counters).unwrap()).collect();
-    segment.retire(slabs[0]);
-    segment.retire(slabs[1]);
-    segment.retire(slabs[3]);
+    let slabs: Vec<&Slab> = (0..4).map(|_| segment.carve_slab(class, Warmth::Any, counters).unwrap()).collect();
+    segment.retire(slabs[0], source.backend);
+    segment.retire(slabs[1], source.backend);
+    segment.retire(slabs[3], source.backend);
     assert_eq!(segment.retained_bytes(), 3 * SLOT_SIZE);
-    assert_eq!(segment.purge(source.backend), 3 * SLOT_SIZE);
+    assert_eq!(segment.purge_idle(source.backend, u64::MAX, 0), 3 * SLOT_SIZE);
     assert_eq!((segment.retained_bytes(), segment.touched_slots()), (0, 1 << 3));
-    segment.retire(slabs[2]);
+    segment.retire(slabs[2], source.backend);
     assert_eq!(segment.retained_bytes(), SLOT_SIZE);
-    let again = segment.carve_slab(class, counters).unwrap();
+    let again = segment.carve_slab(class, Warmth::Any, counters).unwrap();
     assert!(again.is(slabs[2]) && !again.next_is_zero(), "the resident slot first, which does not read as zero");
-    let fresh = segment.carve_slab(class, counters).unwrap();
+    let fresh = segment.carve_slab(class, Warmth::Any, counters).unwrap();
     assert!(fresh.is(slabs[0]) && fresh.next_is_zero(), "then the lowest, which was purged");
 }
 
@@ -142,7 +143,7 @@ fn spans_stand_at_the_alignment_they_ask_for() {
             assert_eq!(starts, expected, "{count} slots at {align}");
             for slab in (1..SLOTS).map(|slot| segment.slab(slot)).filter(|slab| slab.kind() == SlotKind::Span) {
                 assert_eq!(slab.extent(), count);
-                segment.retire(slab);
+                segment.retire(slab, source.backend);
             }
             assert!(segment.is_unused());
             source.backend.give_segment(segment);
@@ -158,7 +159,7 @@ fn a_span_is_zero_only_where_all_of_its_slots_are() {
     let (segment, counters) = (source.take_segment(), &source.backend.counters);
     let (_, is_zero) = segment.carve_span(3, 1, Warmth::Any, counters).unwrap();
     assert!(is_zero);
-    segment.retire(segment.slab(1));
+    segment.retire(segment.slab(1), source.backend);
     let committed = counters.committed();
     let (start, is_zero) = segment.carve_span(5, 1, Warmth::Any, counters).unwrap();
     assert_eq!(start.addr().get(), segment.address() + SLOT_SIZE);
@@ -187,8 +188,8 @@ fn a_span_grows_into_free_slots_alone_and_shrinks_by_any() {
     let last = segment.slab(4);
     assert!(segment.resize_span(last, SLOTS - 4, counters));
     assert!(!segment.resize_span(last, SLOTS - 3, counters), "the segment ends there");
-    segment.retire(span);
-    segment.retire(last);
+    segment.retire(span, source.backend);
+    segment.retire(last, source.backend);
     assert!(segment.is_unused());
     assert_eq!(segment.retained_bytes(), (SLOTS - 1) * SLOT_SIZE);
 }
@@ -203,7 +204,9 @@ fn free_and_touched_slots_agree_with_a_list_after_every_random_step() {
     for _ in 0..20_000 {
         match random.within(0..5) {
             0 => {
-                if let Some(slab) = segment.carve_slab(SizeClass::from_index(random.within(0..SLABS)), counters) {
+                if let Some(slab) =
+                    segment.carve_slab(SizeClass::from_index(random.within(0..SLABS)), Warmth::Any, counters)
+                {
                     heads.push(segment.slot_index(slab));
                 }
             }
@@ -222,10 +225,12 @@ fn free_and_touched_slots_agree_with_a_list_after_every_random_step() {
             }
             3 if random.once_in(20) => {
                 let retained = segment.retained_bytes();
-                assert_eq!(segment.purge(source.backend), retained);
+                assert_eq!(segment.purge_idle(source.backend, u64::MAX, 0), retained);
                 assert_eq!(segment.retained_bytes(), 0);
             }
-            _ if !heads.is_empty() => segment.retire(segment.slab(heads.swap_remove(random.within(0..heads.len())))),
+            _ if !heads.is_empty() => {
+                segment.retire(segment.slab(heads.swap_remove(random.within(0..heads.len()))), source.backend)
+            }
             _ => {}
         }
         let mut used = 1;
@@ -246,17 +251,17 @@ fn purging_takes_one_call_for_each_run_and_what_fails_stays_touched() {
     let source = Source::new();
     let (segment, counters) = (source.take_segment(), &source.backend.counters);
     for _ in 0..9 {
-        segment.carve_slab(SizeClass::from_index(0), counters).unwrap();
+        segment.carve_slab(SizeClass::from_index(0), Warmth::Any, counters).unwrap();
     }
     for slot in [1, 2, 4, 7, 8, 9] {
-        segment.retire(segment.slab(slot));
+        segment.retire(segment.slab(slot), source.backend);
     }
     // Three runs: 1 to 2, 4, and 7 to 9. The second fails.
     source.mock.fail_nth(Some(Call::Purge), 2);
-    assert_eq!(segment.purge(source.backend), 5 * SLOT_SIZE);
+    assert_eq!(segment.purge_idle(source.backend, u64::MAX, 0), 5 * SLOT_SIZE);
     assert_eq!(source.mock.calls(Some(Call::Purge)), 3);
     assert_eq!(segment.touched_slots(), run_mask(3, 4));
-    assert_eq!(segment.purge(source.backend), SLOT_SIZE);
+    assert_eq!(segment.purge_idle(source.backend, u64::MAX, 0), SLOT_SIZE);
     assert_eq!(source.mock.calls(Some(Call::Purge)), 4);
 }
 
@@ -270,7 +275,8 @@ fn the_class_of_an_address_is_that_of_the_slab_or_span_there_until_it_is_retired
         unsafe { class_code_at(address / GRANULE, address) }
     };
     let class = |slot: usize| SizeClass::from_index(slot * 2);
-    let slabs: Vec<&Slab> = (1..20).map(|slot| segment.carve_slab(class(slot), counters).unwrap()).collect();
+    let slabs: Vec<&Slab> =
+        (1..20).map(|slot| segment.carve_slab(class(slot), Warmth::Any, counters).unwrap()).collect();
     let (span, _) = segment.carve_span(4, 1, Warmth::Any, counters).unwrap();
     for offset in [0, 1, 100, SLOT_SIZE - 1] {
         assert_eq!(code_in(0, offset), 0, "the first slot describes the others");
@@ -287,8 +293,32 @@ fn the_class_of_an_address_is_that_of_the_slab_or_span_there_until_it_is_retired
         assert!(segment.resize_span(segment.slab(20), slots, counters));
         assert_eq!((code_in(20, 5), code_in(21, 5)), (SizeClass::of_slots(slots).unwrap().code(), 0));
     }
-    segment.retire(segment.slab(20));
+    segment.retire(segment.slab(20), source.backend);
     assert_eq!(code_in(20, 5), 0);
-    segment.retire(slabs[6]);
+    segment.retire(slabs[6], source.backend);
     assert_eq!((code_in(6, 5), code_in(7, 5), code_in(8, 5)), (class(6).code(), 0, class(8).code()));
+}
+
+#[test]
+fn what_is_behind_the_first_lines_of_the_bitmaps_goes_back_once_no_slab_needs_it() {
+    let source = Source::new();
+    let (segment, counters) = (source.take_segment(), &source.backend.counters);
+    let carve = |size| segment.carve_slab(SizeClass::of_size(size).unwrap(), Warmth::Any, counters).unwrap();
+    let (small, large) = (carve(8), carve(1000));
+    let bits = |slab: &Slab| slab.free();
+    assert_eq!((bits(small), bits(large)), (slab::MAX_BLOCKS, slab::capacity(SizeClass::of_size(1000).unwrap())));
+    let calls = || source.mock.calls(Some(Call::Purge));
+    assert_eq!((segment.purge_idle(source.backend, u64::MAX, 0), calls()), (0, 0), "the small blocks need all lines");
+    segment.retire(small, source.backend);
+    assert_eq!(segment.purge_idle(source.backend, u64::MAX, 0), SLOT_SIZE);
+    assert_eq!(calls(), 3, "the slot, bits and remote bits");
+    assert_eq!(segment.purge_idle(source.backend, u64::MAX, 0), 0);
+    assert_eq!(calls(), 3);
+    // Both go on as before.
+    let again = carve(8);
+    let mut places = vec![ptr::null_mut(); slab::MAX_BLOCKS];
+    let blocks = slab::Blocks::of(SizeClass::of_size(8).unwrap());
+    assert_eq!((again.take(blocks, &mut places), segment.waiting_remote(again)), (slab::MAX_BLOCKS, 0));
+    let mut places = vec![ptr::null_mut(); 10];
+    assert_eq!(large.take(slab::Blocks::of(SizeClass::of_size(1000).unwrap()), &mut places), 10);
 }

@@ -97,6 +97,7 @@ fn workload(world: &World) -> Live {
     if let Some(shared) = world.registry.shared(world.backend) {
         let class = crate::size_class::SizeClass::of_size(48).unwrap();
         if let Some((block, _)) = shared.take_one(class) {
+            world.count();
             // SAFETY: a block of the shared heap.
             unsafe { crate::heap::return_remotely(class, block) };
         }

@@ -12,6 +12,7 @@ use crate::stats::Stats;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::boxed::Box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec::Vec;
 
 /// A process in small. What it maps is given back when it is dropped.
@@ -20,13 +21,15 @@ pub(super) struct World {
     pub(super) backend: &'static Backend,
     pub(super) registry: &'static Registry,
     pub(super) region: &'static Region,
+    /// Number of blocks that threads were given.
+    given: &'static AtomicU64,
 }
 
 impl World {
     pub(super) fn on(mock: &'static Mock) -> Self {
         let backend = Box::leak(Box::new(Backend::new(mock)));
         let registry = Box::leak(Box::new(Registry::new()));
-        Self { mock, backend, registry, region: Box::leak(Box::new(Region::new())) }
+        Self { mock, backend, registry, region: Box::leak(Box::new(Region::new())), given: Box::leak(Box::default()) }
     }
 
     pub(super) fn new() -> Self {
@@ -38,7 +41,12 @@ impl World {
         let heap = self.registry.borrow(self.backend)?;
         let borrower: &'static Borrower = Box::leak(Box::new(Borrower::fresh()));
         borrower.take(heap);
-        Some(Thread { heap, borrower, backend: self.backend, registry: self.registry })
+        Some(Thread { heap, borrower, backend: self.backend, registry: self.registry, given: self.given })
+    }
+
+    /// Counts a block that was given to no thread.
+    pub(super) fn count(&self) {
+        self.given.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -64,6 +72,8 @@ impl World {
         }
         assert!(stats.span_traffic.outside() >= stats.spans as u64, "{stats:?}");
         assert!(stats.mappings_allocated >= stats.mappings as u64);
+        assert_eq!(stats.allocations, self.given.load(Ordering::Relaxed));
+        assert_eq!(stats.frees(), stats.allocations - stats.live_blocks() as u64);
         assert!(stats.peak_committed >= stats.peak_since_reset && stats.peak_since_reset >= stats.committed);
         stats
     }
@@ -99,10 +109,19 @@ pub(super) struct Thread {
     pub(super) borrower: &'static Borrower,
     backend: &'static Backend,
     registry: &'static Registry,
+    given: &'static AtomicU64,
 }
 
 impl Thread {
     pub(super) fn alloc(&self, layout: Layout) -> Option<NonNull<u8>> {
+        self.take(layout).inspect(|_| self.count())
+    }
+
+    fn count(&self) {
+        self.given.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
         let tops = &self.borrower.tops;
         if let Some(class) = SizeClass::of(layout).or_else(|| SizeClass::of_span(layout)) {
             // SAFETY: these are this thread's tops.
@@ -131,6 +150,7 @@ impl Thread {
             let bytes = unsafe { core::slice::from_raw_parts(block.as_ptr(), layout.size()) };
             assert!(bytes.iter().all(|&byte| byte == 0), "{layout:?} was said to read as zero");
         }
+        self.count();
         Some(block)
     }
 
@@ -179,6 +199,7 @@ impl Thread {
     pub(super) fn end(self) {
         // SAFETY: these are this thread's tops.
         unsafe { self.heap.empty_magazines(&self.borrower.tops) };
+        self.heap.remember_taken(&self.borrower.tops);
         self.heap.seat().leave(|| ());
         self.borrower.leave();
         self.registry.park(self.heap);

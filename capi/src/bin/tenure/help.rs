@@ -7,7 +7,25 @@ Examples:
   tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
   tenure run --python --profile heap.svg -- python3 script.py
 
-See `tenure run --help` for the options, the environment and the exit statuses.";
+See `tenure run --help` for the options, the environment and the exit statuses. Each subcommand has such a page.";
+
+#[cfg(feature = "view")]
+pub const REPORT: &str = "\
+Exit status: 0, or 1 where a file cannot be read, is not what it should be, or cannot be written, or 2 where the command line is wrong.
+
+Examples:
+  TENURE_STATS_EVERY=100ms TENURE_STATS_FILE=shop.json tenure run -- sqlite3 shop.db 'select count(*) from orders'
+  tenure report shop.json -o shop.html
+  tenure report shop.json shop.svg -o - > shop.html";
+
+#[cfg(feature = "view")]
+pub const TOP: &str = "\
+Exit status: 0, or 1 where there is no such process, it writes no statistics, or the file cannot be read, or 2 where the command line is wrong.
+
+Examples:
+  TENURE_STATS_EVERY=1s TENURE_STATS_FILE=/tmp/stats.%p tenure run -- redis-server &
+  tenure top $!
+  tenure top --once /tmp/stats.4711";
 
 pub const RUN: &str = "\
 Environment, read by the library in every process that it is preloaded into; the options above set it for the program:
@@ -20,6 +38,8 @@ Environment, read by the library in every process that it is preloaded into; the
   TENURE_LEAKS         0 or 1: print what is still in use when the process ends (default 0)
   TENURE_COMMAND       this command, which writes profiles (default: beside the library, or in ../bin)
   TENURE_PURGE_DELAY   milliseconds that unused memory is kept before it goes back to the system, 0 to 3600000 (default 1000)
+  TENURE_LIMIT         committed memory at most, such as 512M, or 400M:512M (soft and hard), or cgroup (default: no limit)
+  TENURE_PURGER        0 or 1: a thread of the library gives unused memory back, also in an idle process (default 0)
   A wrong value is reported on standard error and ignored.
   --profile and --leaks set what is theirs; --stats replaces TENURE_STATS and TENURE_STATS_FILE and, as they do, TENURE_STATS_PID too. LD_PRELOAD keeps what it holds, behind the library.
 
@@ -44,8 +64,8 @@ mod tests {
     #[test]
     fn the_manual_has_every_variable_that_the_help_has() {
         let manual = include_str!("../../../../docs/c-abi.md");
-        let names: Vec<_> =
-            RUN.split_whitespace().filter(|word| word.starts_with("TENURE_") && !word.contains('=')).collect();
+        let words = RUN.split_whitespace().map(|word| word.trim_end_matches([',', '.', ':']));
+        let names: Vec<_> = words.filter(|word| word.starts_with("TENURE_") && !word.contains('=')).collect();
         assert!(names.len() >= 9);
         for name in names {
             assert!(manual.contains(&format!("`{name}`")), "docs/c-abi.md does not name {name}");

@@ -1,5 +1,5 @@
-//! `tenure`: starts any program on Tenure. It replaces itself by the program, so signals, standard input and the exit status are the
-//! program's own, and nothing of this command is left while the program runs.
+//! `tenure`: starts any program on Tenure, and shows what became of its memory. To start one it replaces itself by the program, so signals, standard
+//! input and the exit status are the program's own, and nothing of this command is left while the program runs.
 #![forbid(unsafe_code)]
 
 mod environment;
@@ -11,7 +11,16 @@ mod library;
 mod options;
 mod profile;
 mod program;
+#[cfg(feature = "view")]
+mod report;
+#[cfg(feature = "view")]
+mod series;
+#[cfg(feature = "view")]
+mod text;
+#[cfg(feature = "view")]
+mod top;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use options::Action;
@@ -21,13 +30,23 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(status) => return status,
     };
-    let failure = match &options.action {
-        Action::Run(run) => launch::launch(run),
-        Action::Profile(wanted) => match profile::write(wanted) {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(failure) => failure,
-        },
-    };
-    eprintln!("tenure: {failure}");
-    ExitCode::from(failure.status())
+    match &options.action {
+        Action::Run(run) => {
+            let failure = launch::launch(run);
+            fail(&failure, failure.status())
+        }
+        Action::Profile(wanted) => {
+            profile::write(wanted).map_or_else(|failure| fail(&failure, failure.status()), |()| ExitCode::SUCCESS)
+        }
+        #[cfg(feature = "view")]
+        Action::Report(options) => report::report(options).map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS),
+        #[cfg(feature = "view")]
+        Action::Top(options) => top::top(options).map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS),
+    }
+}
+
+/// Says why, and gives the status to exit with.
+fn fail(why: &dyn Display, status: u8) -> ExitCode {
+    eprintln!("tenure: {why}");
+    ExitCode::from(status)
 }

@@ -1,15 +1,16 @@
 //! The command line. A wrong one is answered in one line; where the parser would print a page, its first paragraph is folded.
 
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::help;
 
-/// Starts any program on Tenure, a memory allocator, without rebuilding it.
+/// Starts any program on Tenure, a memory allocator, without rebuilding it, and shows what became of its memory.
 #[derive(Parser)]
 #[command(name = "tenure", version, after_help = help::COMMAND)]
 pub struct Options {
@@ -21,6 +22,10 @@ pub struct Options {
 pub enum Action {
     Run(Run),
     Profile(Profile),
+    #[cfg(feature = "view")]
+    Report(Report),
+    #[cfg(feature = "view")]
+    Top(Top),
 }
 
 /// Read the text of a heap profile, and write it in another form.
@@ -98,6 +103,40 @@ pub struct Run {
     pub program: Vec<OsString>,
 }
 
+/// Make a page of what processes have said of their memory.
+///
+/// The page is one file, which fetches nothing. It has memory over time, the balance of the last snapshot, the utilisation of size classes, all
+/// figures, and flame graphs where there are profiles. It needs no JavaScript.
+#[cfg(feature = "view")]
+#[derive(Args)]
+#[command(after_help = help::REPORT)]
+pub struct Report {
+    /// Statistics in JSON, one snapshot or any number of them, of one process or several; and profiles as flame graphs (.svg) or folded stacks
+    /// (.folded).
+    #[arg(value_name = "STATS.json", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Where the page goes; - stands for standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+}
+
+/// Watch a process's memory in the terminal, from the file that TENURE_STATS_EVERY has written.
+///
+/// q or Ctrl-C ends it.
+#[cfg(feature = "view")]
+#[derive(Args)]
+#[command(after_help = help::TOP)]
+pub struct Top {
+    /// The id of a process, whose environment names the file; or the file. A file whose name is a number is written as ./NUMBER.
+    #[arg(value_name = "PID|FILE")]
+    pub target: OsString,
+
+    /// Print the latest snapshot as text and end, as is done where standard output is no terminal.
+    #[arg(long)]
+    pub once: bool,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Format {
     /// A table for people.
@@ -130,10 +169,21 @@ pub fn parse() -> Result<Options, ExitCode> {
                 // A reader that has gone away does not make the command line any worse.
                 let _ = error.print();
             }
-            _ => eprintln!("tenure: {}; see `tenure run --help`", one_line(&error.render().to_string())),
+            _ => eprintln!(
+                "tenure: {}; see `{}`",
+                one_line(&error.render().to_string()),
+                help_for(env::args_os().nth(1))
+            ),
         }
         ExitCode::from(if error.use_stderr() { 2 } else { 0 })
     })
+}
+
+/// The command line that explains the subcommand of this name.
+fn help_for(name: Option<OsString>) -> String {
+    let command = Options::command();
+    let known = name.and_then(|name| command.find_subcommand(name).map(|subcommand| subcommand.get_name().to_owned()));
+    known.map_or_else(|| "tenure --help".to_owned(), |name| format!("tenure {name} --help"))
 }
 
 /// The first paragraph of the parser's message, on one line.
@@ -146,12 +196,11 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn run(arguments: &[&str]) -> Result<Run, String> {
         match Options::try_parse_from(["tenure", "run"].iter().chain(arguments)) {
             Ok(Options { action: Action::Run(run) }) => Ok(run),
-            Ok(Options { action: Action::Profile(_) }) => unreachable!("the subcommand is `run`"),
+            Ok(_) => unreachable!("the subcommand is `run`"),
             Err(error) => Err(one_line(&error.render().to_string())),
         }
     }
@@ -167,6 +216,13 @@ mod tests {
         assert!(matches!(run(&["--stats", "--", "true"]).ok().unwrap().stats, Some(None)));
         let stats = run(&["--stats=out.%p", "--", "true"]).ok().unwrap().stats;
         assert_eq!(stats, Some(Some(PathBuf::from("out.%p"))));
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_referred_to_the_help_of_its_subcommand() {
+        assert_eq!(help_for(Some("run".into())), "tenure run --help");
+        assert_eq!(help_for(Some("dance".into())), "tenure --help");
+        assert_eq!(help_for(None), "tenure --help");
     }
 
     #[test]

@@ -1,0 +1,88 @@
+//! `tenure report`: statistics of processes as one page, which needs nothing but itself.
+
+mod axis;
+mod balance;
+mod classes;
+mod figures;
+mod flame;
+mod over_time;
+mod page;
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::options;
+use crate::series::{self, InputError};
+use flame::{FlameError, FlameGraph};
+
+/// Why there is no page.
+#[derive(Debug)]
+pub enum ReportError {
+    Input(InputError),
+    Flame(FlameError),
+    NoStatistics,
+    Unwritable(PathBuf, io::Error),
+}
+
+impl fmt::Display for ReportError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(error) => error.fmt(out),
+            Self::Flame(error) => error.fmt(out),
+            Self::NoStatistics => out.write_str("a report is made of statistics, and there is only a profile"),
+            Self::Unwritable(path, error) => write!(out, "{}: cannot be written: {error}", path.display()),
+        }
+    }
+}
+
+/// Writes the page, and says on standard output what is in it.
+pub fn report(options: &options::Report) -> Result<(), ReportError> {
+    let (profiles, statistics): (Vec<_>, Vec<_>) = options.files.iter().partition(|file| flame::is_profile(file));
+    let mut snapshots = Vec::new();
+    for file in &statistics {
+        snapshots.extend(series::read(file).map_err(ReportError::Input)?);
+    }
+    let profiles = profiles.into_iter().map(|file| FlameGraph::of(file)).collect::<Result<Vec<_>, _>>();
+    let profiles = profiles.map_err(ReportError::Flame)?;
+    if snapshots.is_empty() {
+        return Err(ReportError::NoStatistics);
+    }
+    let count = snapshots.len();
+    let processes = series::by_process(snapshots);
+    let page = page::page(&processes, &profiles).into_string();
+    let unwritable = |error| ReportError::Unwritable(options.output.clone(), error);
+    if options.output == Path::new("-") {
+        return io::stdout().write_all(page.as_bytes()).map_err(unwritable);
+    }
+    write_whole(&options.output, page.as_bytes()).map_err(unwritable)?;
+    let path = options.output.display();
+    let line = format!(
+        "{path}: {}, {}\n",
+        number(processes.len(), "process", "processes"),
+        number(count, "snapshot", "snapshots")
+    );
+    // A reader that has gone away does not make the page any worse.
+    let _ = io::stdout().write_all(line.as_bytes());
+    Ok(())
+}
+
+/// A number of things.
+fn number(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Makes `contents` the whole of a file: written beside it and renamed, so that there is never half a page. What is no regular file is written to.
+fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return fs::write(path, contents);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let result = fs::write(&beside, contents).and_then(|()| fs::rename(&beside, path));
+    if result.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    result
+}

@@ -1,0 +1,11 @@
+//! Series: what processes have said of their memory in the course of time, from the files that the library writes.
+
+mod lines;
+mod process;
+mod read;
+mod snapshot;
+
+pub use lines::{Family, Line, lines_of};
+pub use process::{Process, by_process};
+pub use read::{InputError, read, snapshot_of};
+pub use snapshot::{Class, Snapshot, Traffic, share};

@@ -1,0 +1,56 @@
+//! The limit: how much memory may be committed.
+//!
+//! Whoever commits asks here first. A refusal is told upward as any other lack of memory; what is done about it, outside of all locks, is the slow paths' matter.
+
+use crate::sync::{AtomicBool, AtomicUsize, Ordering, constructor};
+
+/// Two numbers of committed bytes: from the *soft* one on, memory is given back and the program called; the *hard* one is not exceeded. `usize::MAX` stands for none.
+///
+/// On a cache line of its own, which is read by all and seldom written.
+#[repr(align(64))]
+pub(crate) struct Limits {
+    pub(super) soft: AtomicUsize,
+    pub(super) hard: AtomicUsize,
+    /// True from the moment when the soft limit is passed until somebody has seen it.
+    is_passed: AtomicBool,
+}
+
+impl Limits {
+    constructor! {
+        /// No limit.
+        pub(super) fn none() -> Self {
+            Self { soft: AtomicUsize::new(usize::MAX), hard: AtomicUsize::new(usize::MAX), is_passed: AtomicBool::new(false) }
+        }
+    }
+
+    /// The soft and the hard limit.
+    pub(crate) fn get(&self) -> (usize, usize) {
+        (self.soft.load(Ordering::Relaxed), self.hard.load(Ordering::Relaxed))
+    }
+
+    /// Sets both. What is committed already, `committed` bytes, stays so.
+    pub(crate) fn set(&self, soft: usize, hard: usize, committed: usize) {
+        self.soft.store(soft, Ordering::Relaxed);
+        self.hard.store(hard, Ordering::Relaxed);
+        self.is_passed.store(committed > soft, Ordering::Relaxed);
+    }
+
+    /// True once the soft limit was passed.
+    #[inline(always)]
+    pub(crate) fn is_passed(&self) -> bool {
+        self.is_passed.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that somebody has seen that the soft limit was passed; true for the first that does.
+    pub(crate) fn take_passed(&self) -> bool {
+        self.is_passed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Committed memory has grown by `bytes` and is `now`.
+    pub(super) fn has_grown(&self, bytes: usize, now: usize) {
+        let soft = self.soft.load(Ordering::Relaxed);
+        if now > soft && now - bytes <= soft {
+            self.is_passed.store(true, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Pages of a slab in which no block is in use: they can go back to the system while other blocks of the slab stay.
+//!
+//! Which pages those are is read off the bitmap. What waits in a magazine, an outbox or the remote words is no free block there, so nobody has to be asked.
+//! A page that was given back reads as zero when a block of it is handed out again, which is all that a program can notice.
+//!
+//! ```text
+//! purged (bit set): the page is not resident, every block that touches it is free (bit set in the bitmap), and none of its bytes is committed
+//! ```
+
+use super::{Blocks, Slab};
+use crate::size_class::SLOT_SIZE;
+use crate::sync::Ordering;
+
+/// Most pages of a slot: one bit each. The smallest pages there are have 4 KiB.
+const MAX_PAGES: usize = 16;
+
+const _: () = assert!(SLOT_SIZE / MAX_PAGES == 4096);
+
+/// [`Slab::watched_free`] of a slab that nobody has looked at.
+pub(super) const NOT_WATCHED: u16 = u16::MAX;
+
+/// Pages of a slot: bit p stands for page p.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pages(u16);
+
+impl Pages {
+    /// All pages of a slot, of `page_size` bytes each.
+    fn all(page_size: usize) -> Self {
+        let count = (SLOT_SIZE / page_size).min(MAX_PAGES);
+        Pages(((1u32 << count) - 1) as u16)
+    }
+
+    pub(crate) fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// The lowest run of neighbouring pages, its first and their number, which is taken out.
+    pub(crate) fn take_run(&mut self) -> Option<(usize, usize)> {
+        if self.0 == 0 {
+            return None;
+        }
+        let first = self.0.trailing_zeros() as usize;
+        let count = (self.0 >> first).trailing_ones() as usize;
+        self.0 &= !Self::run(first, count).0;
+        Some((first, count))
+    }
+
+    fn run(first: usize, count: usize) -> Self {
+        Pages((((1u32 << count) - 1) << first) as u16)
+    }
+}
+
+impl Slab {
+    /// The pages of this slab that were given back; a snapshot when another thread owns it.
+    pub(crate) fn purged(&self) -> Pages {
+        Pages(self.purged.load(Ordering::Relaxed))
+    }
+
+    /// True where pages of this slab were given back and have not been needed since.
+    #[inline(always)]
+    pub(crate) fn has_purged(&self) -> bool {
+        self.purged.load(Ordering::Relaxed) != 0
+    }
+
+    /// The pages in which no block is in use and which have not been given back. Owner-only.
+    pub(crate) fn purgeable(&self, blocks: Blocks, page_size: usize) -> Pages {
+        // Most slabs have less than that.
+        if (blocks.count as usize - self.free()) * blocks.size() + page_size > SLOT_SIZE {
+            return Pages(0);
+        }
+        Pages(self.free_pages(blocks, page_size, Pages::all(page_size)).0 & !self.purged().0)
+    }
+
+    /// Those of `among` in which no block is in use.
+    fn free_pages(&self, blocks: Blocks, page_size: usize, among: Pages) -> Pages {
+        let mut left = among.0;
+        let mut free = 0;
+        while left != 0 {
+            let page = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let first = page * page_size / blocks.size();
+            let end = ((page + 1) * page_size).div_ceil(blocks.size()).min(blocks.count as usize);
+            if self.are_free(first, end) {
+                free |= 1 << page;
+            }
+        }
+        Pages(free)
+    }
+
+    /// True where every block from `first` up to `end` is free; also where there is none.
+    fn are_free(&self, first: usize, end: usize) -> bool {
+        let mut next = first;
+        while next < end {
+            let (word, bit) = (next / 64, next % 64);
+            let count = (end - next).min(64 - bit);
+            let mask = (u64::MAX >> (64 - count)) << bit;
+            if self.word(word).get() & mask != mask {
+                return false;
+            }
+            next += count;
+        }
+        true
+    }
+
+    /// Takes note that `count` pages from `first` on were given back. Owner-only.
+    pub(crate) fn note_purged(&self, first: usize, count: usize) {
+        self.purged.store(self.purged().0 | Pages::run(first, count).0, Ordering::Relaxed);
+    }
+
+    /// How many of the pages that were given back the next `count` blocks may need, at most. Owner-only.
+    pub(crate) fn may_need(&self, blocks: Blocks, page_size: usize, count: usize) -> usize {
+        if count == 1 {
+            let first = self.next_index() * blocks.size();
+            let pages = first / page_size..(first + blocks.size()).div_ceil(page_size);
+            return Pages(self.purged().0 & Pages::run(pages.start, pages.len()).0).count();
+        }
+        self.purged().count().min(count.saturating_mul(blocks.size().div_ceil(page_size) + 1))
+    }
+
+    /// After blocks were taken: the number of pages that had been given back and have blocks in use now, which are not among the purged ones any more. Owner-only.
+    pub(crate) fn note_needed(&self, blocks: Blocks, page_size: usize) -> usize {
+        let before = self.purged();
+        let after = self.free_pages(blocks, page_size, before);
+        self.purged.store(after.0, Ordering::Relaxed);
+        before.count() - after.count()
+    }
+
+    /// Forgets which pages were given back, and says how many those were. Owner-only.
+    pub(crate) fn forget_purged(&self) -> usize {
+        let before = self.purged();
+        self.purged.store(0, Ordering::Relaxed);
+        before.count()
+    }
+
+    /// True where the slab has as many free blocks as it had at `before`, and has not been [`Slab::rest`]ed since. Otherwise takes note of their number at `now`. In milliseconds; owner-only.
+    pub(crate) fn is_quiet_since(&self, before: u64, now: u64) -> bool {
+        if before == u64::MAX {
+            return true;
+        }
+        let free = self.free() as u16;
+        if self.watched_free.get() != free {
+            self.watched_free.set(free);
+            self.watched_since.set((now as u32).max(1));
+            return false;
+        }
+        // A wrap of the 32 bits, every 49 days, makes a slab younger or older than it is.
+        self.watched_since.get() != 0 && (now as u32).wrapping_sub(self.watched_since.get()) as u64 >= now - before
+    }
+
+    /// There is nothing to give back until the number of free blocks changes. Owner-only.
+    pub(crate) fn rest(&self) {
+        self.watched_free.set(self.free() as u16);
+        self.watched_since.set(0);
+    }
+}
