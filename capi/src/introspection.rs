@@ -2,6 +2,7 @@
 
 use crate::TENURE;
 use crate::output::Output;
+use crate::snapshot::with_stats;
 use core::ffi::{c_char, c_int};
 use core::fmt::{self, Write};
 use tenure::Stats;
@@ -19,7 +20,10 @@ struct Info {
 
 impl Info {
     fn take() -> Self {
-        let stats = TENURE.stats();
+        with_stats(|stats| Self::of(stats))
+    }
+
+    fn of(stats: &Stats) -> Self {
         let mapped = stats.balance.live_mappings;
         let in_heaps = stats.committed.saturating_sub(mapped);
         let in_use = stats.live_bytes().saturating_sub(mapped);
@@ -84,7 +88,7 @@ pub extern "C" fn malloc_stats() {
     let mut buffer = [0; 1024];
     let mut output = Output::new(libc::STDERR_FILENO, &mut buffer);
     // A standard error that is closed is no reason to stop.
-    let _ = write!(output, "{}", TENURE.stats());
+    let _ = with_stats(|stats| write!(output, "{stats}"));
     output.finish();
 }
 
@@ -117,9 +121,8 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) ->
     if options != 0 {
         return libc::EINVAL;
     }
-    // Taken first: the stream may allocate a buffer.
-    let stats = TENURE.stats();
-    match write_xml(&stats, &mut Stream(stream)) {
+    // Taken before the stream allocates a buffer.
+    match with_stats(|stats| write_xml(stats, &mut Stream(stream))) {
         Ok(()) => 0,
         Err(fmt::Error) => -1,
     }

@@ -18,6 +18,7 @@ mod output;
 mod own;
 mod profile;
 mod sized;
+mod snapshot;
 
 use tenure::Tenure;
 

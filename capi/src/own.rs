@@ -3,6 +3,7 @@
 use crate::TENURE;
 use crate::errno;
 use crate::output::Output;
+use crate::snapshot::with_stats;
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
 use core::time::Duration;
@@ -22,12 +23,13 @@ pub extern "C" fn tenure_version() -> *const c_char {
 /// Writes the statistics as a table to a file descriptor; 0, or -1 and `errno` where it cannot be written.
 #[unsafe(no_mangle)]
 pub extern "C" fn tenure_stats_print(descriptor: c_int) -> c_int {
-    let mut stats = TENURE.stats();
-    stats.ask_system();
     let mut buffer = [0; 1024];
     let mut output = Output::new(descriptor, &mut buffer);
     // What fails is known to `finish`.
-    let _ = write!(output, "{stats}");
+    let _ = with_stats(|stats| {
+        stats.ask_system();
+        write!(output, "{stats}")
+    });
     if output.finish() { 0 } else { -1 }
 }
 
@@ -58,11 +60,12 @@ impl Write for Text {
 /// - `buffer` has `size` bytes, or `size` is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tenure_stats_json(buffer: *mut c_char, size: usize) -> usize {
-    let mut stats = TENURE.stats();
-    stats.ask_system();
     let mut text = Text { start: buffer.cast(), size, len: 0 };
     // Never fails: see above.
-    let _ = write!(text, "{}", stats.json());
+    let _ = with_stats(|stats| {
+        stats.ask_system();
+        write!(text, "{}", stats.json())
+    });
     if size > 0 {
         // SAFETY: the caller's buffer, inside of its size.
         unsafe { text.start.add(text.len.min(size - 1)).write(0) };

@@ -34,6 +34,10 @@ pub struct ArenaStats {
 }
 
 impl ArenaStats {
+    /// No arena.
+    pub(crate) const EMPTY: Self =
+        Self { arenas: 0, chunks: 0, capacity: 0, used: 0, dead: 0, slack: 0, blocks: 0, high_water: 0, fallbacks: 0 };
+
     /// Bytes that hold something: `used - dead`.
     #[must_use]
     pub const fn live(&self) -> usize {

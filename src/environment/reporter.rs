@@ -202,7 +202,8 @@ impl Reporter {
         // SAFETY: the lock is held.
         let room = unsafe { &mut *ROOM.0.get() };
         // SAFETY: as above.
-        let stats = unsafe { &mut *STATS.0.get() }.write(TENURE.stats());
+        let stats = unsafe { &mut *STATS.0.get() }.write(Stats::new());
+        TENURE.stats_into(stats);
         stats.ask_system();
         let process = stats.process_id.unwrap_or(0);
         let format = self.settings.format();

@@ -22,6 +22,9 @@ macro_rules! lines {
         }
 
         impl Balance {
+            /// Nothing.
+            pub(super) const EMPTY: Self = Self { $($name: 0,)+ };
+
             /// The lines, in an order that stays: what the program has first, then what waits for it, then what describes both.
             #[must_use]
             pub const fn lines(&self) -> [BalanceLine; [$(stringify!($name)),+].len()] {

@@ -59,6 +59,18 @@ pub struct ClassStats {
 }
 
 impl ClassStats {
+    /// A class that was never used.
+    const EMPTY: Self = Self {
+        block_size: 0,
+        slabs: 0,
+        live: 0,
+        in_magazines: 0,
+        in_outboxes: 0,
+        free: 0,
+        remote_pending: 0,
+        traffic: Traffic::EMPTY,
+    };
+
     /// The part of the slabs' bytes that live blocks take, from 0 to 1; 0 where there is no slab.
     #[must_use]
     pub fn utilisation(&self) -> f64 {

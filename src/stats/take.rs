@@ -11,53 +11,62 @@ use crate::segment::{self, Backend, Owner, Segment};
 use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::SlotKind;
 
+impl Default for Stats {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Stats {
-    pub(crate) fn take(backend: &Backend, registry: &Registry, region: &Region) -> Self {
-        // Filled in place: a second copy of the classes would not fit a small stack.
-        let mut stats = Self::empty();
-        let process = backend.os.process();
-        stats.time_ms = process.map(|process| process.time_ms);
-        stats.process_id = process.map(|process| process.id);
-        for class in SizeClass::slabs() {
-            stats.classes[class.index()].block_size = class.size();
-        }
-        stats.add_segments(backend);
-        stats.add_heaps(registry);
-        stats.add_counters(backend);
-        stats.add_static_memory(region, registry);
-        stats.settle();
-        stats.tags.add(backend, registry);
-        stats
+    /// What is known before anything was read: all figures are zero.
+    pub const fn new() -> Self {
+        Self::EMPTY
     }
 
-    fn empty() -> Self {
-        Self {
-            version: VERSION,
-            time_ms: None,
-            uptime_ms: None,
-            process_id: None,
-            committed: 0,
-            peak_committed: 0,
-            peak_since_reset: 0,
-            balance: Balance::default(),
-            system: None,
-            reserved: 0,
-            purged: 0,
-            spans: 0,
-            span_traffic: Traffic::default(),
-            mappings: 0,
-            mappings_allocated: 0,
-            allocations: 0,
-            segments: 0,
-            pooled_segments: 0,
-            heaps: 0,
-            parked_heaps: 0,
-            static_memory: ArenaStats::default(),
-            scopes: ArenaStats::default(),
-            tags: Tags::NONE,
-            classes: [ClassStats::default(); SIZE_CLASSES],
+    /// Takes a snapshot where this one was.
+    #[inline(never)]
+    pub(crate) fn fill(&mut self, backend: &Backend, registry: &Registry, region: &Region) {
+        *self = Self::EMPTY;
+        let process = backend.os.process();
+        self.time_ms = process.map(|process| process.time_ms);
+        self.process_id = process.map(|process| process.id);
+        for class in SizeClass::slabs() {
+            self.classes[class.index()].block_size = class.size();
         }
+        self.add_segments(backend);
+        self.add_heaps(registry);
+        self.add_counters(backend);
+        self.add_static_memory(region, registry);
+        self.settle();
+        self.tags.add(backend, registry);
     }
+
+    const EMPTY: Self = Self {
+        version: VERSION,
+        time_ms: None,
+        uptime_ms: None,
+        process_id: None,
+        committed: 0,
+        peak_committed: 0,
+        peak_since_reset: 0,
+        balance: Balance::EMPTY,
+        system: None,
+        reserved: 0,
+        purged: 0,
+        spans: 0,
+        span_traffic: Traffic::EMPTY,
+        mappings: 0,
+        mappings_allocated: 0,
+        allocations: 0,
+        segments: 0,
+        pooled_segments: 0,
+        heaps: 0,
+        parked_heaps: 0,
+        static_memory: ArenaStats::EMPTY,
+        scopes: ArenaStats::EMPTY,
+        tags: Tags::NONE,
+        classes: [ClassStats::EMPTY; SIZE_CLASSES],
+    };
 
     fn add_segments(&mut self, backend: &Backend) {
         let is_segment = |owner: Owner| owner.is_heap() || owner == Owner::POOLED;

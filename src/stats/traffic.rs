@@ -29,6 +29,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    pub(super) const EMPTY: Self = Self { refills: 0, refilled: 0, flushes: 0, flushed: 0, remote_frees: 0 };
+
     /// Blocks that are in no slab at the moment: live, in magazines, or on their way home.
     #[must_use]
     pub const fn outside(&self) -> u64 {

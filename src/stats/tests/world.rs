@@ -50,7 +50,9 @@ impl World {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        Stats::take(self.backend, self.registry, self.region)
+        let mut stats = Stats::new();
+        stats.fill(self.backend, self.registry, self.region);
+        stats
     }
 
     /// Panics unless every byte is accounted for and the program has these blocks and no others.
