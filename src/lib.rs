@@ -23,6 +23,9 @@ mod os;
 
 mod lock;
 
+#[cfg(feature = "profile")]
+mod sampling;
+
 mod slab;
 
 mod segment;
@@ -53,6 +56,8 @@ mod allocator;
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
 #[cfg(not(loom))]
 pub use environment::{from_env, preloaded};
+#[cfg(all(feature = "profile", not(loom)))]
+pub use global::profile;
 #[cfg(not(loom))]
 pub use global::{
     DynamicScope, Limit, Pressure, ProcessDelta, ProcessRegion, Region, RoutedFuture, StaticScope, TaggedFuture,

@@ -170,6 +170,14 @@ impl Tops {
         Some(self.top(class).load(Ordering::Relaxed)).filter(|&top| top != NOWHERE)
     }
 
+    /// Number of blocks of `class` in `magazine`, as far as these are its tops: they may be another heap's.
+    pub(crate) fn waiting_in(&self, magazine: &Magazine, class: SizeClass) -> usize {
+        // One look: the borrower may give the magazine up meanwhile.
+        let Some(top) = self.get(class) else { return 0 };
+        let held = top.addr().wrapping_sub(magazine.low(class).addr()) / size_of::<Place>();
+        if held <= capacity(class) { held } else { 0 }
+    }
+
     /// Says where the magazine of `class` has its top. Own thread only.
     pub(crate) fn set(&self, class: SizeClass, top: *mut Place) {
         self.top(class).store(top, Ordering::Relaxed);

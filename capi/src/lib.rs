@@ -13,8 +13,10 @@ mod errno;
 mod glibc_names;
 mod introspection;
 mod life;
+mod name;
 mod output;
 mod own;
+mod profile;
 mod sized;
 mod snapshot;
 

@@ -2,6 +2,7 @@
 //!
 //! Neither is needed for memory to be had: allocations come before the one and after the other.
 
+use crate::profile;
 use tenure::preloaded;
 
 #[used]
@@ -15,9 +16,11 @@ static AT_END: extern "C" fn() = end;
 /// The library is loaded.
 extern "C" fn start() {
     preloaded::start();
+    profile::start();
 }
 
 /// The process ends in an orderly way.
 extern "C" fn end() {
+    profile::finish();
     preloaded::end();
 }

@@ -139,6 +139,9 @@ impl Settings {
                 let delay = number(value).filter(|&delay| delay <= MAX_PURGE_DELAY);
                 set(&mut self.purge_delay, delay, "must be a number of milliseconds from 0 to 3600000")
             }
+            // Whoever writes profiles reads these.
+            #[cfg(feature = "profile")]
+            b"PROFILE" | b"LEAKS" | b"COMMAND" => None,
             b"PURGER" => {
                 let is_wanted = match value {
                     b"0" => Some(false),

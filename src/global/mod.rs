@@ -3,9 +3,13 @@
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod budget;
 mod pressure;
+#[cfg(feature = "profile")]
+pub mod profile;
 mod purger;
 mod region;
 mod routing;
+#[cfg(feature = "profile")]
+mod samples;
 mod scope;
 mod slow;
 mod static_memory;

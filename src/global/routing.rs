@@ -3,6 +3,8 @@
 //! A thread in a static scope, or one that is watched, has its tops standing nowhere, as a thread without a heap has. So every allocation and free arrives in
 //! the slow paths, which look here, and the fast paths know of neither. The magazines wait in the heap meanwhile, and serve what the slow paths ask of them.
 
+#[cfg(feature = "profile")]
+use super::samples;
 use super::thread::{Busy, own};
 use super::tls;
 use crate::heap::{Borrower, Heap};
@@ -213,6 +215,8 @@ pub(super) fn change(to: Routing) {
             heap.aside().move_to(&thread.tops);
         }
         tls::set_routing(to);
+        #[cfg(feature = "profile")]
+        samples::settle(thread);
     } else {
         tls::set_routing(to);
     }

@@ -1,6 +1,8 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
 use super::routing::Routing;
+#[cfg(feature = "profile")]
+use super::samples;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
 use super::{BACKEND, REGISTRY, Tenure, pressure, purger, routing, tls, watch};
@@ -33,16 +35,16 @@ static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
     let routing = watch::routing();
     if !routing.is_aside() {
-        return take(class);
+        return take(class, layout.size());
     }
     let block = if routing.is_static() {
         place_at_hand(layout).or_else(|| match route(tenure, layout) {
             Route::Static(placed) => Some(placed.block),
-            Route::Dynamic => take(class),
+            Route::Dynamic => take(class, layout.size()),
             Route::Nowhere => None,
         })
     } else {
-        take(class)
+        take(class, layout.size())
     };
     note(routing, block, layout.size())
 }
@@ -67,11 +69,12 @@ fn note_zeroed(routing: Routing, found: Option<(NonNull<u8>, bool)>, size: usize
 
 /// A block of `class` from the calling thread's heap, whatever scope it is in, for a request of `size` bytes.
 pub(super) fn alloc_dynamic(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
-    note(watch::routing(), take(class), size)
+    note(watch::routing(), take(class, size), size)
 }
 
-/// A block of `class` from the calling thread's heap.
-fn take(class: SizeClass) -> Option<NonNull<u8>> {
+/// A block of `class` from the calling thread's heap, for a request of `size` bytes.
+#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
+fn take(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -84,6 +87,10 @@ fn take(class: SizeClass) -> Option<NonNull<u8>> {
                     check_is_span(block, class);
                 }
                 return Some(block);
+            }
+            #[cfg(feature = "profile")]
+            if let Some(served) = samples::alloc(heap, thread, class, size) {
+                return served;
             }
             if class.is_span() {
                 // Before the heap grows.
@@ -109,7 +116,7 @@ pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) ->
     let routing = watch::routing();
     let found = match route(tenure, layout) {
         Route::Static(placed) => Some((placed.zeroed(), true)),
-        Route::Dynamic => take_zeroed(class),
+        Route::Dynamic => take_zeroed(class, layout.size()),
         Route::Nowhere => None,
     };
     note_zeroed(routing, found, layout.size())
@@ -117,11 +124,12 @@ pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) ->
 
 /// As [`alloc_dynamic`], and whether the block reads as zero.
 pub(super) fn alloc_dynamic_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
-    note_zeroed(watch::routing(), take_zeroed(class), size)
+    note_zeroed(watch::routing(), take_zeroed(class, size), size)
 }
 
 /// As [`take`], and whether the block reads as zero.
-fn take_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
+fn take_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -134,6 +142,10 @@ fn take_zeroed(class: SizeClass) -> Option<(NonNull<u8>, bool)> {
                     check_is_span(block, class);
                 }
                 return Some((block, false));
+            }
+            #[cfg(feature = "profile")]
+            if let Some(served) = samples::alloc_zeroed(heap, thread, class, size) {
+                return served;
             }
             // SAFETY: the calling thread's own heap and tops.
             unsafe { heap.refill_zeroed(tops, class) }
@@ -183,6 +195,16 @@ fn reclaim() {
 #[cold]
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+    #[cfg(feature = "profile")]
+    if samples::take_back(block, class) {
+        return;
+    }
+    free_noted(block, class, layout);
+}
+
+/// Gives a block of `class` back, after those who watch the thread have been told.
+#[inline(never)]
+fn free_noted(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     note_freed(block, layout);
     put(block, class, layout);
 }
@@ -204,11 +226,19 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
         }
         refuse(block, class.size(), owner);
     }
+    #[cfg(feature = "profile")]
+    samples::freed(block, owner);
     match own() {
         Some((heap, thread)) => {
             let _busy = Busy::new(thread);
             count_down(thread);
+            #[cfg(feature = "profile")]
+            samples::follow(heap, thread);
             if heap.owner() == owner {
+                #[cfg(feature = "profile")]
+                if samples::put(heap, thread, class, block) {
+                    return;
+                }
                 let tops = routing::tops(heap, thread);
                 // Nobody has tried that yet where they are set aside.
                 // SAFETY: the calling thread's own tops.
@@ -289,7 +319,7 @@ pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>
     }
     let block = match route(tenure, layout) {
         Route::Static(placed) => Some(placed.block),
-        Route::Dynamic => take_large(layout, take).map(|(block, _)| block),
+        Route::Dynamic => take_large_dynamic(layout),
         Route::Nowhere => None,
     };
     note(routing, block, layout.size())
@@ -298,7 +328,11 @@ pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>
 /// A block that is too large for a slab, from the calling thread's heap, whatever scope it is in.
 pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
     let routing = watch::routing();
-    note(routing, take_large(layout, take).map(|(block, _)| block), layout.size())
+    note(routing, take_large_dynamic(layout), layout.size())
+}
+
+fn take_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
+    take_large(layout, |class| take(class, layout.size())).map(|(block, _)| block)
 }
 
 /// A block that is too large for a slab, and reads as zero.
@@ -323,7 +357,7 @@ pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> 
 fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = match take_large(layout, |_| None) {
         Some(found) => found,
-        None => take_zeroed(SizeClass::of_span(layout)?)?,
+        None => take_zeroed(SizeClass::of_span(layout)?, layout.size())?,
     };
     if is_zero {
         // SAFETY: a span or a mapping's block that is at least as large as the layout, and nobody else's.
@@ -337,6 +371,10 @@ fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
 
 /// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`.
 fn take_large(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>>) -> Option<(NonNull<u8>, bool)> {
+    #[cfg(feature = "profile")]
+    if let Some(found) = samples::alloc_large(layout) {
+        return Some(found);
+    }
     if let Some(class) = SizeClass::of_span(layout) {
         return span_at_hand(class).or_else(|| refill(class)).map(|span| (span, false));
     }
@@ -363,7 +401,7 @@ fn busy() -> Option<Busy> {
 }
 
 /// A block with a mapping of its own, and whether it reads as zero.
-fn map(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+pub(super) fn map(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     let (block, is_zero) = BACKEND.map_block(layout)?;
     tag_mapping(block);
     Some((block, is_zero))
@@ -409,7 +447,6 @@ fn refuse_inside(block: NonNull<u8>, class: SizeClass) -> ! {
 #[cold]
 #[inline(never)]
 pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
-    note_freed(block, layout);
     let owner = BACKEND.owners.look_up(block.addr().get());
     let thread = tls::current();
     if owner == thread.owner.get()
@@ -426,6 +463,9 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
 
 #[inline(never)]
 fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static Borrower) {
+    note_freed(block, layout);
+    #[cfg(feature = "profile")]
+    samples::freed(block, owner);
     let is_freed = if owner == Owner::STATIC {
         free_static(block, layout)
     } else if owner.is_mapping() {
@@ -435,7 +475,7 @@ fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &
             busy
         });
         BACKEND.unmap_block(block)
-    } else if owner != thread.owner.get() {
+    } else if thread.heap.get().is_none_or(|heap| heap.owner() != owner) {
         // SAFETY: the block is some heap's.
         owner.is_heap() && unsafe { heap::return_span_remotely(block) }
     } else if let Some(class) = SizeClass::of_span(layout) {
@@ -449,6 +489,14 @@ fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &
         }
         if let Some((heap, thread)) = own() {
             let _busy = Busy::new(thread);
+            // No span waits where each that is taken is to be counted.
+            #[cfg(feature = "profile")]
+            if thread.sampling.get().is_some() {
+                // SAFETY: the block is this heap's.
+                let is_freed = unsafe { heap.put_span(block) };
+                debug_assert!(is_freed, "looked at just now");
+                return;
+            }
             // SAFETY: the calling thread's own heap and tops.
             unsafe { heap.make_way_for_span(tops, class) };
         }
@@ -500,11 +548,23 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
         let is_mapping = owner.is_mapping();
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
-            target = note(routing, BACKEND.map_growing_block(new).inspect(|&block| tag_mapping(block)), new.size());
+            target = BACKEND.map_growing_block(new).inspect(|&block| tag_mapping(block));
+            #[cfg(feature = "profile")]
+            if let Some(mapping) = target {
+                samples::mapped(mapping, new.size());
+            }
         }
+        #[cfg(feature = "profile")]
+        if !is_mapping && target.is_none() {
+            target = samples::alloc_instead_of_resizing(new);
+        }
+        target = note(routing, target, new.size());
         let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
         // SAFETY: the caller's block.
-        if stays && let Some(block) = unsafe { resize_large(block, new, is_mapping) } {
+        let resize = || unsafe { resize_large(block, new, is_mapping) };
+        #[cfg(feature = "profile")]
+        let resize = || samples::resize(block, new.size(), is_mapping, resize);
+        if stays && let Some(block) = resize() {
             return resized(block);
         }
     }

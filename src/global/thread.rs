@@ -1,5 +1,7 @@
 //! A thread's life as a borrower: its first allocation, its end, and what a fork leaves of it.
 
+#[cfg(feature = "profile")]
+use super::samples;
 use super::{BACKEND, REGISTRY, pressure, purger, routing, tls};
 use crate::heap::{Borrower, Heap, Ledger};
 use crate::os;
@@ -29,6 +31,8 @@ pub(super) fn borrow() -> Option<&'static Heap> {
         return None;
     }
     tls::take(heap);
+    #[cfg(feature = "profile")]
+    samples::follow(heap, tls::current());
     Some(heap)
 }
 
@@ -69,10 +73,17 @@ pub(super) fn switch(to: &'static Heap) {
         from.remember_taken(&thread.tops);
         from.seat().leave(os::yield_now);
     }
+    #[cfg(feature = "profile")]
+    let is_unsampled = thread.is_unsampled.get();
     tls::switch(to, home);
     let thread = tls::current();
     if !is_aside {
         to.aside().move_to(&thread.tops);
+    }
+    #[cfg(feature = "profile")]
+    {
+        thread.is_unsampled.set(is_unsampled);
+        samples::settle(thread);
     }
     thread.is_busy.set(false);
 }

@@ -3,6 +3,8 @@
 //! Where a block lies says how large it is, so a free finds its class in the segment's first slot: one load more than a free that is told a
 //! layout, of a line that changes only when a slab is carved or retired.
 
+#[cfg(feature = "profile")]
+use super::samples;
 use super::{BACKEND, Tenure, into_raw, slow, tls};
 use crate::heap::Borrower;
 use crate::os::report::fatal;
@@ -237,6 +239,15 @@ impl Extent {
 #[cold]
 #[inline(never)]
 fn free(block: *mut u8) {
+    #[cfg(feature = "profile")]
+    if samples::take_back_untyped(block) {
+        return;
+    }
+    free_elsewhere(block);
+}
+
+#[inline(never)]
+fn free_elsewhere(block: *mut u8) {
     let Some(block) = NonNull::new(block) else { return };
     let address = block.addr().get();
     let owner = BACKEND.owners.look_up(address);

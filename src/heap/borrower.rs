@@ -1,14 +1,16 @@
 //! Borrower: what a thread knows of the heap it has borrowed. The fast paths touch this and a magazine, and nothing else.
 
 use super::Heap;
+#[cfg(feature = "profile")]
+use super::Sampling;
 use crate::magazine::Tops;
 use crate::segment::{Owner, OwnerView};
 use crate::sync::{Cell, constructor};
 
 /// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
 ///
-/// A thread has a heap exactly when `owner` is that heap's id; otherwise its tops stand nowhere, and every allocation
-/// and free takes the slow path.
+/// Without a heap, `owner` matches nothing and the tops stand nowhere, so every allocation and free takes the slow path. With one, `owner` is its id, unless the
+/// thread's allocations are sampled.
 pub(crate) struct Borrower {
     pub(crate) tops: Tops,
     /// Id of the heap, to compare with the owner map.
@@ -27,6 +29,15 @@ pub(crate) struct Borrower {
     pub(crate) heap: Cell<Option<&'static Heap>>,
     /// The heap that is the thread's own, for as long as it lives.
     pub(crate) home: Cell<Option<&'static Heap>>,
+    /// What the heap has for a profile, while the thread's allocations are sampled. `owner` matches nothing then, so that frees are slow paths.
+    #[cfg(feature = "profile")]
+    pub(crate) sampling: Cell<Option<&'static Sampling>>,
+    /// The same, but only while nobody else is to be told of the thread's frees.
+    #[cfg(feature = "profile")]
+    pub(crate) returns: Cell<Option<&'static Sampling>>,
+    /// True while the thread wants none of its allocations to be sampled.
+    #[cfg(feature = "profile")]
+    pub(crate) is_unsampled: Cell<bool>,
 }
 
 impl Borrower {
@@ -43,6 +54,12 @@ impl Borrower {
             emptied_at: Cell::new(0),
             heap: Cell::new(None),
             home: Cell::new(None),
+            #[cfg(feature = "profile")]
+            sampling: Cell::new(None),
+            #[cfg(feature = "profile")]
+            returns: Cell::new(None),
+            #[cfg(feature = "profile")]
+            is_unsampled: Cell::new(false),
         }
     }
     }
@@ -58,6 +75,8 @@ impl Borrower {
         self.tops.reset();
         self.is_busy.set(false);
         self.is_fresh.set(false);
+        #[cfg(feature = "profile")]
+        self.is_unsampled.set(false);
         self.heap.set(Some(heap));
         self.home.set(Some(heap));
         self.owner.set(heap.owner());
@@ -73,7 +92,18 @@ impl Borrower {
         self.home.set(Some(home));
         self.owner.set(heap.owner());
         self.owners.set(heap.owners());
+        #[cfg(feature = "profile")]
+        self.sample_as(heap.sampling().filter(|sampling| sampling.is_on()));
         heap.seat().take(&self.tops);
+    }
+
+    /// Allocations from the heap, which the thread has, are sampled with `sampling` from now on, or are not.
+    #[cfg(feature = "profile")]
+    pub(crate) fn sample_as(&self, sampling: Option<&'static Sampling>) {
+        let owner = self.heap.get().filter(|_| sampling.is_none()).map_or(Owner::UNMATCHED, Heap::owner);
+        self.owner.set(owner);
+        self.sampling.set(sampling);
+        self.returns.set(None);
     }
 
     /// Ends the loan: the thread has no heap. Its magazines are given up as they are.
@@ -82,6 +112,11 @@ impl Borrower {
         self.owner.set(Owner::UNMATCHED);
         self.heap.set(None);
         self.home.set(None);
+        #[cfg(feature = "profile")]
+        {
+            self.sampling.set(None);
+            self.returns.set(None);
+        }
         self.tops.reset();
     }
 }

@@ -6,7 +6,7 @@
 use super::Heap;
 use super::core::{Core, Home};
 use super::counts::{self, Counts};
-use crate::magazine::{self, Place, Tops};
+use crate::magazine::{self, Magazine, Place, Tops};
 use crate::size_class::SizeClass;
 use crate::sync::Cell;
 use core::ptr::{self, NonNull};
@@ -76,12 +76,12 @@ impl Heap {
     }
 
     /// Gives blocks of a magazine back to their slabs.
-    fn put_back(&self, core: &mut Core, class: SizeClass, blocks: &[Place]) {
+    pub(super) fn put_back(&self, core: &mut Core, class: SizeClass, blocks: &[Place]) {
         core.put_back(self.backend, class, blocks);
         self.counts_of(class).flush(blocks.len());
     }
 
-    fn low(&self, class: SizeClass) -> *mut Place {
+    pub(super) fn low(&self, class: SizeClass) -> *mut Place {
         self.magazines[class.index()].low(class)
     }
 
@@ -90,12 +90,36 @@ impl Heap {
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(crate) unsafe fn refill(&self, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
+        let wanted = self.traffic[class.index()].refill(magazine::capacity(class));
+        // SAFETY: passed on; no refill is larger than the magazine.
+        unsafe { self.refill_with(tops, class, wanted) }.map(|(block, _)| block)
+    }
+
+    /// As [`Heap::refill`], and no more than `most` blocks, which is at least one; says how many there were.
+    ///
+    /// # Safety
+    /// - As for [`Heap::refill`].
+    #[cfg(feature = "profile")]
+    pub(super) unsafe fn refill_within(
+        &self,
+        tops: &Tops,
+        class: SizeClass,
+        most: usize,
+    ) -> Option<(NonNull<u8>, usize)> {
+        let wanted = self.traffic[class.index()].refill(magazine::capacity(class)).min(most);
+        // SAFETY: passed on; no refill is larger than the magazine.
+        unsafe { self.refill_with(tops, class, wanted) }
+    }
+
+    /// # Safety
+    /// - As for [`Heap::refill`].
+    /// - `wanted` blocks fit the magazine.
+    unsafe fn refill_with(&self, tops: &Tops, class: SizeClass, wanted: usize) -> Option<(NonNull<u8>, usize)> {
         if self.traffic[class.index()].goes_past() {
             tops.give_up(class);
-            return self.take_one(class).map(|(block, _)| block);
+            return self.take_one(class).map(|(block, _)| (block, 1));
         }
         let low = self.low(class);
-        let wanted = self.traffic[class.index()].refill(magazine::capacity(class));
         // SAFETY: a magazine has room for its capacity above `low`, and the borrower alone has access.
         let places = unsafe { slice::from_raw_parts_mut(low, wanted) };
         let waiting = self.waiting_span(tops);
@@ -116,10 +140,10 @@ impl Heap {
         if taken < wanted {
             places.copy_within(wanted - taken.., 0);
         }
-        let block = NonNull::new(*places[..taken].last()?);
+        let block = NonNull::new(*places[..taken].last()?)?;
         tops.set(class, low.wrapping_add(taken - 1));
         tops.count(1);
-        block
+        Some((block, taken))
     }
 
     /// As [`Heap::refill`], for a block that is to read as zero; says whether it does already.
@@ -127,12 +151,17 @@ impl Heap {
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(crate) unsafe fn refill_zeroed(&self, tops: &Tops, class: SizeClass) -> Option<(NonNull<u8>, bool)> {
-        if class.size() < WORTH_ASKING_FOR_ZEROS {
+        if !Self::is_worth_asking_for_zeros(class) {
             // SAFETY: passed on.
             return unsafe { self.refill(tops, class) }.map(|block| (block, false));
         }
         // One block alone: of those that wait in a magazine nobody knows any more whether they are zero.
         self.take_one(class)
+    }
+
+    /// True where clearing a block of `class` costs more than looking for one that reads as zero.
+    pub(super) fn is_worth_asking_for_zeros(class: SizeClass) -> bool {
+        class.size() >= WORTH_ASKING_FOR_ZEROS
     }
 
     /// One block of `class` past the magazines, on behalf of any thread; says whether it reads as zero.
@@ -151,8 +180,16 @@ impl Heap {
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     /// - `block` lies in one of this heap's segments.
     pub(crate) unsafe fn flush(&self, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
-        let low = self.low(class);
-        let held = self.waiting_in(class, tops);
+        // SAFETY: passed on.
+        unsafe { self.flush_from(&self.magazines[class.index()], tops, class, block) }
+    }
+
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its own; that of `class` stands in `magazine`, or nowhere.
+    /// - `block` lies in one of this heap's segments.
+    pub(super) unsafe fn flush_from(&self, magazine: &Magazine, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
+        let low = magazine.low(class);
+        let held = tops.waiting_in(magazine, class);
         if held == 0 && self.traffic[class.index()].goes_past() {
             self.put_back(&mut self.core.lock(), class, &[block.as_ptr()]);
             return;
@@ -220,6 +257,11 @@ impl Heap {
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(crate) unsafe fn empty_magazines(&self, tops: &Tops) {
+        // SAFETY: passed on.
+        #[cfg(feature = "profile")]
+        unsafe {
+            self.empty_returns(tops);
+        }
         self.outbox.drain();
         let mut core = self.core.lock();
         core.collect(self.home());

@@ -18,6 +18,8 @@ mod list;
 mod outbox;
 mod purge;
 mod roomy;
+#[cfg(feature = "profile")]
+mod sampling;
 mod seat;
 mod span;
 mod usable;
@@ -29,16 +31,20 @@ pub(crate) use counts::{Counted, SPANS};
 use counts::{Counts, KINDS};
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
 pub(crate) use outbox::return_remotely;
+#[cfg(feature = "profile")]
+pub(crate) use sampling::{Next, Sampling};
 pub(crate) use span::{is_span, is_span_of, return_span_remotely};
 
 use self::core::Core;
 use crate::align;
 use crate::arena::Piece;
 use crate::lock::Lock;
-use crate::magazine::{self, Magazine, Tops};
+use crate::magazine::{Magazine, Tops};
 use crate::segment::{Backend, Owner, OwnerView};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
+#[cfg(feature = "profile")]
+use crate::sync::AtomicPtr;
 use crate::sync::{AtomicBool, AtomicU64, Cell, Ordering};
 use ::core::array;
 use ::core::ptr::NonNull;
@@ -77,6 +83,9 @@ pub(crate) struct Heap {
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
+    /// What the borrower has at hand while its allocations are sampled; null until that happens for the first time. Borrower-only, but for statistics.
+    #[cfg(feature = "profile")]
+    sampling: AtomicPtr<Sampling>,
     /// The tag whose heap this is, for good, and the heap's number among those of the tag; or 0.
     tag: u8,
     number_of_tag: u8,
@@ -87,6 +96,10 @@ pub(crate) struct Heap {
 
 // SAFETY: what is not atomic or locked is borrower-only, and the registry lends a heap to one thread at a time.
 unsafe impl Sync for Heap {}
+
+/// What stands in place of the number of a tag's heap in one that nobody borrows, under a tag or under none.
+#[cfg(feature = "profile")]
+pub(crate) const FOR_SAMPLES: u8 = u8::MAX;
 
 impl Heap {
     /// Bytes that a heap takes, in whole pages.
@@ -117,6 +130,8 @@ impl Heap {
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());
+            #[cfg(feature = "profile")]
+            (&raw mut (*place).sampling).write(AtomicPtr::new(::core::ptr::null_mut()));
             (&raw mut (*place).tag).write(tag);
             (&raw mut (*place).number_of_tag).write(number);
             (&raw mut (*place).owner).write(owner);
@@ -147,6 +162,12 @@ impl Heap {
     #[cfg(not(feature = "std"))]
     pub(crate) fn borrower(&self) -> &Borrower {
         &self.borrower
+    }
+
+    /// True for a heap of sampled blocks, which nobody borrows.
+    #[cfg(feature = "profile")]
+    pub(crate) fn is_for_samples(&self) -> bool {
+        self.number_of_tag == FOR_SAMPLES
     }
 
     pub(crate) fn seat(&self) -> &Seat {
@@ -201,11 +222,7 @@ impl Heap {
 
     /// Number of blocks of `class` in this heap's magazine, as far as it is one of those to which `tops` belong: a thread that allocates from another heap shows that one's.
     pub(crate) fn waiting_in(&self, class: SizeClass, tops: &Tops) -> usize {
-        // One look: the borrower may give the magazine up meanwhile.
-        let Some(top) = tops.get(class) else { return 0 };
-        let low = self.magazines[class.index()].low(class).addr();
-        let held = top.addr().wrapping_sub(low) / size_of::<*mut u8>();
-        if held <= magazine::capacity(class) { held } else { 0 }
+        tops.waiting_in(&self.magazines[class.index()], class)
     }
 
     /// In a forked child, where the borrower does not exist: forgets what it had at hand. Its blocks in magazines and outbox stay in
@@ -218,6 +235,10 @@ impl Heap {
         self.seat.clear();
         self.outbox.clear();
         self.aside.reset();
+        #[cfg(feature = "profile")]
+        if let Some(sampling) = self.sampling() {
+            sampling.forget();
+        }
         self.ledger.clear();
         #[cfg(not(feature = "std"))]
         self.borrower.leave();

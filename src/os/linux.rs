@@ -228,3 +228,72 @@ pub(crate) fn on_fork_in_child(hook: unsafe extern "C" fn()) -> bool {
     // SAFETY: the hook has no preconditions but to run in the child.
     unsafe { libc::pthread_atfork(None, None, Some(hook)) == 0 }
 }
+
+#[cfg(feature = "profile")]
+pub(crate) use stacks::{find_unwinder, is_readable, unwind};
+
+/// What a profile needs to walk a stack.
+#[cfg(feature = "profile")]
+mod stacks {
+    use super::KeepErrno;
+    use crate::sync::plain::{AtomicUsize, Ordering};
+    use core::ffi::{c_int, c_void};
+    use core::{mem, ptr};
+
+    /// True where the aligned word at `address` can be read. A system call, for those who must not fault.
+    ///
+    /// The kernel copies a signal set from there before it looks at what is to be done with it, which here is nothing that exists. Abseil's
+    /// debugging code does it so.
+    pub(crate) fn is_readable(address: usize) -> bool {
+        const NO_SUCH_ACTION: c_int = -1;
+        let _errno = KeepErrno::new();
+        let set: *const c_void = ptr::without_provenance(address);
+        let nothing: *mut c_void = ptr::null_mut();
+        // SAFETY: the kernel alone looks at the address, and changes nothing, as there is no such action.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_ACTION, set, nothing, size_of::<u64>());
+            *libc::__errno_location() == libc::EINVAL
+        }
+    }
+
+    type Backtrace = unsafe extern "C" fn(*mut *mut c_void, c_int) -> c_int;
+
+    /// The C library's `backtrace`, or 0.
+    static BACKTRACE: AtomicUsize = AtomicUsize::new(0);
+
+    /// Looks for an unwinder that reads tables, and makes it ready for [`unwind`]; false where there is none that neither allocates nor waits. May
+    /// allocate, itself.
+    ///
+    /// From glibc 2.35 on, which has `_dl_find_object`, the unwinder finds a function's table without the loader's lock.
+    pub(crate) fn find_unwinder() -> bool {
+        if BACKTRACE.load(Ordering::Relaxed) != 0 {
+            return true;
+        }
+        // SAFETY: valid names.
+        let (lookup, backtrace) = unsafe {
+            let lookup = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr());
+            (lookup, libc::dlsym(libc::RTLD_DEFAULT, c"backtrace".as_ptr()))
+        };
+        if lookup.is_null() || backtrace.is_null() {
+            return false;
+        }
+        BACKTRACE.store(backtrace.expose_provenance(), Ordering::Relaxed);
+        // The first call loads the unwinder.
+        unwind(&mut [0; 8]) > 0
+    }
+
+    /// Fills `frames` with the return addresses of the calling functions, the innermost first; how many there are. None before [`find_unwinder`].
+    pub(crate) fn unwind(frames: &mut [usize]) -> usize {
+        let known = BACKTRACE.load(Ordering::Relaxed);
+        if known == 0 {
+            return 0;
+        }
+        let _errno = KeepErrno::new();
+        // SAFETY: the address is that of the C library's function, which has this type.
+        let backtrace: Backtrace = unsafe { mem::transmute(ptr::with_exposed_provenance::<c_void>(known)) };
+        let most = c_int::try_from(frames.len()).unwrap_or(c_int::MAX);
+        // SAFETY: there is room for so many addresses, which are as large as a `usize`.
+        let count = unsafe { backtrace(frames.as_mut_ptr().cast(), most) };
+        usize::try_from(count).unwrap_or(0)
+    }
+}

@@ -95,6 +95,24 @@ pub(crate) fn on_fork_in_child(_hook: unsafe extern "C" fn()) -> bool {
     true
 }
 
+/// Nothing is known to be readable.
+#[cfg(feature = "profile")]
+pub(crate) fn is_readable(_address: usize) -> bool {
+    false
+}
+
+/// There is no unwinder.
+#[cfg(feature = "profile")]
+pub(crate) fn find_unwinder() -> bool {
+    false
+}
+
+/// There is no unwinder.
+#[cfg(feature = "profile")]
+pub(crate) fn unwind(_frames: &mut [usize]) -> usize {
+    0
+}
+
 /// There are no threads.
 ///
 /// # Safety

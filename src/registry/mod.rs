@@ -6,6 +6,8 @@
 mod parked;
 mod tagged;
 
+#[cfg(feature = "profile")]
+use crate::heap::FOR_SAMPLES;
 use crate::heap::Heap;
 use crate::os;
 use crate::segment::{Backend, Owner};
@@ -36,6 +38,9 @@ pub(crate) struct Registry {
     parked: Parked<WORDS>,
     /// The heap of threads without a heap; null until there is one.
     shared: AtomicPtr<Heap>,
+    /// The heap of sampled blocks under each tag, and under none; null until there is one.
+    #[cfg(feature = "profile")]
+    sampled: [AtomicPtr<Heap>; TAGS + 1],
     /// The heaps of tag n + 1.
     tagged: [Tagged; TAGS],
 }
@@ -49,6 +54,8 @@ impl Registry {
                 created: AtomicUsize::new(0),
                 parked: Parked::new(),
                 shared: AtomicPtr::new(ptr::null_mut()),
+                #[cfg(feature = "profile")]
+                sampled: array_of!(AtomicPtr::new(ptr::null_mut()); TAGS + 1),
                 tagged: array_of!(Tagged::new(); TAGS),
             }
         }
@@ -112,6 +119,43 @@ impl Registry {
         }
     }
 
+    /// The heap of sampled blocks under `tag`, or under none where that is 0: nobody borrows it, so that a free of one of them leaves every thread's fast path. `None` where there is no
+    /// memory for it.
+    #[cfg(feature = "profile")]
+    pub(crate) fn sampled(&self, backend: &'static Backend, tag: u8) -> Option<&'static Heap> {
+        let place = self.sampled.get(usize::from(tag))?;
+        // Acquire: pairs with the Release below, for the heap's contents.
+        let known = place.load(Ordering::Acquire);
+        // SAFETY: heaps are never given back.
+        if let Some(heap) = unsafe { known.as_ref() } {
+            return Some(heap);
+        }
+        let heap = self.create(backend, MAX_HEAPS - 1, [tag, FOR_SAMPLES])?;
+        let mine = ptr::from_ref(heap).cast_mut();
+        // Release: publishes the heap. Pairs with the Acquire above. Where another thread was first, this heap serves this block alone.
+        let _ = place.compare_exchange(ptr::null_mut(), mine, Ordering::Release, Ordering::Relaxed);
+        Some(heap)
+    }
+
+    /// True where the heap whose id is `owner` is one of sampled blocks.
+    #[cfg(feature = "profile")]
+    pub(crate) fn is_for_samples(&self, owner: Owner) -> bool {
+        self.owner(owner).is_some_and(Heap::is_for_samples)
+    }
+
+    /// In a forked child: true for a heap of sampled blocks, which stays as it is unless it was locked.
+    #[cfg(feature = "profile")]
+    fn keep_sampled(&self, heap: &Heap) -> bool {
+        if !heap.is_for_samples() {
+            return false;
+        }
+        if heap.is_locked() {
+            heap.lose();
+            self.sampled[usize::from(heap.tag())].store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        true
+    }
+
     /// The shared heap, which another thread may be making with the last id. `None` where none is, as far as can be told: there is no memory for it, or in a forked
     /// child the thread that was making it does not exist.
     #[cold]
@@ -172,6 +216,10 @@ impl Registry {
 
     /// True where no thread has the heap.
     pub(crate) fn is_parked(&self, heap: &Heap) -> bool {
+        #[cfg(feature = "profile")]
+        if heap.is_for_samples() {
+            return false;
+        }
         match self.tagged(heap.tag()) {
             Some(tagged) => tagged.is_parked(heap.number_of_tag()),
             None => self.parked.contains(index_of(heap)),
@@ -183,6 +231,10 @@ impl Registry {
     pub(crate) fn repair_after_fork(&self, mine: [Option<&Heap>; 2]) {
         for heap in self.heaps() {
             if mine.into_iter().flatten().any(|mine| ptr::eq(mine, heap)) || heap.is_lost() {
+                continue;
+            }
+            #[cfg(feature = "profile")]
+            if self.keep_sampled(heap) {
                 continue;
             }
             // Nobody had a tag's heap that was parked, so its magazines are whole.

@@ -66,6 +66,13 @@ impl Tags {
         for heap in registry.heaps() {
             heap.seat().read(|tops| self.take_off_magazines(heap, tops));
             self.take_off_magazines(heap, heap.aside());
+            #[cfg(feature = "profile")]
+            if let Some(sampling) = heap.sampling() {
+                for class in SizeClass::slabs() {
+                    let waiting = sampling.waiting(class) as isize;
+                    self.count(heap.tag(), -waiting, -waiting * class.size() as isize);
+                }
+            }
             for block in heap.outbox().waiting() {
                 let Some(owner) = registry.owner(backend.owners.look_up(block.addr())) else { continue };
                 // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.

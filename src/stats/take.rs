@@ -127,6 +127,12 @@ impl Stats {
                 self.add_magazines(heap, tops);
             });
             self.add_magazines(heap, heap.aside());
+            #[cfg(feature = "profile")]
+            if let Some(sampling) = heap.sampling() {
+                for class in SizeClass::slabs() {
+                    self.classes[class.index()].in_magazines += sampling.waiting(class);
+                }
+            }
             self.add_traffic(heap);
             for block in heap.outbox().waiting() {
                 // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.

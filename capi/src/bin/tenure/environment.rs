@@ -17,15 +17,26 @@ pub fn prepare(program: &mut Command, run: &Run, library: &Path) -> io::Result<(
     if run.python {
         program.env("PYTHONMALLOC", "malloc");
     }
-    let Some(file) = &run.stats else {
+    if run.stats.is_none() && run.profile.is_none() && !run.leaks {
         return Ok(());
-    };
-    program.env("TENURE_STATS", run.format.name());
-    match file {
-        // The program may change its directory before it ends.
-        Some(file) => program.env("TENURE_STATS_FILE", path::absolute(file)?),
-        None => program.env_remove("TENURE_STATS_FILE"),
-    };
+    }
+    if let Some(file) = &run.stats {
+        program.env("TENURE_STATS", run.format.name());
+        match file {
+            // The program may change its directory before it ends.
+            Some(file) => program.env("TENURE_STATS_FILE", path::absolute(file)?),
+            None => program.env_remove("TENURE_STATS_FILE"),
+        };
+    }
+    if let Some(file) = &run.profile {
+        program.env("TENURE_PROFILE", path::absolute(file)?);
+    }
+    if run.leaks {
+        program.env("TENURE_LEAKS", "1");
+    }
+    if run.profile.is_some() || run.leaks {
+        program.env("TENURE_COMMAND", env::current_exe()?);
+    }
     if run.children {
         program.env_remove("TENURE_STATS_PID");
     } else {

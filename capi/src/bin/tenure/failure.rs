@@ -14,14 +14,19 @@ pub enum Failure {
     ProgramNotFound(String),
     /// The system refuses to run the program.
     ProgramUnusable(String, io::Error),
+    /// A profile's text cannot be read, or is none.
+    ProfileUnreadable(PathBuf, String),
+    /// A profile cannot be written.
+    ProfileUnwritable(PathBuf, io::Error),
 }
 
 impl Failure {
-    /// 127 where the program is missing; 126 where it cannot be run, or not on Tenure.
+    /// 127 where the program is missing; 126 where it cannot be run, or not on Tenure; 1 for what has to do with files alone.
     pub fn status(&self) -> u8 {
         match self {
             Self::ProgramNotFound(_) => 127,
             Self::LibraryNotFound(_) | Self::LibraryUnusable(..) | Self::ProgramUnusable(..) => 126,
+            Self::ProfileUnreadable(..) | Self::ProfileUnwritable(..) => 1,
         }
     }
 }
@@ -39,6 +44,8 @@ impl fmt::Display for Failure {
             }
             Self::LibraryUnusable(path, why) => write!(out, "{}: {why}", path.display()),
             Self::ProgramNotFound(name) => write!(out, "{name}: no such program"),
+            Self::ProfileUnreadable(path, why) => write!(out, "{}: {why}", path.display()),
+            Self::ProfileUnwritable(path, error) => write!(out, "{}: cannot be written: {error}", path.display()),
             Self::ProgramUnusable(name, error) => write!(out, "{name}: cannot be run: {error}"),
         }
     }

@@ -5,6 +5,7 @@ Examples:
   tenure run -- ls -l
   tenure run --stats -- sqlite3 shop.db 'select count(*) from orders'
   tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
+  tenure run --python --profile heap.svg -- python3 script.py
 
 See `tenure run --help` for the options, the environment and the exit statuses. Each subcommand has such a page.";
 
@@ -32,19 +33,22 @@ Environment, read by the library in every process that it is preloaded into; the
   TENURE_STATS_EVERY   10ms to 24h: print them at intervals, too, as json unless TENURE_STATS says otherwise
   TENURE_STATS_SIGNAL  USR1, USR2, HUP, 12, ...: print them whenever the process gets this signal, too
   TENURE_STATS_FILE    append them to this file instead of standard error; prom replaces it; %p stands for the process id
-  TENURE_STATS_PID     print them in the process of this id alone (default: in every process)
+  TENURE_STATS_PID     print and write all this in the process of this id alone (default: in every process)
+  TENURE_PROFILE       FILE[:RATE]: write a heap profile when the process ends, as --profile says
+  TENURE_LEAKS         0 or 1: print what is still in use when the process ends (default 0)
+  TENURE_COMMAND       this command, which writes profiles (default: beside the library, or in ../bin)
   TENURE_PURGE_DELAY   milliseconds that unused memory is kept before it goes back to the system, 0 to 3600000 (default 1000)
   TENURE_LIMIT         committed memory at most, such as 512M, or 400M:512M (soft and hard), or cgroup (default: no limit)
   TENURE_PURGER        0 or 1: a thread of the library gives unused memory back, also in an idle process (default 0)
   A wrong value is reported on standard error and ignored.
-  --stats replaces TENURE_STATS, TENURE_STATS_FILE and TENURE_STATS_PID. LD_PRELOAD keeps what it holds, behind the library.
+  --profile and --leaks set what is theirs; --stats replaces TENURE_STATS and TENURE_STATS_FILE and, as they do, TENURE_STATS_PID too. LD_PRELOAD keeps what it holds, behind the library.
 
 Exit status: the program's own, and otherwise
   2    the command line is wrong
   126  the program cannot be run, or the library is not found or cannot be preloaded
   127  there is no such program
 
-A program that ends by a fatal signal or by _exit, as some shells do, prints no statistics. One that is statically linked, or that gains rights on
+A program that ends by a fatal signal or by _exit, as some shells do, prints no statistics and writes no profile. One that is statically linked, or that gains rights on
 being run (set-user-id), ignores the library.
 
 Examples:
@@ -62,7 +66,7 @@ mod tests {
         let manual = include_str!("../../../../docs/c-abi.md");
         let words = RUN.split_whitespace().map(|word| word.trim_end_matches([',', '.', ':']));
         let names: Vec<_> = words.filter(|word| word.starts_with("TENURE_") && !word.contains('=')).collect();
-        assert!(names.len() >= 6);
+        assert!(names.len() >= 9);
         for name in names {
             assert!(manual.contains(&format!("`{name}`")), "docs/c-abi.md does not name {name}");
         }

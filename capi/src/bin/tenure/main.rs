@@ -9,6 +9,7 @@ mod image;
 mod launch;
 mod library;
 mod options;
+mod profile;
 mod program;
 #[cfg(feature = "view")]
 mod report;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
         Action::Run(run) => {
             let failure = launch::launch(run);
             fail(&failure, failure.status())
+        }
+        Action::Profile(wanted) => {
+            profile::write(wanted).map_or_else(|failure| fail(&failure, failure.status()), |()| ExitCode::SUCCESS)
         }
         #[cfg(feature = "view")]
         Action::Report(options) => report::report(options).map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS),

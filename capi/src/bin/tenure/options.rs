@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::help;
 
@@ -21,17 +21,53 @@ pub struct Options {
 #[derive(Subcommand)]
 pub enum Action {
     Run(Run),
+    Profile(Profile),
     #[cfg(feature = "view")]
     Report(Report),
     #[cfg(feature = "view")]
     Top(Top),
 }
 
+/// Read the text of a heap profile, and write it in another form.
+///
+/// The library starts this by itself at the end of a program that runs with TENURE_PROFILE or TENURE_LEAKS. The text names the files in which the names of functions are
+/// looked for, so it is best read where it was written.
+#[derive(Args)]
+pub struct Profile {
+    /// The text: FILE.heap, where the library could not start this command, or - for standard input.
+    #[arg(value_name = "TEXT")]
+    pub text: PathBuf,
+
+    /// Write the profile to this file, in the form that the end of its name stands for: .pb.gz for pprof, .folded for folded stacks, .svg for a flame graph.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// What folded stacks and flame graphs show.
+    #[arg(long, value_name = "VALUE", value_enum, default_value = "live-bytes")]
+    pub value: Value,
+
+    /// Print what is still in use, by call stack, to standard error.
+    #[arg(long)]
+    pub leaks: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Value {
+    /// Bytes that are in use.
+    LiveBytes,
+    /// Blocks that are in use.
+    LiveBlocks,
+    /// All bytes that were allocated.
+    Bytes,
+    /// All blocks that were allocated.
+    Blocks,
+}
+
 /// Run a program on Tenure: malloc, free, new, delete and their kin come from libtenure_malloc.so.
 ///
 /// The program takes this command's place. Its process id, signals, standard input and exit status are as if it had been started directly.
 #[derive(Args)]
-#[command(after_help = help::RUN)]
+#[command(after_help = help::RUN, group(ArgGroup::new("reports").args(["stats", "profile", "leaks"]).multiple(true)))]
 pub struct Run {
     /// Print statistics when the program ends; with FILE, append them there (%p stands for the process id).
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
@@ -41,9 +77,18 @@ pub struct Run {
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", requires = "stats")]
     pub format: Format,
 
-    /// Print statistics of the program's children too, each when it ends.
-    #[arg(long, requires = "stats")]
+    /// Print and write all that for the program's children too, each when it ends.
+    #[arg(long, requires = "reports")]
     pub children: bool,
+
+    /// Write a heap profile when the program ends: pprof, folded stacks or a flame graph, as FILE ends in .pb.gz, .folded or .svg. RATE is the number of bytes from one
+    /// sample to the next, 524288 unless given; %p stands for the process id.
+    #[arg(long, value_name = "FILE[:RATE]")]
+    pub profile: Option<PathBuf>,
+
+    /// Print what is still in use when the program ends, by call stack. Without --profile each allocation is looked at, which takes time.
+    #[arg(long)]
+    pub leaks: bool,
 
     /// For Python programs: set PYTHONMALLOC=malloc, without which Python keeps its objects in a heap of its own.
     #[arg(long)]
@@ -155,7 +200,6 @@ mod tests {
     fn run(arguments: &[&str]) -> Result<Run, String> {
         match Options::try_parse_from(["tenure", "run"].iter().chain(arguments)) {
             Ok(Options { action: Action::Run(run) }) => Ok(run),
-            #[cfg(feature = "view")]
             Ok(_) => unreachable!("the subcommand is `run`"),
             Err(error) => Err(one_line(&error.render().to_string())),
         }
@@ -195,8 +239,8 @@ mod tests {
         let wrong = |arguments: &[&str]| run(arguments).err().unwrap();
         assert!(wrong(&["--bogus", "--", "true"]).contains("--bogus"));
         assert!(wrong(&["--stats"]).contains("CMD"));
-        assert!(wrong(&["--children", "--", "true"]).contains("--stats"));
         assert!(wrong(&["--stats", "--format", "xml", "--", "true"]).contains("text, json"));
+        assert!(wrong(&["--children", "--", "true"]).contains("--stats"));
         assert!(!wrong(&["--stats", "--format", "xml", "--", "true"]).contains('\n'));
     }
 }

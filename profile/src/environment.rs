@@ -1,0 +1,90 @@
+//! The environment: what `TENURE_PROFILE` says.
+
+use crate::format::Format;
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+use tenure::profile::split_setting;
+
+/// A profile that is to be written at the end of the process: `FILE[:RATE]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Where to. `%p` stands for the process's id.
+    pub file: PathBuf,
+    /// Bytes from one sample to the next, on average.
+    pub rate: usize,
+}
+
+/// What is wrong with a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WrongSetting {
+    /// The file's name does not say in which form.
+    Name,
+    /// The rate is none.
+    Rate,
+}
+
+impl Display for WrongSetting {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "the file's name must end in .pb.gz, .folded or .svg",
+            Self::Rate => "the rate must be from 1 byte to a tebibyte",
+        })
+    }
+}
+
+impl std::error::Error for WrongSetting {}
+
+impl Setting {
+    /// Understands `FILE[:RATE]`. What follows the last colon is the rate where it consists of digits.
+    ///
+    /// ```
+    /// use tenure_profile::Setting;
+    ///
+    /// let setting = Setting::parse("heap.svg:4096")?;
+    /// assert_eq!((setting.file.to_str(), setting.rate), (Some("heap.svg"), 4096));
+    /// # Ok::<(), tenure_profile::WrongSetting>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`WrongSetting`].
+    pub fn parse(text: &str) -> Result<Self, WrongSetting> {
+        let (file, rate) = split_setting(text.as_bytes()).ok_or(WrongSetting::Rate)?;
+        // Cut off before a colon.
+        let file = &text[..file.len()];
+        let file = PathBuf::from(file.replace("%p", &std::process::id().to_string()));
+        Format::of(&file).ok_or(WrongSetting::Name)?;
+        Ok(Self { file, rate })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tenure::profile::DEFAULT_RATE;
+
+    #[test]
+    fn a_colon_belongs_to_the_name_unless_digits_follow() {
+        let parsed = |text| Setting::parse(text).map(|setting| (setting.file.display().to_string(), setting.rate));
+        assert_eq!(parsed("a.svg"), Ok(("a.svg".into(), DEFAULT_RATE)));
+        assert_eq!(parsed("/x:y/a.folded:1"), Ok(("/x:y/a.folded".into(), 1)));
+        assert_eq!(parsed("x:y/a.pb.gz"), Ok(("x:y/a.pb.gz".into(), DEFAULT_RATE)));
+        assert_eq!(parsed("%p.svg"), Ok((format!("{}.svg", std::process::id()), DEFAULT_RATE)));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (text, wrong) in [
+            ("a.txt", WrongSetting::Name),
+            ("", WrongSetting::Name),
+            ("a.svg:x", WrongSetting::Name),
+            ("a.svg:", WrongSetting::Rate),
+            ("a.svg:0", WrongSetting::Rate),
+            ("a.svg:99999999999999999999999", WrongSetting::Rate),
+            ("a.svg:1099511627777", WrongSetting::Rate),
+        ] {
+            assert_eq!(Setting::parse(text), Err(wrong), "{text}");
+        }
+    }
+}

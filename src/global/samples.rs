@@ -1,0 +1,250 @@
+//! Samples: where the slow paths meet the heap profile.
+//!
+//! A thread learns that a profile is armed at its next slow path. From then on its frees arrive in the slow paths, since no owner matches its own, and its
+//! allocations where a magazine that was filled with the next sample in mind is empty. A sample comes from a heap that nobody has borrowed, so that its free
+//! leaves the fast path of every thread at any time; what is larger than a slab's block never has a fast path.
+
+use super::profile::PROFILE;
+use super::thread::{Busy, own};
+use super::{BACKEND, REGISTRY, routing, slow, tls};
+use crate::heap::{self, Borrower, Heap, Next};
+use crate::sampling::{Tables, Weight};
+use crate::segment::{self, Owner};
+use crate::size_class::SizeClass;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// The calling thread, which is inside a slow path, does as the profile says: its allocations are sampled, or they are not.
+#[inline]
+pub(super) fn follow(heap: &'static Heap, thread: &'static Borrower) {
+    let rate = if thread.is_unsampled.get() { 0 } else { PROFILE.rate() };
+    let is_as_said = match thread.sampling.get() {
+        Some(sampling) => sampling.rate() == rate,
+        None => rate == 0 && thread.owner.get() == heap.owner(),
+    };
+    if !is_as_said {
+        change(heap, thread, rate);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn change(heap: &'static Heap, thread: &'static Borrower, rate: u64) {
+    let tops = routing::tops(heap, thread);
+    if rate == 0 {
+        if let Some(sampling) = thread.sampling.get() {
+            sampling.stop();
+        }
+        thread.sample_as(None);
+        // SAFETY: the calling thread's own heap and tops.
+        return unsafe { heap.empty_magazines(tops) };
+    }
+    // SAFETY: the calling thread's own heap and tops.
+    if let Some(sampling) = unsafe { heap.start_sampling(tops, rate, PROFILE.seed()) } {
+        thread.sample_as(Some(sampling));
+        settle(thread);
+    }
+}
+
+/// The calling thread's frees take the shortest way, unless its tops are set aside: then somebody else may want to know of them.
+pub(super) fn settle(thread: &Borrower) {
+    thread.returns.set(thread.sampling.get().filter(|_| !tls::routing().is_aside()));
+}
+
+/// A block of `class` for a request of `size` bytes, where the calling thread is sampled; its magazine is empty. `None` where it is not, and nothing has been done.
+#[inline]
+pub(super) fn alloc(
+    heap: &'static Heap,
+    thread: &'static Borrower,
+    class: SizeClass,
+    size: usize,
+) -> Option<Option<NonNull<u8>>> {
+    follow(heap, thread);
+    let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
+    loop {
+        match sampling.next(class) {
+            Next::Sample => match sample(class, size, sampling.rate()) {
+                Some((block, _)) => return Some(Some(block)),
+                None => continue,
+            },
+            // SAFETY: the calling thread's own heap and tops.
+            Next::Others(most) => unsafe {
+                return Some(heap.refill_sampled(sampling, routing::tops(heap, thread), class, most));
+            },
+        }
+    }
+}
+
+/// As [`alloc`], and whether the block reads as zero.
+pub(super) fn alloc_zeroed(
+    heap: &'static Heap,
+    thread: &'static Borrower,
+    class: SizeClass,
+    size: usize,
+) -> Option<Option<(NonNull<u8>, bool)>> {
+    follow(heap, thread);
+    let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
+    loop {
+        match sampling.next(class) {
+            Next::Sample => match sample(class, size, sampling.rate()) {
+                Some(found) => return Some(Some(found)),
+                None => continue,
+            },
+            // SAFETY: the calling thread's own heap and tops.
+            Next::Others(most) => unsafe {
+                return Some(heap.refill_sampled_zeroed(sampling, routing::tops(heap, thread), class, most));
+            },
+        }
+    }
+}
+
+/// A sampled block, and whether it reads as zero.
+#[cold]
+#[inline(never)]
+fn sample(class: SizeClass, size: usize, rate: u64) -> Option<(NonNull<u8>, bool)> {
+    let tables = PROFILE.tables()?;
+    let found = REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?;
+    tables.add(found.0.addr().get(), size, Weight::of(class.size(), rate), PROFILE.unwinder());
+    Some(found)
+}
+
+/// Takes back a block of the calling thread's own heap, where the thread is sampled; false where it is not, or another way is to be taken.
+#[inline(always)]
+pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
+    let Some(sampling) = tls::current().returns.get() else { return false };
+    // SAFETY: whoever calls a free of a class has looked the owner up in this way, or found that a heap owns the block.
+    let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
+    // SAFETY: the calling thread's own, and the block's class and owner.
+    unsafe { sampling.take_back(block.as_ptr(), class.code(), owner) }
+}
+
+/// As [`take_back`], of a block that may be anything.
+#[inline(always)]
+pub(super) fn take_back_untyped(block: *mut u8) -> bool {
+    let thread = tls::current();
+    let Some(sampling) = thread.returns.get() else { return false };
+    let owners = thread.owners.get();
+    let granule = owners.granule_of(block.addr());
+    let owner = owners.owner_of(granule);
+    if !owner.is_heap() {
+        return false;
+    }
+    // SAFETY: a heap owns the granule, so it is a segment.
+    let code = unsafe { segment::class_code_at(granule, block.addr()) };
+    // SAFETY: the calling thread's own, and the block's class and owner.
+    unsafe { sampling.take_back(block, code, owner) }
+}
+
+/// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is not.
+#[inline]
+pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNull<u8>) -> bool {
+    let Some(sampling) = thread.sampling.get().filter(|_| !class.is_span()) else { return false };
+    // Nobody has tried that yet where the tops are set aside.
+    // SAFETY: the calling thread's own, and a block of its heap.
+    if !unsafe { sampling.take_back(block.as_ptr(), class.code(), heap.owner()) } {
+        // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
+        unsafe { heap.flush_returns(sampling, class, block) };
+    }
+    true
+}
+
+/// Takes note that `block` is free, where it was a sample.
+#[inline]
+pub(super) fn freed(block: NonNull<u8>, owner: Owner) {
+    if let Some(tables) = PROFILE.tables()
+        && (owner.is_mapping() || REGISTRY.is_for_samples(owner))
+        && let Some(sample) = tables.take(block.addr().get())
+    {
+        tables.count_free(sample);
+    }
+}
+
+/// A block for `layout`, of more than 32 KiB, which is a sample, and whether it reads as zero; `None` where it is to be none, or where there is no memory.
+#[inline]
+pub(super) fn alloc_large(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    let rate = rate_if_sample(layout.size())?;
+    sample_large(layout, rate)
+}
+
+#[cold]
+#[inline(never)]
+fn sample_large(layout: Layout, rate: u64) -> Option<(NonNull<u8>, bool)> {
+    let tables = PROFILE.tables()?;
+    let (_, thread) = own()?;
+    let _busy = Busy::new(thread);
+    // A span of the own heap would be freed past the slow paths.
+    let found = if heap::is_span(layout) {
+        REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_span(layout)?
+    } else {
+        slow::map(layout)?
+    };
+    add(tables, found.0, layout.size(), rate);
+    Some(found)
+}
+
+fn add(tables: &Tables, block: NonNull<u8>, size: usize, rate: u64) {
+    tables.add(block.addr().get(), size, Weight::of(size, rate), PROFILE.unwinder());
+}
+
+/// Counts an allocation of `size` bytes, more than 32 KiB; the rate of the profile where it is a sample, `None` where it is not.
+#[inline]
+fn rate_if_sample(size: usize) -> Option<u64> {
+    let (heap, thread) = own()?;
+    {
+        let _busy = Busy::new(thread);
+        follow(heap, thread);
+    }
+    let sampling = thread.sampling.get()?;
+    sampling.is_sample(size).then(|| sampling.rate())
+}
+
+/// Counts a mapping that was made just now for a block of `size` bytes, and takes it as a sample where it is one.
+pub(super) fn mapped(block: NonNull<u8>, size: usize) {
+    if let Some(rate) = rate_if_sample(size)
+        && let (Some(tables), Some((_, thread))) = (PROFILE.tables(), own())
+    {
+        let _busy = Busy::new(thread);
+        add(tables, block, size, rate);
+    }
+}
+
+/// A span that is to be another size stays where it is, unless it is a sample: then here is another, for `layout`.
+pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
+    alloc_large(layout).map(|(block, _)| block)
+}
+
+/// Runs `resize` on a span or a mapping, which gives a block of `size` bytes in its place, or `None`. To the profile one is freed and the other allocated. That of a span
+/// has been counted.
+#[inline]
+pub(super) fn resize(
+    block: NonNull<u8>,
+    size: usize,
+    is_mapping: bool,
+    resize: impl FnOnce() -> Option<NonNull<u8>>,
+) -> Option<NonNull<u8>> {
+    if !is_mapping {
+        let resized = resize();
+        if resized.is_none()
+            && let Some((_, thread)) = own()
+            && let Some(sampling) = thread.sampling.get()
+        {
+            // It will be counted where it is allocated after all.
+            sampling.take_off_count(size);
+        }
+        return resized;
+    }
+    // Taken out before: afterwards the address may be another thread's.
+    let tables = PROFILE.tables();
+    let sample = tables.and_then(|tables| tables.take(block.addr().get()));
+    let resized = resize();
+    if let (Some(tables), Some(sample)) = (tables, sample) {
+        match resized {
+            Some(_) => tables.count_free(sample),
+            None => tables.put_back(block.addr().get(), sample),
+        }
+    }
+    if let Some(block) = resized {
+        mapped(block, size);
+    }
+    resized
+}

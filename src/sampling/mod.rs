@@ -1,0 +1,18 @@
+//! Sampling: which allocations a heap profile looks at, from where they came, and which of them are still in use.
+//!
+//! A sample stands for as many blocks as it was likely to be one of, so sums over samples are estimates of sums over all allocations, without
+//! bias. Memory for all this is taken from the system once, when a profile is armed for the first time, and never through the allocator.
+
+mod addresses;
+mod gaps;
+mod mix;
+mod profile;
+mod stacks;
+mod unwind;
+mod weight;
+
+pub(crate) use gaps::Gaps;
+pub(crate) use profile::{Profile, Tables};
+pub(crate) use stacks::{Figures, MAX_FRAMES};
+pub use unwind::Unwinder;
+pub(crate) use weight::Weight;
