@@ -45,7 +45,10 @@ fn main() {
     match env::args().nth(1).as_deref() {
         None | Some("text") => {
             print!("{stats}");
-            println!("this thread allocated {} blocks for the index and keeps {} bytes", delta.allocations, delta.bytes);
+            println!(
+                "this thread allocated {} blocks for the index and keeps {} bytes",
+                delta.allocations, delta.bytes
+            );
             println!("a look-up allocates nothing, and finds {found:?} places");
             for figures in stats.tags() {
                 println!("tag {}: {} blocks, {} bytes", figures.tag.name(), figures.blocks, figures.bytes);
