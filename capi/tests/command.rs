@@ -72,15 +72,7 @@ impl Drop for Folder {
 
 /// Asserts that the command fails with `status` and one line, which has all of `parts`.
 fn assert_refused(command: Command, status: i32, parts: &[&str]) {
-    let output = output(command);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{said}");
-    assert_eq!(said.lines().count(), 1, "not one line: {said}");
-    assert!(said.starts_with("tenure: "), "{said}");
-    for part in parts {
-        assert!(said.contains(part), "`{part}` is missing: {said}");
-    }
-    assert_eq!(text(&output.stdout), "");
+    support::assert_refused(&output(command), status, parts);
 }
 
 #[test]

@@ -261,15 +261,7 @@ fn the_page_goes_to_a_file_whole_and_a_line_says_what_is_in_it() {
 
 /// Asserts that no page comes of the files, and that one line says why.
 fn assert_refused(arguments: &[&OsStr], status: i32, parts: &[&str]) {
-    let output = report(arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(status), "{said}");
-    assert_eq!(said.lines().count(), 1, "not one line: {said}");
-    assert!(said.starts_with("tenure: "), "{said}");
-    for part in parts {
-        assert!(said.contains(part), "`{part}` is missing: {said}");
-    }
-    assert_eq!(output.stdout, b"");
+    support::assert_refused(&report(arguments), status, parts);
 }
 
 #[test]

@@ -140,15 +140,7 @@ fn a_relative_name_is_relative_to_where_the_process_is() {
 
 /// Asserts that nothing is shown, and that one line says why.
 fn assert_refused(arguments: &[&OsStr], status: i32, parts: &[&str]) {
-    let output = top(arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(status), "{said}");
-    assert_eq!(said.lines().count(), 1, "not one line: {said}");
-    assert!(said.starts_with("tenure: "), "{said}");
-    for part in parts {
-        assert!(said.contains(part), "`{part}` is missing: {said}");
-    }
-    assert_eq!(output.stdout, b"");
+    support::assert_refused(&top(arguments), status, parts);
 }
 
 #[test]

@@ -135,3 +135,16 @@ impl Run {
         assert!(matches!(lines[..], [line] if line.starts_with("tenure: ") && line.contains(reason)), "{stderr}");
     }
 }
+
+/// Asserts that the command has printed nothing, and that one line says why.
+#[track_caller]
+pub fn assert_refused(output: &Output, status: i32, parts: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{said}");
+    assert_eq!(said.lines().count(), 1, "not one line: {said}");
+    assert!(said.starts_with("tenure: "), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "`{part}` is missing: {said}");
+    }
+    assert_eq!(output.stdout, b"");
+}
