@@ -15,8 +15,8 @@ use core::marker::PhantomData;
 /// What a thread is routed to, by which scope, and who watches it. All of it in one word, so that it fits wherever thread-local storage is had:
 ///
 /// ```text
-/// bit 0      1         2        3     4 to 10   11 to 36   37 to 62   63
-/// static | counted | sampled | shares |  tag  |   scope  |   last   | in a hook
+/// bit 0      1        2        3      4 to 10   11 to 36   37 to 62   63
+/// static | counted | shares | unused |  tag  |   scope  |   last   | in a hook
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Routing(u64);
@@ -26,16 +26,10 @@ impl Routing {
     const STATIC: u64 = 1;
     /// The thread counts what it does, for a region or a budget.
     pub(super) const COUNTED: u64 = 1 << 1;
-    /// The process takes samples of what all threads do.
-    pub(super) const SAMPLED: u64 = 1 << 2;
     /// The thread allocates from a heap that other threads have, block by block: its tag has no heap left to lend.
-    pub(super) const SHARES: u64 = 1 << 3;
-    /// All reasons to be watched.
-    const WATCHED: u64 = Self::COUNTED | Self::SAMPLED;
+    pub(super) const SHARES: u64 = 1 << 2;
     /// All reasons for the tops to be set aside.
-    const ASIDE: u64 = Self::STATIC | Self::WATCHED | Self::SHARES;
-    /// Reasons that the process has, and every thread with it.
-    const OF_PROCESS: u64 = Self::SAMPLED;
+    const ASIDE: u64 = Self::STATIC | Self::COUNTED | Self::SHARES;
 }
 
 /// Where the numbers stand in the word.
@@ -75,23 +69,13 @@ impl Routing {
     /// True where somebody wants to know what the thread allocates and frees.
     #[inline(always)]
     pub(super) fn is_watched(self) -> bool {
-        self.0 & Self::WATCHED != 0
+        self.0 & Self::COUNTED != 0
     }
 
     /// True where the thread is watched for this reason.
     #[inline(always)]
     pub(super) fn is_watched_for(self, reason: u64) -> bool {
         self.0 & reason != 0
-    }
-
-    /// True where the thread's reasons include just those of `wanted` that a process has.
-    #[inline(always)]
-    pub(super) fn obeys(self, wanted: u64) -> bool {
-        self.0 & Self::OF_PROCESS == wanted
-    }
-
-    pub(super) fn obeying(self, wanted: u64) -> Self {
-        Self(self.0 & !Self::OF_PROCESS | wanted & Self::OF_PROCESS)
     }
 
     pub(super) fn with(self, flags: u64, are_set: bool) -> Self {

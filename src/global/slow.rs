@@ -33,7 +33,7 @@ static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 #[cold]
 #[inline(never)]
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
-    let routing = watch::routing();
+    let routing = tls::routing();
     if !routing.is_aside() {
         return take(class, layout.size());
     }
@@ -69,7 +69,7 @@ fn note_zeroed(routing: Routing, found: Option<(NonNull<u8>, bool)>, size: usize
 
 /// A block of `class` from the calling thread's heap, whatever scope it is in, for a request of `size` bytes.
 pub(super) fn alloc_dynamic(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
-    note(watch::routing(), take(class, size), size)
+    note(tls::routing(), take(class, size), size)
 }
 
 /// A block of `class` from the calling thread's heap, for a request of `size` bytes.
@@ -113,7 +113,7 @@ fn take(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let routing = watch::routing();
+    let routing = tls::routing();
     let found = match route(tenure, layout) {
         Route::Static(placed) => Some((placed.zeroed(), true)),
         Route::Dynamic => take_zeroed(class, layout.size()),
@@ -124,7 +124,7 @@ pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) ->
 
 /// As [`alloc_dynamic`], and whether the block reads as zero.
 pub(super) fn alloc_dynamic_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
-    note_zeroed(watch::routing(), take_zeroed(class, size), size)
+    note_zeroed(tls::routing(), take_zeroed(class, size), size)
 }
 
 /// As [`take`], and whether the block reads as zero.
@@ -212,7 +212,7 @@ fn free_noted(block: NonNull<u8>, class: SizeClass, layout: Layout) {
 /// Tells those who watch the thread of a block that it is about to give back.
 #[inline(always)]
 fn note_freed(block: NonNull<u8>, layout: Layout) {
-    if watch::routing().is_watched() {
+    if tls::routing().is_watched() {
         watch::freed(block, layout.size());
     }
 }
@@ -312,7 +312,7 @@ pub(super) fn what_is_there(owner: Owner) -> &'static str {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    let routing = watch::routing();
+    let routing = tls::routing();
     // Where the tops are set aside no magazine is at hand.
     if let Some(span) = SizeClass::of_span(layout).and_then(span_at_hand) {
         return Some(span);
@@ -327,7 +327,7 @@ pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>
 
 /// A block that is too large for a slab, from the calling thread's heap, whatever scope it is in.
 pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    let routing = watch::routing();
+    let routing = tls::routing();
     note(routing, take_large_dynamic(layout), layout.size())
 }
 
@@ -339,7 +339,7 @@ fn take_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    let routing = watch::routing();
+    let routing = tls::routing();
     let block = match route(tenure, layout) {
         Route::Static(placed) => Some(placed.zeroed()),
         Route::Dynamic => take_large_zeroed(layout),
@@ -350,7 +350,7 @@ pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonN
 
 /// As [`alloc_large_dynamic`], of a block that reads as zero.
 pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
-    let routing = watch::routing();
+    let routing = tls::routing();
     note(routing, take_large_zeroed(layout), layout.size())
 }
 
@@ -530,7 +530,7 @@ const LEAVE_AT: usize = 256 * 1024;
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-    let routing = watch::routing();
+    let routing = tls::routing();
     let owner = BACKEND.owners.look_up(block.addr().get());
     let is_static = owner == Owner::STATIC;
     let extent = if routing.is_watched() { watch::extent(block, old.size()) } else { 0 };

@@ -1,50 +1,15 @@
 //! Watching: who wants to know what a thread allocates and frees, and how they are told.
 //!
 //! A watched thread's tops are [set aside](super::routing), so each of its allocations and frees is a slow path, and each slow path that gives a block out
-//! or takes one back calls one hook here. A thread that is not watched pays nothing on its fast paths. On its slow paths it pays one test of its routing, and one relaxed load by
-//! which it learns that the process wants its threads watched.
+//! or takes one back calls one hook here. A thread that is not watched pays nothing on its fast paths. On its slow paths it pays one test of its routing.
 //!
 //! What is not seen: a `realloc` that stays in its size class, which takes no memory, and what hooks allocate themselves.
 
 use super::routing::{self, Routing};
-use super::thread::{is_at_work, ledger};
-use super::tls;
+use super::thread::ledger;
 use super::untyped::Extent;
 use crate::heap::Ledger;
-use crate::sync::{AtomicU64, Ordering};
 use core::ptr::NonNull;
-
-/// For which reasons the process wants all its threads watched: bits of [`Routing`].
-static WANTED: AtomicU64 = AtomicU64::new(0);
-
-/// Has every thread of the process watched for `reason`, or no longer. The calling thread heeds it at once; others do at their next slow path, and until then go on with what
-/// waits in their magazines.
-#[cfg_attr(not(test), allow(dead_code, reason = "for those who watch a whole process"))]
-pub(super) fn want(reason: u64, is_wanted: bool) {
-    if is_wanted {
-        WANTED.fetch_or(reason, Ordering::Relaxed);
-    } else {
-        WANTED.fetch_and(!reason, Ordering::Relaxed);
-    }
-    routing();
-}
-
-/// How the calling thread is routed, after it has heeded what the process wants.
-#[inline(always)]
-pub(super) fn routing() -> Routing {
-    let (routing, wanted) = (tls::routing(), WANTED.load(Ordering::Relaxed));
-    if routing.obeys(wanted) { routing } else { heed(routing, wanted) }
-}
-
-#[cold]
-#[inline(never)]
-fn heed(routing: Routing, wanted: u64) -> Routing {
-    // Not in a signal handler that has interrupted a slow path: the magazines are in use.
-    if !is_at_work() {
-        routing::change(routing.obeying(wanted));
-    }
-    tls::routing()
-}
 
 /// Bytes that `block`, for which `size` were asked, takes: those of its class, of its span or of its mapping; in static memory just `size`.
 pub(super) fn extent(block: NonNull<u8>, size: usize) -> usize {
@@ -96,6 +61,3 @@ fn count(enter: impl FnOnce(&Ledger)) {
         budget.stack.set(stack);
     });
 }
-
-#[cfg(test)]
-mod tests;
