@@ -170,10 +170,7 @@ impl Core {
         carve: impl Fn(&'s Segment, Warmth) -> Option<R>,
     ) -> Option<R> {
         let (segment, carved) = self.roomy.find(count, self.spare(), carve)?;
-        if ptr::eq(self.spare, segment) {
-            self.spare = ptr::null();
-        }
-        self.roomy.update(segment);
+        self.changed(segment);
         Some(carved)
     }
 
@@ -282,8 +279,8 @@ impl Core {
         }
     }
 
-    /// A span of `segment` has grown or shrunk.
-    pub(super) fn resized(&mut self, segment: &Segment) {
+    /// Slots of `segment` have come into use, or a span there has grown or shrunk.
+    pub(super) fn changed(&mut self, segment: &Segment) {
         if ptr::eq(self.spare, segment) {
             self.spare = ptr::null();
         }
