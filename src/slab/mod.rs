@@ -17,7 +17,7 @@ mod freshness;
 mod pages;
 mod remote;
 
-pub(crate) use freshness::{Found, Freshness};
+pub(crate) use freshness::{Found, Freshness, Known};
 pub(crate) use remote::{Pending, Remote};
 
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
@@ -288,7 +288,7 @@ impl Slab {
     /// Makes the slot the first of a span of `slots` slots. Owner-only.
     pub(crate) fn make_span(&self, slots: usize) {
         self.extent.store(slots as u32, Ordering::Relaxed);
-        self.remote.freshness.set(Found::Touched);
+        self.remote.freshness.forget();
         self.set_kind(SlotKind::Span);
     }
 
