@@ -4,20 +4,18 @@
 //! tenure-peers-contender list
 //! tenure-peers-contender run WORKLOAD THREADS SHARE
 //! ```
-#![forbid(unsafe_op_in_unsafe_fn)]
 
 mod allocator;
 mod usage;
-mod workloads;
 
 use std::env;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use serde::Serialize;
+use tenure_workloads::{Scale, Threads, Workload, all};
 
 use usage::Usage;
-use workloads::{Scale, Threads, Workload};
 
 /// What is known of a workload before it runs.
 #[derive(Serialize)]
@@ -43,7 +41,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let answer = match arguments[..] {
-        ["list"] => to_json(&workloads::all().iter().map(describe).collect::<Vec<_>>()),
+        ["list"] => to_json(&all().iter().map(describe).collect::<Vec<_>>()),
         ["run", name, threads, share] => scale(threads, share).and_then(|scale| run(name, &scale)),
         _ => Err("usage: list, or run WORKLOAD THREADS SHARE".to_owned()),
     };
@@ -64,13 +62,14 @@ fn describe(workload: &Workload) -> Description {
 }
 
 fn scale(threads: &str, share: &str) -> Result<Scale, String> {
-    let threads = threads.parse().map_err(|_| format!("{threads}: not a number of threads"))?;
-    let share = share.parse().map_err(|_| format!("{share}: not a share"))?;
-    Ok(Scale { threads, share })
+    match (threads.parse(), share.parse()) {
+        (Ok(threads), Ok(share)) if threads > 0 && share > 0.0 => Ok(Scale { threads, share }),
+        _ => Err(format!("{threads} {share}: a number of threads and a share of the work are needed, both above 0")),
+    }
 }
 
 fn run(name: &str, scale: &Scale) -> Result<String, String> {
-    let workload = workloads::all().iter().find(|workload| workload.name == name);
+    let workload = all().iter().find(|workload| workload.name == name);
     let workload = workload.ok_or_else(|| format!("{name}: no such workload"))?;
     let begun = Instant::now();
     let checksum = (workload.run)(scale);
