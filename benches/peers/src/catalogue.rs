@@ -24,14 +24,34 @@ pub const LEAN: [&str; 3] = ["mimalloc", "jemalloc", "snmalloc"];
 pub const ALLOCATORS: [Allocator; 10] = [
     Allocator { name: TENURE, label: "Tenure", about: "pure Rust, with its default features", crates: &["tenure"] },
     Allocator { name: SYSTEM, label: "system", about: "the C library's", crates: &[] },
-    Allocator { name: "mimalloc3", label: "mimalloc 3", about: "C, version 3", crates: &["mimalloc", "libmimalloc-sys"] },
-    Allocator { name: "mimalloc2", label: "mimalloc 2", about: "C, version 2", crates: &["mimalloc", "libmimalloc-sys"] },
+    Allocator {
+        name: "mimalloc3",
+        label: "mimalloc 3",
+        about: "C, version 3",
+        crates: &["mimalloc", "libmimalloc-sys"],
+    },
+    Allocator {
+        name: "mimalloc2",
+        label: "mimalloc 2",
+        about: "C, version 2",
+        crates: &["mimalloc", "libmimalloc-sys"],
+    },
     Allocator { name: "jemalloc", label: "jemalloc", about: "C", crates: &["tikv-jemallocator", "tikv-jemalloc-sys"] },
     Allocator { name: "snmalloc", label: "snmalloc", about: "C++", crates: &["snmalloc-rs", "snmalloc-sys"] },
     Allocator { name: "rpmalloc", label: "rpmalloc", about: "C", crates: &["rpmalloc", "rpmalloc-sys"] },
-    Allocator { name: "rusty_alloc", label: "rusty_alloc", about: "pure Rust", crates: &["rusty_alloc-api", "rusty_alloc"] },
+    Allocator {
+        name: "rusty_alloc",
+        label: "rusty_alloc",
+        about: "pure Rust",
+        crates: &["rusty_alloc-api", "rusty_alloc"],
+    },
     Allocator { name: "smalloc", label: "smalloc", about: "pure Rust", crates: &["smmalloc"] },
-    Allocator { name: "talc", label: "talc", about: "pure Rust, behind a spin lock, over the system's", crates: &["talc"] },
+    Allocator {
+        name: "talc",
+        label: "talc",
+        about: "pure Rust, behind a spin lock, over the system's",
+        crates: &["talc"],
+    },
 ];
 
 impl Allocator {

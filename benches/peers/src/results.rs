@@ -104,9 +104,7 @@ impl Contest {
         let mut lines = Vec::new();
         for task in &self.tasks {
             for (name, series) in &task.series {
-                lines.extend(
-                    series.failure.iter().map(|why| format!("{}: {}: {why}", task.title(), self.label(name))),
-                );
+                lines.extend(series.failure.iter().map(|why| format!("{}: {}: {why}", task.title(), self.label(name))));
             }
         }
         lines
@@ -157,9 +155,9 @@ pub mod tests {
     }
 
     pub fn task(name: &str, series: &[(&str, &[Sample])]) -> Task {
-        let series = series.iter().map(|(name, samples)| {
-            ((*name).to_owned(), Series { samples: samples.to_vec(), failure: None })
-        });
+        let series = series
+            .iter()
+            .map(|(name, samples)| ((*name).to_owned(), Series { samples: samples.to_vec(), failure: None }));
         Task { name: name.into(), about: String::new(), threads: None, counts: true, series: series.collect() }
     }
 
@@ -179,7 +177,8 @@ pub mod tests {
         other.checksum = Some("ff".to_owned());
         let good = [sample(1.0, 1, 1), sample(1.0, 1, 1)];
         let mixed = [sample(1.0, 1, 1), other];
-        let contest = contest(vec![task("a", &[("x", &good), ("y", &mixed), ("z", &good)]), task("b", &[("x", &good)])]);
+        let contest =
+            contest(vec![task("a", &[("x", &good), ("y", &mixed), ("z", &good)]), task("b", &[("x", &good)])]);
         assert_eq!(contest.disagreements(), ["a: checksums differ: 00 on the x, the y, the z; ff on the y"]);
     }
 
