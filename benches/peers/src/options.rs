@@ -215,7 +215,7 @@ mod tests {
             (&["--allocators", "jemaloc"], "there are tenure, system"),
             (&["--runs", "0"], "1..=1000"),
             (&["--threads", "two"], "two"),
-            (&["--share", "-1"], "--share"),
+            (&["--share=-1"], "above 0"),
             (&["--share=0"], "above 0"),
             (&["--profile", "fast"], "lto, default"),
             (&["--cmd", "true"], "equals sign"),
