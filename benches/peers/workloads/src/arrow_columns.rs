@@ -19,7 +19,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const BATCHES: usize = 400;
+const BATCHES: usize = 800;
 const ROWS: usize = 8000;
 
 fn run(scale: &Scale) -> u64 {

@@ -13,7 +13,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 50;
 const RECORDS: usize = 20_000;
 
 #[derive(Serialize, Deserialize, Clone)]

@@ -13,7 +13,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const GRAPHS: usize = 16;
+const GRAPHS: usize = 80;
 const SIDE: usize = 100;
 
 struct Place {

@@ -13,7 +13,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const GENERATIONS: usize = 60;
+const GENERATIONS: usize = 50;
 const SHELVES: usize = 64;
 const OBJECTS: usize = 1000;
 const REPLACED: usize = 5000;

@@ -20,7 +20,7 @@ use tokio::runtime::Builder;
 
 pub const WORKLOAD: Workload = Workload {
     name: "http-loopback",
-    about: "serves 16 000 JSON requests of 16 clients over HTTP/1.1 on 127.0.0.1 (hyper on tokio, serde_json)",
+    about: "serves 48 000 JSON requests of 16 clients over HTTP/1.1 on 127.0.0.1 (hyper on tokio, serde_json)",
     threads: Threads::Many,
     run,
 };
@@ -28,7 +28,7 @@ pub const WORKLOAD: Workload = Workload {
 const CLIENTS: usize = 16;
 
 /// Requests of each client, over one connection.
-const REQUESTS: usize = 1000;
+const REQUESTS: usize = 3000;
 
 fn run(scale: &Scale) -> u64 {
     let words = Arc::new(Words::new(49, 4000));

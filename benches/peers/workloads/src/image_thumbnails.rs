@@ -14,7 +14,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const PICTURES: usize = 20;
+const PICTURES: usize = 40;
 const SIZE: (u32, u32) = (1200, 900);
 
 fn run(scale: &Scale) -> u64 {

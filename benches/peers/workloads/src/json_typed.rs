@@ -13,7 +13,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const ROUNDS: usize = 2400;
+const ROUNDS: usize = 4000;
 
 #[derive(Serialize, Deserialize)]
 struct Account {

@@ -12,7 +12,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const ROUNDS: usize = 3000;
+const ROUNDS: usize = 4000;
 
 fn run(scale: &Scale) -> u64 {
     let words = Words::new(1, 4000);

@@ -13,7 +13,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const LOOKUPS: usize = 1_200_000;
+const LOOKUPS: usize = 700_000;
 const CAPACITY: usize = 20_000;
 
 struct Page {
@@ -50,8 +50,7 @@ fn render(words: &Words, number: u64) -> Page {
     let mut random = Rng::with_seed(number);
     let title = words.text(&mut random, 3);
     let paragraph = words.text(&mut random, 10);
-    let length = random.usize(1..=10) * random.usize(1..=10);
-    let body = paragraph.bytes().cycle().take(length * 40).collect();
+    let body = paragraph.repeat(random.usize(1..=8) * random.usize(1..=8)).into_bytes();
     let links = (0..random.usize(..8)).map(|_| words.pick(&mut random).into()).collect();
     Page { title, body, links }
 }

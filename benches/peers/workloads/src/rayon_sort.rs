@@ -8,12 +8,12 @@ use rayon::prelude::*;
 
 pub const WORKLOAD: Workload = Workload {
     name: "rayon-sort",
-    about: "makes 400 000 lines on all threads, sorts them, removes doubles and changes case, four times (rayon)",
+    about: "makes 300 000 lines on all threads, sorts them, removes doubles and changes case, four times (rayon)",
     threads: Threads::Many,
     run,
 };
 
-const LINES: usize = 400_000;
+const LINES: usize = 300_000;
 
 fn run(scale: &Scale) -> u64 {
     let words = Words::new(46, 4000);

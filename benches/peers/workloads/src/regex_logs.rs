@@ -14,7 +14,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const LOGS: usize = 60;
+const LOGS: usize = 100;
 
 const PATTERNS: [&str; 10] = [
     r"^(?P<host>\d{1,3}(?:\.\d{1,3}){3}) - (?P<user>\S+) \[(?P<time>[^\]]+)\]",
@@ -25,7 +25,7 @@ const PATTERNS: [&str; 10] = [
     r"\b(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})",
     r"(?:0x)?[0-9a-f]{8,16}\b",
     r"(?x) \b ( [a-z]+ ) \s+ (?: in | de | la ) \s+ ( [a-z]+ ) \b",
-    r"\p{Lu}\p{Ll}+(?: \p{Ll}+){3,5}\.",
+    r"[A-Z][a-z]+(?: [a-z]+){3,5}\.",
     r#"" (?:2\d\d|3\d\d) (?P<bytes>\d+)$"#,
 ];
 

@@ -12,7 +12,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const REQUESTS: usize = 300_000;
+const REQUESTS: usize = 200_000;
 
 /// Bytes of results that stay.
 const KEPT: usize = 100 << 20;

@@ -16,7 +16,7 @@ pub const WORKLOAD: Workload = Workload {
 };
 
 const DOCUMENTS: usize = 30_000;
-const QUERIES: usize = 6000;
+const QUERIES: usize = 4000;
 
 /// One word's documents, with how often it is in each.
 type Postings = Vec<(u32, u32)>;

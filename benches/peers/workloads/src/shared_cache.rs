@@ -14,7 +14,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const JOBS: usize = 1000;
+const JOBS: usize = 800;
 const LOOKUPS: usize = 1500;
 const CAPACITY: usize = 20_000;
 

@@ -15,7 +15,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 150;
 
 fn run(scale: &Scale) -> u64 {
     let words = Words::new(24, 1000);

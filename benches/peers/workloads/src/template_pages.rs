@@ -14,7 +14,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const PAGES: usize = 600;
+const PAGES: usize = 3000;
 
 const LAYOUT: &str = r#"<!doctype html>
 <title>{% block title %}{% endblock %} - {{ shop.name|title }}</title>

@@ -10,12 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 
 pub const WORKLOAD: Workload = Workload {
     name: "tokio-actors",
-    about: "starts 100 000 tasks that ask 32 actors through channels and wait for their answers (tokio)",
+    about: "starts 250 000 tasks that ask 32 actors through channels and wait for their answers (tokio)",
     threads: Threads::Many,
     run,
 };
 
-const TASKS: usize = 100_000;
+const TASKS: usize = 250_000;
 const ACTORS: usize = 32;
 
 /// Tasks at a time.

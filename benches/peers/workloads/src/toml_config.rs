@@ -15,7 +15,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const ROUNDS: usize = 120;
+const ROUNDS: usize = 240;
 
 #[derive(Serialize, Deserialize)]
 struct Config {

@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 pub const WORKLOAD: Workload = Workload {
     name: "vec-growth",
-    about: "grows vectors and strings to 350 MiB in all by pushing, several at a time (std Vec and String)",
+    about: "grows vectors and strings to 400 MiB by pushing, several at a time (std Vec and String)",
     threads: Threads::One,
     run,
 };
@@ -16,7 +16,7 @@ const MIB: usize = 1 << 20;
 fn run(scale: &Scale) -> u64 {
     let mut checksum = Checksum::new();
     for round in 0..3 {
-        checksum.add(numbers(scale.of(200 * MIB), round));
+        checksum.add(numbers(scale.of(400 * MIB), round));
         checksum.add(texts(scale.of(150 * MIB)));
         checksum.add(doublings(scale.of(96 * MIB)));
     }
