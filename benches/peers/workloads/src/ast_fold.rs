@@ -11,6 +11,8 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
+const ROUNDS: usize = 15_000;
+
 fn run(scale: &Scale) -> u64 {
     let mut random = Rng::with_seed(5);
     let sources: Vec<String> = (0..20)
@@ -30,8 +32,6 @@ fn run(scale: &Scale) -> u64 {
     }
     checksum.value()
 }
-
-const ROUNDS: usize = 15_000;
 
 enum Node {
     Number(i64),

@@ -12,6 +12,8 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
+const ROUNDS: usize = 4000;
+
 fn run(scale: &Scale) -> u64 {
     let words = Words::new(1, 4000);
     let mut random = Rng::with_seed(2);
@@ -24,8 +26,6 @@ fn run(scale: &Scale) -> u64 {
     }
     checksum.value()
 }
-
-const ROUNDS: usize = 3000;
 
 /// A page of an API's answer: records with strings, numbers, lists and an object of labels.
 fn document(words: &Words, random: &mut Rng) -> Value {

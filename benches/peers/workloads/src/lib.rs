@@ -14,11 +14,40 @@
 
 mod input;
 
+mod arrow_columns;
 mod ast_fold;
+mod btree_map;
+mod channel_ring;
+mod compress_files;
+mod csv_report;
+mod graph_paths;
+mod hand_over;
 mod hash_map;
+mod http_loopback;
+mod image_thumbnails;
+mod json_typed;
 mod json_value;
+mod lru_cache;
+mod markdown_html;
+mod persistent_map;
+mod rayon_group;
+mod rayon_sort;
+mod regex_logs;
+mod request_cache;
+mod rhai_script;
+mod rope_edit;
+mod search_index;
+mod shared_cache;
+mod syn_rust;
+mod template_pages;
+mod text_diff;
+mod thread_per_request;
+mod tokio_actors;
+mod toml_config;
+mod vec_growth;
+mod xml_tree;
 
-/// A real thing that people do, with real libraries.
+/// One of them.
 pub struct Workload {
     /// Unique, lower-case words with dashes.
     pub name: &'static str,
@@ -59,5 +88,39 @@ impl Scale {
 ///
 /// Costs nothing: they are constants.
 pub fn all() -> &'static [Workload] {
-    &[ast_fold::WORKLOAD, json_value::WORKLOAD, hash_map::WORKLOAD]
+    const ALL: &[Workload] = &[
+        arrow_columns::WORKLOAD,
+        ast_fold::WORKLOAD,
+        btree_map::WORKLOAD,
+        channel_ring::WORKLOAD,
+        compress_files::WORKLOAD,
+        csv_report::WORKLOAD,
+        graph_paths::WORKLOAD,
+        hand_over::WORKLOAD,
+        hash_map::WORKLOAD,
+        http_loopback::WORKLOAD,
+        image_thumbnails::WORKLOAD,
+        json_typed::WORKLOAD,
+        json_value::WORKLOAD,
+        lru_cache::WORKLOAD,
+        markdown_html::WORKLOAD,
+        persistent_map::WORKLOAD,
+        rayon_group::WORKLOAD,
+        rayon_sort::WORKLOAD,
+        regex_logs::WORKLOAD,
+        request_cache::WORKLOAD,
+        rhai_script::WORKLOAD,
+        rope_edit::WORKLOAD,
+        search_index::WORKLOAD,
+        shared_cache::WORKLOAD,
+        syn_rust::WORKLOAD,
+        template_pages::WORKLOAD,
+        text_diff::WORKLOAD,
+        thread_per_request::WORKLOAD,
+        tokio_actors::WORKLOAD,
+        toml_config::WORKLOAD,
+        vec_growth::WORKLOAD,
+        xml_tree::WORKLOAD,
+    ];
+    ALL
 }
