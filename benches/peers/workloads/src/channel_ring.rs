@@ -13,7 +13,7 @@ pub const WORKLOAD: Workload = Workload {
     run,
 };
 
-const ORDERS: usize = 1_000_000;
+const ORDERS: usize = 3_000_000;
 
 /// Orders that wait for a thread, at most.
 const WAITING: usize = 512;

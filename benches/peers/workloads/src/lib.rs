@@ -64,7 +64,7 @@ pub struct Workload {
 pub enum Threads {
     /// One, whatever the scale says.
     One,
-    /// As many as [`Scale::threads`] says, and sometimes one that hands out the work.
+    /// As many as [`Scale::threads`] says run at a time; others wait for them.
     Many,
 }
 

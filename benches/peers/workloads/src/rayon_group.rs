@@ -9,12 +9,12 @@ use std::collections::HashMap;
 
 pub const WORKLOAD: Workload = Workload {
     name: "rayon-group",
-    about: "groups 1 500 000 records by owned strings in maps that threads fill and join (rayon)",
+    about: "groups 6 000 000 records by owned strings in maps that threads fill and join (rayon)",
     threads: Threads::Many,
     run,
 };
 
-const RECORDS: usize = 1_500_000;
+const RECORDS: usize = 6_000_000;
 
 type Groups = HashMap<String, Vec<u64>, FixedHash>;
 

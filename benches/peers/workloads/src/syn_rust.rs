@@ -112,8 +112,7 @@ fn write_statement(words: &Words, random: &mut Rng, source: &mut String) -> std:
         ),
         4 => writeln!(
             source,
-            "        let {a} = {name} {{ {b}: text.to_owned(), {c}: [0u8; 16], ..Default::default() }};",
-            name = "Options"
+            "        let {a} = Options {{ {b}: text.to_owned(), {c}: [0u8; 16], ..Default::default() }};"
         ),
         _ => writeln!(
             source,

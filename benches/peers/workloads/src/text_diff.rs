@@ -41,7 +41,10 @@ fn edit(words: &Words, random: &mut Rng, lines: &mut Vec<String>) {
         match random.u8(..4) {
             0 => drop(lines.remove(place)),
             1 => lines.insert(place, words.text(random, 10)),
-            _ => lines[place] = lines[place].replacen(words.pick(random), words.pick(random), 1) + words.pick(random),
+            _ => {
+                let (from, to) = (words.pick(random), words.pick(random));
+                lines[place] = lines[place].replacen(from, to, 1) + words.pick(random);
+            }
         }
     }
 }

@@ -68,7 +68,7 @@ async fn ask(words: Arc<Words>, actors: Arc<[mpsc::Sender<Question>]>, number: u
         let (answer, answered) = oneshot::channel();
         let text = words.text(&mut random, 8);
         let actor = &actors[random.usize(..ACTORS)];
-        actor.send(Question { text, answer }).await.ok().expect("actors run as long as there are senders");
+        assert!(actor.send(Question { text, answer }).await.is_ok(), "actors run as long as there are senders");
         sum = sum.wrapping_add(checksum_of(answered.await.expect("an actor answers every question")));
     }
     sum
