@@ -584,7 +584,7 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
 }
 
 /// A span for a block that grows from `old` bytes to `new`, and may go on growing where it then stands: otherwise it would soon be copied again. `None` where a span is at hand, or where there
-/// is none with room.
+/// is none with room; and for a block that a slab serves.
 pub(super) fn growing_span(old: usize, new: Layout) -> Option<NonNull<u8>> {
     if new.size() <= old || SizeClass::of(new).is_some() || tls::routing().is_aside() {
         return None;
