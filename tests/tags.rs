@@ -329,6 +329,8 @@ fn a_thread_that_comes_back_to_a_tag_finds_the_heap_that_it_left() {
 fn purging_empties_the_magazines_that_tags_have_parked() {
     alone(60, || {
         let tag = tag("purged");
+        // A size that is little used has no magazine.
+        tagged(tag, || (0..2000).for_each(|_| Block::of(1000).free()));
         let blocks: Vec<_> = tagged(tag, || (0..50).map(|_| Block::of(1000)).collect());
         tagged(tag, || blocks.into_iter().for_each(Block::free));
         let waiting = || GLOBAL.stats().classes.iter().find(|class| class.block_size == 1024).unwrap().in_magazines;

@@ -108,6 +108,10 @@ fn as_text_it_shows_the_latest_snapshot_of_a_file() {
     let lines = ["live, small", "live spans", "live mappings", "magazines", "free in slabs", "metadata"];
     let names = ["live_in_slabs", "live_spans", "live_mappings", "in_magazines", "free_in_slabs", "metadata"];
     for (line, name) in lines.iter().zip(names) {
+        // What is nothing has no line: a program of few blocks has no magazines.
+        if last["balance"][name] == 0 {
+            continue;
+        }
         let row =
             shown.lines().find(|row| row.starts_with(line)).unwrap_or_else(|| panic!("{line} is missing: {shown}"));
         let words: Vec<_> = row.split_whitespace().collect();

@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod budget;
+mod misuse;
 mod pressure;
 #[cfg(feature = "profile")]
 pub mod profile;
@@ -252,8 +253,11 @@ unsafe impl GlobalAlloc for Tenure {
         let class = SizeClass::of(layout);
         // SAFETY: the block came from Tenure.
         let is_static = unsafe { BACKEND.owners.owner_of(block) } == Owner::STATIC;
-        // Static memory has no classes: its blocks are as large as was asked for.
-        if class.is_some() && class == SizeClass::of(new_layout) && !is_static {
+        // Static memory has no classes: its blocks are as large as was asked for. A class without a magazine is little used, and its blocks are looked at.
+        if class.is_some_and(|class| tls::current().tops.get(class).is_some())
+            && class == SizeClass::of(new_layout)
+            && !is_static
+        {
             return block;
         }
         // SAFETY: the caller gives a block of `layout`, which is not null.

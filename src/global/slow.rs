@@ -5,12 +5,10 @@ use super::routing::Routing;
 use super::samples;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure, pressure, purger, routing, tls, watch};
-use crate::heap::{self, Borrower, Heap};
-use crate::os::report::fatal;
+use super::{BACKEND, REGISTRY, Tenure, misuse, pressure, purger, routing, tls, watch};
+use crate::heap::{self, Borrower, Heap, Misuse};
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
-use crate::slab::SlotKind;
 use crate::sync::{AtomicU64, Ordering};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
@@ -257,7 +255,7 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
             }
         }
         None => {
-            check_class(block, class);
+            check_in_use(block, class, owner, Misuse::DoubleFree);
             // SAFETY: a block of some heap.
             unsafe { heap::return_remotely(class, block) };
         }
@@ -267,6 +265,11 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
 /// Gives a block back that lies in another heap, `owner`, than the one that the thread, whose own is `home`, allocates from.
 fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>) {
     if home.owner() != owner {
+        if home.outbox().probation().frees() {
+            check_in_use(block, class, owner, Misuse::DoubleFree);
+            // SAFETY: a block of some heap.
+            return unsafe { heap::return_remotely(class, block) };
+        }
         // SAFETY: the calling thread's own heap, and a block of another one.
         return unsafe { home.outbox().put(class, block) };
     }
@@ -279,33 +282,56 @@ fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>
     }
 }
 
-/// Ends the process unless `block`, in a segment, lies in a slab of `class`.
-fn check_class(block: NonNull<u8>, class: SizeClass) {
-    // SAFETY: in a segment.
-    let kind = unsafe { segment::slab_of(block.addr().get()) }.kind();
-    if kind != SlotKind::Slab(class) {
-        fatal(format_args!(
-            "invalid free of {block:p} as a block of {} bytes: no block of that size is in use there",
-            class.size()
-        ));
+/// Ends the process where `block` of the heap `owner` is no block of `class`, or is free, which is the misuse `otherwise`, as far as can be told at once.
+fn check_in_use(block: NonNull<u8>, class: SizeClass, owner: Owner, otherwise: Misuse) {
+    if let Some(heap) = REGISTRY.owner(owner).filter(|heap| !heap.is_lost()) {
+        // SAFETY: the heap owns the granule, so it is a segment of its.
+        unsafe { heap.check_in_use(class, block, otherwise) };
     }
 }
 
-/// Ends the process on a free of what no heap owns.
+/// How many of the blocks that a thread has freed last are looked through for one that is about to be resized.
+const RECENT: usize = 8;
+
+/// Ends the process where `block`, in no static memory and said to be of `class`, is about to be resized, and is known to be free. Where the class has a magazine, that is known of those that the thread has
+/// freed last.
+pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner: Owner) {
+    if !owner.is_heap() {
+        misuse::refuse_use(block, owner);
+    }
+    let thread = tls::current();
+    if thread.tops.get(class).is_none() {
+        check_in_use(block, class, owner, Misuse::UseAfterFree);
+    } else if owner == thread.owner.get() && thread.tops.is_among_last(class, block, RECENT) {
+        heap::refuse(Misuse::UseAfterFree, block.as_ptr(), class.size());
+    }
+}
+
+/// Ends the process where no block of `layout`, which is too large for a slab, is in use at `block`, as far as can be told at once.
+fn check_large_before_resizing(block: NonNull<u8>, layout: Layout, owner: Owner) {
+    if !owner.is_heap() {
+        if !owner.is_mapping() || !may_be_mapping(block, layout) {
+            misuse::refuse_use(block, owner);
+        }
+        return;
+    }
+    let waits = SizeClass::of_span(layout).is_some_and(|class| tls::current().tops.next(class) == Some(block));
+    // SAFETY: a heap owns the granule, so it is a segment.
+    let is_span = unsafe { heap::is_span_at(block) };
+    // SAFETY: as above.
+    if waits || !is_span || unsafe { heap::is_returned_span(block) } {
+        heap::refuse(Misuse::UseAfterFree, block.as_ptr(), layout.size());
+    }
+}
+
+/// Ends the process on a free of what is no block of `size` bytes.
 #[cold]
 #[inline(never)]
 fn refuse(block: NonNull<u8>, size: usize, owner: Owner) -> ! {
-    fatal(format_args!("invalid free of {block:p} ({size} bytes): {}", what_is_there(owner)))
-}
-
-/// Says what lies where no block of a slab or a span does.
-pub(super) fn what_is_there(owner: Owner) -> &'static str {
-    match owner {
-        Owner::MAPPING | Owner::ALIGNED_MAPPING => "it is part of a large block; was it allocated with another layout?",
-        Owner::POOLED | Owner::RELEASED | Owner::UNMATCHED => "everything there has been freed already",
-        Owner::STATIC => "no block of static memory is there",
-        _ => "it is no memory of this allocator, or was freed already",
+    if owner.is_heap() {
+        heap::refuse(Misuse::NotABlock, block.as_ptr(), size);
     }
+    misuse::refuse(block, format_args!(" ({size} bytes)"), owner)
 }
 
 /// A block that is too large for a slab.
@@ -429,18 +455,8 @@ pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
 #[inline(always)]
 fn check_is_span(block: NonNull<u8>, class: SizeClass) {
     if !block.addr().get().is_multiple_of(SLOT_SIZE) {
-        refuse_inside(block, class);
+        heap::refuse(Misuse::NotABlock, block.as_ptr(), class.size());
     }
-}
-
-/// Ends the process on a free, some time ago, of what is no span but lies in one.
-#[cold]
-#[inline(never)]
-fn refuse_inside(block: NonNull<u8>, class: SizeClass) -> ! {
-    fatal(format_args!(
-        "invalid free of {block:p}, which lies inside a block of {} bytes: free its start",
-        class.size()
-    ))
 }
 
 /// Frees a block that is too large for a slab.
@@ -469,6 +485,9 @@ fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &
     let is_freed = if owner == Owner::STATIC {
         free_static(block, layout)
     } else if owner.is_mapping() {
+        if !may_be_mapping(block, layout) {
+            refuse(block, layout.size(), owner);
+        }
         let _busy = own().map(|(_, thread)| {
             let busy = Busy::new(thread);
             count_down(thread);
@@ -476,12 +495,19 @@ fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &
         });
         BACKEND.unmap_block(block)
     } else if thread.heap.get().is_none_or(|heap| heap.owner() != owner) {
+        if !owner.is_heap() {
+            refuse(block, layout.size(), owner);
+        }
         // SAFETY: the block is some heap's.
-        owner.is_heap() && unsafe { heap::return_span_remotely(block) }
+        if !unsafe { heap::is_span_for(layout, block) } {
+            refuse(block, layout.size(), owner);
+        }
+        // SAFETY: as above.
+        unsafe { heap::return_span_remotely(block) }
     } else if let Some(class) = SizeClass::of_span(layout) {
         let tops = thread.heap.get().map_or(&thread.tops, |heap| routing::tops(heap, thread));
         if tops.next(class) == Some(block) {
-            fatal(format_args!("double free of {block:p}, a {}-byte block that was freed just before", class.size()));
+            heap::refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
         // SAFETY: the block lies in a segment.
         if !unsafe { heap::is_span_of(class, block) } {
@@ -493,7 +519,7 @@ fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &
             #[cfg(feature = "profile")]
             if thread.sampling.get().is_some() {
                 // SAFETY: the block is this heap's.
-                let is_freed = unsafe { heap.put_span(block) };
+                let is_freed = unsafe { heap.put_span(block, layout) };
                 debug_assert!(is_freed, "looked at just now");
                 return;
             }
@@ -508,14 +534,33 @@ fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &
     } else if let Some((heap, thread)) = own() {
         let _busy = Busy::new(thread);
         // SAFETY: the block is this heap's.
-        unsafe { heap.put_span(block) }
+        unsafe { heap.put_span(block, layout) }
     } else {
         // SAFETY: the block is some heap's.
         unsafe { heap::return_span_remotely(block) }
     };
     if !is_freed {
-        refuse(block, layout.size(), owner);
+        refuse_large(block, layout, owner);
     }
+}
+
+/// False where a block of this layout cannot be the one that has a mapping of its own at `block`: that is smaller, or the layout's would be a span.
+fn may_be_mapping(block: NonNull<u8>, layout: Layout) -> bool {
+    // What is aligned to a granule or more may be of any size.
+    let is_aligned = BACKEND.owners.look_up(block.addr().get()) == Owner::ALIGNED_MAPPING;
+    let is_span = heap::is_span(layout) && layout.size() < LEAVE_AT;
+    (is_aligned || !is_span) && BACKEND.mapped_size(block).is_none_or(|len| layout.size() <= len)
+}
+
+/// Ends the process on a block that could not be freed as a large one.
+#[cold]
+#[inline(never)]
+fn refuse_large(block: NonNull<u8>, layout: Layout, owner: Owner) -> ! {
+    // SAFETY: a heap owns the granule, so it is a segment.
+    if owner.is_heap() && unsafe { heap::is_returned_span(block) } {
+        heap::refuse(Misuse::DoubleFree, block.as_ptr(), layout.size());
+    }
+    refuse(block, layout.size(), owner)
 }
 
 /// A span that grows to this size leaves for a mapping in which it can go on growing, if one is at hand: otherwise it would leave later, and
@@ -542,6 +587,14 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     };
     if is_static && resize_static(block, old, new.size()) {
         return resized(block);
+    }
+    if let Some(class) = SizeClass::of(old).filter(|_| !is_static) {
+        check_before_resizing(block, class, owner);
+        if Some(class) == SizeClass::of(new) {
+            return Some(block);
+        }
+    } else if !is_static {
+        check_large_before_resizing(block, old, owner);
     }
     let mut target = None;
     if !is_static && SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {

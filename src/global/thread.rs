@@ -2,9 +2,10 @@
 
 #[cfg(feature = "profile")]
 use super::samples;
-use super::{BACKEND, REGISTRY, pressure, purger, routing, tls};
+use super::{BACKEND, REGISTRY, misuse, pressure, purger, routing, tls};
 use crate::heap::{Borrower, Heap, Ledger};
 use crate::os;
+use crate::os::report;
 use crate::sync::{AtomicBool, Ordering};
 use core::ffi::c_void;
 use core::ptr;
@@ -16,6 +17,7 @@ static KNOWS_FORK: AtomicBool = AtomicBool::new(false);
 pub(super) fn borrow() -> Option<&'static Heap> {
     // What the system allocates while the hooks are set comes from the shared heap.
     tls::leave();
+    report::ask(misuse::tell);
     if !KNOWS_FORK.load(Ordering::Relaxed) {
         // Two threads may both register it, and repairing twice does no harm.
         KNOWS_FORK.store(os::on_fork_in_child(repair_after_fork), Ordering::Relaxed);
@@ -31,6 +33,7 @@ pub(super) fn borrow() -> Option<&'static Heap> {
         return None;
     }
     tls::take(heap);
+    heap.begin_probation();
     #[cfg(feature = "profile")]
     samples::follow(heap, tls::current());
     Some(heap)
@@ -61,6 +64,7 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
 
 /// The calling thread allocates from `to` from now on: one of a tag's heaps, which it has borrowed, or its own. Its magazines are exchanged for those of that heap.
 pub(super) fn switch(to: &'static Heap) {
+    to.begin_probation();
     let thread = tls::current();
     let (Some(from), Some(home)) = (thread.heap.get(), thread.home.get()) else { return };
     // A signal handler that allocates now is served by the shared heap.

@@ -5,9 +5,8 @@
 
 #[cfg(feature = "profile")]
 use super::samples;
-use super::{BACKEND, Tenure, into_raw, slow, tls};
+use super::{BACKEND, Tenure, into_raw, misuse, slow, tls};
 use crate::heap::Borrower;
-use crate::os::report::fatal;
 use crate::segment::{self, GRANULE, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass, UNTYPED_ALIGN};
 use crate::slab::Blocks;
@@ -119,7 +118,11 @@ impl Tenure {
     ///   afterwards.
     pub unsafe fn realloc_untyped(&self, block: *mut u8, size: usize) -> *mut u8 {
         let Some(block) = NonNull::new(block) else { return self.alloc_untyped(size) };
-        match Extent::of(block) {
+        let extent = Extent::of(block);
+        if let Extent::Slab(class) = extent {
+            slow::check_before_resizing(block, class, BACKEND.owners.look_up(block.addr().get()));
+        }
+        match extent {
             Extent::Slab(class) if SizeClass::of_untyped(size) == Some(class) || is_near(class.size(), size) => {
                 block.as_ptr()
             }
@@ -199,10 +202,7 @@ pub(super) enum Extent {
 impl Extent {
     /// Ends the process where no block starts at `block`.
     fn of(block: NonNull<u8>) -> Self {
-        Self::find(block).unwrap_or_else(|| {
-            let owner = BACKEND.owners.look_up(block.addr().get());
-            fatal(format_args!("invalid use of {block:p} as a block: {}", what_is_there(owner)))
-        })
+        Self::find(block).unwrap_or_else(|| misuse::refuse_use(block, BACKEND.owners.look_up(block.addr().get())))
     }
 
     /// `None` where no block starts at `block`, or one of static memory.
@@ -268,7 +268,7 @@ fn free_elsewhere(block: *mut u8) {
     } else if let Some(len) = BACKEND.mapped_size(block) {
         return slow::free_large(block, layout_of(len));
     }
-    fatal(format_args!("invalid free of {block:p}: {}", what_is_there(owner)))
+    misuse::refuse(block, format_args!(""), owner)
 }
 
 /// The class whose slab, or whose span's first slot, holds `address`, if either does.
@@ -285,11 +285,6 @@ unsafe fn class_at(address: usize) -> Option<SizeClass> {
 fn layout_of(len: usize) -> Layout {
     // SAFETY: no block that exists is larger than a layout can be.
     unsafe { Layout::from_size_align_unchecked(len, UNTYPED_ALIGN) }
-}
-
-/// Says what lies where no block does.
-fn what_is_there(owner: Owner) -> &'static str {
-    if owner.is_heap() { "no block starts there" } else { slow::what_is_there(owner) }
 }
 
 /// Gives a thread the owner map that borrowed its heap before there was one.

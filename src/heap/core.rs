@@ -5,6 +5,7 @@
 
 use super::counts::{Counts, KINDS, SPANS};
 use super::list::{Linked, Ring};
+pub(super) use super::misuse::{Misuse, refuse};
 use super::roomy::Roomy;
 use super::usable::Usable;
 use crate::magazine::Place;
@@ -46,7 +47,12 @@ pub(super) struct Core {
     spare: *const Segment,
     /// Refills left until what other threads have returned is collected though nobody needs it.
     patience: u8,
+    /// Bytes of blocks that were returned on probation since the last collection.
+    held_back: usize,
 }
+
+/// Bytes of blocks that were returned on probation and are kept from being reused, at most.
+const HELD_BACK: usize = 64 * 1024;
 
 /// Refills between collections. The longer blocks wait, the more of them share an atomic operation, at both ends.
 const PATIENCE: u8 = 32;
@@ -61,6 +67,7 @@ impl Core {
             roomy: Roomy::new(),
             spare: ptr::null(),
             patience: 0,
+            held_back: 0,
         }
     }
 
@@ -207,12 +214,8 @@ impl Core {
         }
         let mut rest = returned;
         while let Some((&block, others)) = rest.split_first() {
-            // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
-            let slab = unsafe { segment::slab_of(block.addr()) };
-            let index = match blocks.locate(block) {
-                Some(index) if slab.is_of(blocks) => index,
-                _ => refuse(Misuse::NotABlock, block, blocks.size()),
-            };
+            // SAFETY: magazines hold addresses inside segments alone, but for bits that were looked at: a free compares the owner map first.
+            let (slab, index) = unsafe { locate(blocks, block) };
             rest = others;
             let freed = if blocks.may_be_neighbours(block, others) {
                 // Neighbours come back together more often than not: what is done for one block is done for them all.
@@ -311,8 +314,18 @@ impl Core {
         }
     }
 
+    /// A block of `size` bytes was returned on probation: it is to stay out of use for a while, unless too much does.
+    pub(super) fn hold_back(&mut self, home: Home<'_>, size: usize) {
+        self.held_back += size;
+        self.patience = PATIENCE;
+        if self.held_back > HELD_BACK {
+            self.collect(home);
+        }
+    }
+
     /// Takes in what other threads have returned.
     pub(super) fn collect(&mut self, home: Home<'_>) {
+        self.held_back = 0;
         if home.pending.is_empty() {
             return;
         }
@@ -366,25 +379,16 @@ impl Core {
     }
 }
 
-/// Why a returned block was refused.
-#[derive(Clone, Copy)]
-pub(super) enum Misuse {
-    /// The block is free already.
-    DoubleFree,
-    /// The address is not the start of a block of the class it was returned as.
-    NotABlock,
-}
-
-/// Ends the process on a block that cannot be freed.
-#[cold]
-#[inline(never)]
-pub(super) fn refuse(misuse: Misuse, block: Place, size: usize) -> ! {
-    match misuse {
-        Misuse::DoubleFree => fatal(format_args!(
-            "double free of {block:p}, a {size}-byte block that is free already: find the second owner"
-        )),
-        Misuse::NotABlock => fatal(format_args!(
-            "invalid free of {block:p}: no {size}-byte block in use starts there; was it freed with another layout, or freed before?"
-        )),
+/// The slab of `blocks` that holds `block`, and its index there; ends the process where no such block starts there.
+///
+/// # Safety
+/// - `block` lies in a segment of the heap whose lock the caller holds.
+#[inline(always)]
+pub(super) unsafe fn locate<'a>(blocks: Blocks, block: Place) -> (&'a Slab, usize) {
+    // SAFETY: passed on.
+    let slab = unsafe { segment::slab_of(block.addr()) };
+    match blocks.locate(block) {
+        Some(index) if slab.is_of(blocks) => (slab, index),
+        _ => refuse(Misuse::NotABlock, block, blocks.size()),
     }
 }

@@ -6,6 +6,7 @@
 use super::Heap;
 use super::core::{Core, Home};
 use super::counts::{self, Counts};
+use super::probation::Probation;
 use crate::magazine::{self, Magazine, Place, Tops};
 use crate::size_class::SizeClass;
 use crate::sync::Cell;
@@ -27,12 +28,18 @@ pub(super) struct Traffic {
     has_overflowed: Cell<bool>,
     /// Blocks that go past the magazine yet, from the slabs and back.
     past: Cell<u16>,
+    pub(super) probation: Probation,
 }
 
 impl Traffic {
     /// A class that the heap has not served yet.
     pub(super) fn new() -> Self {
-        Self { batch: Cell::new(FIRST_BATCH / 2), has_overflowed: Cell::new(false), past: Cell::new(0) }
+        Self {
+            batch: Cell::new(FIRST_BATCH / 2),
+            has_overflowed: Cell::new(false),
+            past: Cell::new(0),
+            probation: Probation::over(),
+        }
     }
 
     /// How many blocks the magazine, which has run empty, is to get.
@@ -90,35 +97,26 @@ impl Heap {
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(crate) unsafe fn refill(&self, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
-        let wanted = self.traffic[class.index()].refill(magazine::capacity(class));
-        // SAFETY: passed on; no refill is larger than the magazine.
-        unsafe { self.refill_with(tops, class, wanted) }.map(|(block, _)| block)
+        // SAFETY: passed on.
+        unsafe { self.refill_within(tops, class, usize::MAX) }.map(|(block, _)| block)
     }
 
     /// As [`Heap::refill`], and no more than `most` blocks, which is at least one; says how many there were.
     ///
     /// # Safety
     /// - As for [`Heap::refill`].
-    #[cfg(feature = "profile")]
     pub(super) unsafe fn refill_within(
         &self,
         tops: &Tops,
         class: SizeClass,
         most: usize,
     ) -> Option<(NonNull<u8>, usize)> {
-        let wanted = self.traffic[class.index()].refill(magazine::capacity(class)).min(most);
-        // SAFETY: passed on; no refill is larger than the magazine.
-        unsafe { self.refill_with(tops, class, wanted) }
-    }
-
-    /// # Safety
-    /// - As for [`Heap::refill`].
-    /// - `wanted` blocks fit the magazine.
-    unsafe fn refill_with(&self, tops: &Tops, class: SizeClass, wanted: usize) -> Option<(NonNull<u8>, usize)> {
-        if self.traffic[class.index()].goes_past() {
+        let traffic = &self.traffic[class.index()];
+        if traffic.probation.allocates() || traffic.goes_past() {
             tops.give_up(class);
             return self.take_one(class).map(|(block, _)| (block, 1));
         }
+        let wanted = traffic.refill(magazine::capacity(class)).min(most);
         let low = self.low(class);
         // SAFETY: a magazine has room for its capacity above `low`, and the borrower alone has access.
         let places = unsafe { slice::from_raw_parts_mut(low, wanted) };
@@ -190,9 +188,15 @@ impl Heap {
     pub(super) unsafe fn flush_from(&self, magazine: &Magazine, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
         let low = magazine.low(class);
         let held = tops.waiting_in(magazine, class);
-        if held == 0 && self.traffic[class.index()].goes_past() {
-            self.put_back(&mut self.core.lock(), class, &[block.as_ptr()]);
-            return;
+        if held == 0 {
+            let traffic = &self.traffic[class.index()];
+            if traffic.probation.frees() {
+                // SAFETY: passed on.
+                return unsafe { self.put_back_on_probation(class, block) };
+            }
+            if traffic.goes_past() {
+                return self.put_back(&mut self.core.lock(), class, &[block.as_ptr()]);
+            }
         }
         let given = if held == 0 { 0 } else { self.traffic[class.index()].flush(held) };
         if given > 0 {
@@ -249,6 +253,10 @@ impl Heap {
         let core = self.core.lock();
         for class in SizeClass::slabs() {
             self.traffic[class.index()].rest(core.is_scattered(class));
+        }
+        if self.has_begun.get() {
+            self.traffic.iter().for_each(|traffic| traffic.probation.resume());
+            self.outbox.probation().resume();
         }
     }
 

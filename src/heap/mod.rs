@@ -15,7 +15,9 @@ mod counts;
 mod exchange;
 mod ledger;
 mod list;
+mod misuse;
 mod outbox;
+mod probation;
 mod purge;
 mod roomy;
 #[cfg(feature = "profile")]
@@ -30,10 +32,11 @@ pub(crate) use budget::{Budget, FRAMES};
 pub(crate) use counts::{Counted, SPANS};
 use counts::{Counts, KINDS};
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
+pub(crate) use misuse::{Misuse, refuse};
 pub(crate) use outbox::return_remotely;
 #[cfg(feature = "profile")]
 pub(crate) use sampling::{Next, Sampling};
-pub(crate) use span::{is_span, is_span_of, return_span_remotely};
+pub(crate) use span::{is_at as is_span_at, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely};
 
 use self::core::Core;
 use crate::align;
@@ -72,6 +75,8 @@ pub(crate) struct Heap {
     waiting_span: Cell<u8>,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
+    /// True once the classes were put on probation. Borrower-only.
+    has_begun: Cell<bool>,
     /// What the borrower does while it is counted. Borrower-only.
     ledger: Ledger,
     /// Written by whoever holds the lock, read by others for statistics.
@@ -119,7 +124,7 @@ impl Heap {
         };
         let heap = heap.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
+        // Magazines, outbox, which is not on probation, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
@@ -128,6 +133,7 @@ impl Heap {
             (&raw mut (*place).aside).write(Tops::nowhere());
             (&raw mut (*place).pieces).write([Piece::empty(), Piece::empty()]);
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
+            (&raw mut (*place).has_begun).write(Cell::new(false));
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());
             #[cfg(feature = "profile")]

@@ -3,6 +3,7 @@
 //! Blocks that lie side by side are often freed one after the other, and then one atomic operation returns them all.
 
 use super::core::{Misuse, refuse};
+use super::probation::Probation;
 use crate::segment::{self, Segment};
 use crate::size_class::SizeClass;
 use crate::slab::{Blocks, Slab, SlotKind};
@@ -21,9 +22,16 @@ pub(crate) struct Outbox {
     blocks: [AtomicPtr<u8>; PLACES],
     /// The class as which each block was freed.
     classes: [Cell<SizeClass>; PLACES],
+    /// While it lasts, blocks do not wait.
+    probation: Probation,
 }
 
 impl Outbox {
+    /// While it lasts, each block is to be looked at and sent at once. Borrower-only.
+    pub(crate) fn probation(&self) -> &Probation {
+        &self.probation
+    }
+
     /// Keeps a block of `class`, or sends it, or sends all.
     ///
     /// # Safety

@@ -3,6 +3,7 @@
 use super::Heap;
 use super::core::{Core, Home, Misuse, refuse};
 use super::counts::{self, SPANS};
+use super::probation::check_span_in_use;
 use crate::magazine::{Place, Tops};
 use crate::segment::{self, Backend, Segment};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
@@ -56,7 +57,10 @@ impl Core {
         for &block in returned {
             // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
             match NonNull::new(block).and_then(|block| unsafe { span_of(class, block) }) {
-                Some(slab) => self.retire(backend, slab),
+                Some(slab) => {
+                    check_span_in_use(slab, block);
+                    self.retire(backend, slab);
+                }
                 None => refuse(Misuse::NotABlock, block, class.size()),
             }
         }
@@ -87,15 +91,16 @@ impl Heap {
         Some(span)
     }
 
-    /// Frees a span of this heap; false where none starts at `block`. On behalf of any thread.
+    /// Frees a span of this heap; false where none of `layout` starts at `block`. On behalf of any thread.
     ///
     /// # Safety
     /// - `block` lies in one of this heap's segments.
     #[must_use]
-    pub(crate) unsafe fn put_span(&self, block: NonNull<u8>) -> bool {
+    pub(crate) unsafe fn put_span(&self, block: NonNull<u8>, layout: Layout) -> bool {
         let mut core = self.core.lock();
         // SAFETY: passed on.
-        let Some(slab) = (unsafe { span_at(block) }) else { return false };
+        let Some(slab) = (unsafe { span_for(layout, block) }) else { return false };
+        check_span_in_use(slab, block.as_ptr());
         core.retire(self.backend, slab);
         self.counts[SPANS].flush(1);
         true
@@ -110,6 +115,7 @@ impl Heap {
         let mut core = self.core.lock();
         // SAFETY: passed on.
         let Some(slab) = (unsafe { span_at(block) }) else { return false };
+        check_span_in_use(slab, block.as_ptr());
         let old = slab.extent();
         if slots == old {
             return true;
@@ -132,11 +138,48 @@ pub(crate) unsafe fn is_span_of(class: SizeClass, block: NonNull<u8>) -> bool {
     unsafe { span_of(class, block) }.is_some()
 }
 
+/// True where a span of `layout` starts at `block`.
+///
+/// # Safety
+/// - `block` lies in a segment.
+pub(crate) unsafe fn is_span_for(layout: Layout, block: NonNull<u8>) -> bool {
+    // SAFETY: passed on.
+    unsafe { span_for(layout, block) }.is_some()
+}
+
+/// The span of `layout` that starts at `block`.
+///
+/// # Safety
+/// - `block` lies in a segment.
+unsafe fn span_for<'a>(layout: Layout, block: NonNull<u8>) -> Option<&'a Slab> {
+    let (slots, _) = extent(layout)?;
+    // SAFETY: passed on.
+    unsafe { span_at(block) }.filter(|slab| slab.extent() == slots)
+}
+
+/// True where a span starts at `block` that has been returned and not collected.
+///
+/// # Safety
+/// - `block` lies in a segment.
+pub(crate) unsafe fn is_returned_span(block: NonNull<u8>) -> bool {
+    // SAFETY: passed on.
+    unsafe { span_at(block) }.is_some_and(|slab| Segment::of(slab).is_returned(slab, 0, 1))
+}
+
+/// True where a span starts at `block`.
+///
+/// # Safety
+/// - `block` lies in a segment.
+pub(crate) unsafe fn is_at(block: NonNull<u8>) -> bool {
+    // SAFETY: passed on.
+    unsafe { span_at(block) }.is_some()
+}
+
 /// The span of `class` that starts at `block`.
 ///
 /// # Safety
 /// - `block` lies in a segment.
-unsafe fn span_of<'a>(class: SizeClass, block: NonNull<u8>) -> Option<&'a Slab> {
+pub(super) unsafe fn span_of<'a>(class: SizeClass, block: NonNull<u8>) -> Option<&'a Slab> {
     // SAFETY: passed on.
     unsafe { span_at(block) }.filter(|slab| slab.extent() * SLOT_SIZE == class.size())
 }

@@ -72,8 +72,10 @@ impl Sample {
     }
 
     fn free_span(&self, span: NonNull<u8>) {
-        // SAFETY: the test's own heap, and a block of its.
-        assert!(unsafe { self.heap.put_span(span) });
+        // SAFETY: a span of the test's own.
+        let slots = unsafe { crate::segment::slab_of(span.addr().get()) }.extent();
+        // SAFETY: as above.
+        assert!(unsafe { self.heap.put_span(span, span_layout(slots)) });
     }
 
     /// Number of segments, used by the heap or not.

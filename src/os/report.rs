@@ -2,10 +2,14 @@
 //!
 //! The line is put together in a buffer on the stack: a process whose heap is in doubt must not allocate to say so.
 
-use core::fmt::{self, Write};
+#[cfg(not(loom))]
+use crate::sync::{AtomicPtr, Ordering};
+use core::fmt::{self, Display, Formatter, Write};
+#[cfg(not(loom))]
+use core::{mem, ptr};
 
 /// Longest line that is written whole; a longer one is cut.
-const LINE: usize = 256;
+const LINE: usize = 512;
 
 struct Line {
     bytes: [u8; LINE],
@@ -31,6 +35,44 @@ pub(crate) fn complain(message: fmt::Arguments<'_>) {
     line.len = line.len.min(LINE - 1);
     let _ = line.write_str("\n");
     super::write_stderr(&line.bytes[..line.len]);
+}
+
+/// Knows more about an address, and writes it as the end of a sentence.
+pub(crate) type Teller = fn(usize, &mut dyn Write);
+
+/// Who is asked about addresses; null as long as nobody is.
+#[cfg(not(loom))]
+static TELLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Has `teller` asked about the address of each misuse.
+#[cfg(not(loom))]
+pub(crate) fn ask(teller: Teller) {
+    TELLER.store(teller as *mut (), Ordering::Relaxed);
+}
+
+/// What is known of an address.
+struct Known(usize);
+
+impl Display for Known {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        #[cfg(not(loom))]
+        {
+            let teller = TELLER.load(Ordering::Relaxed);
+            if !teller.is_null() {
+                // SAFETY: `ask` alone stores there, and a teller.
+                let teller = unsafe { mem::transmute::<*mut (), Teller>(teller) };
+                teller(self.0, f);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// As [`fatal`], of what has been done to `address`: with what is known of it.
+#[cold]
+#[inline(never)]
+pub(crate) fn fatal_about(address: usize, message: fmt::Arguments<'_>) -> ! {
+    fatal(format_args!("{message}{}", Known(address)))
 }
 
 /// Writes `tenure: ` and the message as one line, and aborts.

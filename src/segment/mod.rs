@@ -449,6 +449,11 @@ impl Segment {
         slab.remote.put(word, index, bits, ptr::from_ref(slab).cast_mut(), pending)
     }
 
+    /// True where one of the blocks of word `index` whose bits are set was returned to `slab`, and not collected; a snapshot.
+    pub(crate) fn is_returned(&self, slab: &Slab, index: usize, bits: u64) -> bool {
+        self.remote_word(self.slot_index(slab), index).load(Ordering::Relaxed) & bits != 0
+    }
+
     /// Takes the blocks that other threads have returned to `slab`, which was found on the pending stack. Owner-only.
     pub(crate) fn collect_remote(&self, slab: &Slab, each: impl FnMut(usize, u64)) {
         let slot = self.slot_index(slab);

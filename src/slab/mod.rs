@@ -430,6 +430,11 @@ impl Slab {
         }
     }
 
+    /// True where the block with this index is free. Owner-only.
+    pub(crate) fn is_free(&self, index: usize) -> bool {
+        self.word(index / 64).get() & 1 << (index % 64) != 0
+    }
+
     /// True where the slot is a slab of this class. Owner-only.
     #[inline(always)]
     pub(crate) fn is_of(&self, blocks: Blocks) -> bool {

@@ -111,5 +111,9 @@ fn a_span_that_another_thread_frees_is_free_once_it_is_collected() {
     // SAFETY: inside a span of the test's own.
     assert!(!unsafe { return_span_remotely(span.add(8)) }, "nor there");
     // SAFETY: as above.
-    assert!(!unsafe { mine.heap.put_span(span.add(SLOT_SIZE)) } && !unsafe { mine.heap.put_span(span.add(8)) });
+    let layout = span_layout(2);
+    // SAFETY: inside a span of the test's own.
+    assert!(!unsafe { mine.heap.put_span(span.add(SLOT_SIZE), layout) });
+    // SAFETY: as above.
+    assert!(!unsafe { mine.heap.put_span(span.add(8), layout) });
 }

@@ -175,7 +175,7 @@ impl Thread {
             // SAFETY: this thread's heap, and a block of another one.
             (Some(class), _) => unsafe { self.heap.outbox().put(class, block) },
             // SAFETY: a span of this heap.
-            _ if is_mine => assert!(unsafe { self.heap.put_span(block) }),
+            _ if is_mine => assert!(unsafe { self.heap.put_span(block, layout) }),
             // SAFETY: a span of some heap.
             _ => assert!(unsafe { heap::return_span_remotely(block) }),
         }

@@ -1,0 +1,41 @@
+//! What is said of misuse that is seen before a heap is asked; and what is known of an address, whoever has refused it.
+
+use super::BACKEND;
+use crate::os::report::fatal_about;
+use crate::segment::Owner;
+use core::fmt::{Arguments, Write};
+use core::ptr::NonNull;
+
+/// Ends the process on a free of what is no block. `told` is what the caller has said of it.
+#[cold]
+#[inline(never)]
+pub(super) fn refuse(block: NonNull<u8>, told: Arguments<'_>, owner: Owner) -> ! {
+    fatal_about(block.addr().get(), format_args!("invalid free of {block:p}{told}: {}", what_is_there(owner)))
+}
+
+/// Ends the process on a use of what is no block: its size was asked for, or it was to be resized.
+#[cold]
+#[inline(never)]
+pub(super) fn refuse_use(block: NonNull<u8>, owner: Owner) -> ! {
+    fatal_about(block.addr().get(), format_args!("invalid use of {block:p} as a block: {}", what_is_there(owner)))
+}
+
+/// Says what lies where no block does.
+fn what_is_there(owner: Owner) -> &'static str {
+    match owner {
+        Owner::MAPPING | Owner::ALIGNED_MAPPING => "it is part of a large block; was it allocated with another layout?",
+        Owner::POOLED | Owner::RELEASED | Owner::UNMATCHED => "everything there has been freed already",
+        Owner::STATIC => "no block of static memory is there",
+        _ if owner.is_heap() => "no block starts there",
+        _ => "it is no memory of this allocator, or was freed already",
+    }
+}
+
+/// Tells more about an address that was misused.
+pub(super) fn tell(address: usize, to: &mut dyn Write) {
+    let owner = BACKEND.owners.look_up(address);
+    if owner.is_heap() {
+        // A line that is too long is cut, and never fails.
+        let _ = write!(to, " (heap {})", owner.0);
+    }
+}

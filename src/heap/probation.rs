@@ -1,0 +1,142 @@
+//! Probation: as long as a class is little used, each of its frees is looked at at once.
+//!
+//! A class on probation has no magazine, so all its allocations and frees are slow paths, which can afford to ask whether a block is in use. What is freed goes the way of a block that another
+//! thread frees: its remote bit is set, and it is not handed out again before the heap collects. So a second free finds one of two bits set, whichever thread it comes from, and a block that
+//! the program still uses stays out of others' hands for a while.
+//!
+//! What a class may cost so is bounded by steps. One that is much used has soon taken them, and has its magazine from then on; once in each purge delay it gets some more.
+
+use super::Heap;
+use super::core::{Core, Misuse, locate, refuse};
+use super::span::span_of;
+use crate::segment::{ADDRESSES, Segment};
+use crate::size_class::{SLOT_SIZE, SizeClass};
+use crate::slab::{Blocks, Slab};
+use crate::sync::Cell;
+use core::ptr::NonNull;
+
+/// Steps of a class that is new to a heap: 1,024 allocations, or 256 frees.
+const FIRST: u16 = 1024;
+
+/// Steps that a class has at least after each purge delay: 64 frees.
+const AGAIN: u16 = 256;
+
+/// Steps of a free, which is looked at, has its bit set by up to three atomic operations, and is collected later.
+const FREE: u16 = 4;
+
+/// Steps that are left. Borrower-only.
+pub(crate) struct Probation(Cell<u16>);
+
+impl Probation {
+    /// None: the probation is over, or has not begun.
+    pub(super) fn over() -> Self {
+        Self(Cell::new(0))
+    }
+
+    /// A probation that is beginning.
+    pub(super) fn begin(&self) {
+        self.0.set(FIRST);
+    }
+
+    /// A purge delay is over.
+    pub(super) fn resume(&self) {
+        self.0.set(self.0.get().max(AGAIN));
+    }
+
+    /// True where the next allocation is on probation.
+    pub(super) fn allocates(&self) -> bool {
+        self.steps(1)
+    }
+
+    /// True where the next free is on probation.
+    pub(crate) fn frees(&self) -> bool {
+        self.steps(FREE)
+    }
+
+    fn steps(&self, count: u16) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(count));
+        left > 0
+    }
+}
+
+/// Where a block is, if it is one: its slab, and its index there.
+type Place<'a> = (&'a Slab, usize);
+
+/// The slab or span of `class` in which `block` is the block with this index; ends the process where there is none.
+///
+/// # Safety
+/// - `block` lies, but for address bits that no program can have, in a segment of the heap whose lock the caller holds.
+unsafe fn place_of<'a>(class: SizeClass, block: NonNull<u8>) -> Place<'a> {
+    if block.addr().get() >= ADDRESSES {
+        refuse(Misuse::NotABlock, block.as_ptr(), class.size());
+    }
+    if !class.is_span() {
+        // SAFETY: passed on.
+        return unsafe { locate(Blocks::of(class), block.as_ptr()) };
+    }
+    // SAFETY: passed on.
+    match unsafe { span_of(class, block) } {
+        Some(slab) => (slab, 0),
+        None => refuse(Misuse::NotABlock, block.as_ptr(), class.size()),
+    }
+}
+
+/// True where the block has been freed, and nobody has it in a magazine or an outbox. Of a span, which ends when it is free, only what is not collected yet can be seen.
+fn is_free(class: SizeClass, (slab, index): Place<'_>) -> bool {
+    !class.is_span() && slab.is_free(index) || Segment::of(slab).is_returned(slab, index / 64, 1 << (index % 64))
+}
+
+impl Heap {
+    /// Every class of a heap that is new is on probation.
+    pub(crate) fn begin_probation(&self) {
+        if !self.has_begun.replace(true) {
+            self.traffic.iter().for_each(|traffic| traffic.probation.begin());
+            self.outbox.probation().begin();
+        }
+    }
+
+    /// Takes back a block of `class`, and ends the process unless it is one and is in use.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap.
+    /// - `block` lies in one of this heap's segments.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn put_back_on_probation(&self, class: SizeClass, block: NonNull<u8>) {
+        let mut core = self.core.lock();
+        // SAFETY: passed on; the heap is locked.
+        let place = unsafe { place_of(class, block) };
+        if is_free(class, place) || !return_here(&core, place) {
+            refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
+        }
+        // The next span that is wanted takes in all that was returned, this one included.
+        if !class.is_span() {
+            core.hold_back(self.home(), class.size());
+        }
+    }
+
+    /// Ends the process where `block` is no block of `class` or is free, which is the misuse `otherwise`; on behalf of any thread. Looks at nothing where the heap is at work.
+    ///
+    /// # Safety
+    /// - `block` lies in one of this heap's segments.
+    pub(crate) unsafe fn check_in_use(&self, class: SizeClass, block: NonNull<u8>, otherwise: Misuse) {
+        let Some(_core) = self.core.try_lock() else { return };
+        // SAFETY: passed on; the heap is locked.
+        if is_free(class, unsafe { place_of(class, block) }) {
+            refuse(otherwise, block.as_ptr(), class.size());
+        }
+    }
+}
+
+/// Returns a block to the heap whose lock the caller holds, as another thread would; false where it has been returned already.
+fn return_here(_core: &Core, (slab, index): Place<'_>) -> bool {
+    Segment::of(slab).put_remote(slab, index / 64, 1 << (index % 64)) == 0
+}
+
+/// Ends the process where `block`, the span at `slab`, has been returned.
+pub(super) fn check_span_in_use(slab: &Slab, block: *mut u8) {
+    if Segment::of(slab).is_returned(slab, 0, 1) {
+        refuse(Misuse::DoubleFree, block, slab.extent() * SLOT_SIZE);
+    }
+}
