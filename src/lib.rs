@@ -55,6 +55,8 @@ mod allocator;
 
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
 #[cfg(not(loom))]
+#[cfg(feature = "profile")]
+pub use environment::profile_dumps;
 pub use environment::{from_env, preloaded};
 #[cfg(all(feature = "profile", not(loom)))]
 pub use global::profile;

@@ -76,7 +76,7 @@ impl Tag {
     }
 
     /// All tags that have been named.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> + Clone {
         let named = NAMES.iter().take_while(|name| name.load(Ordering::Relaxed) != 0).count();
         (1..=named).filter_map(Self::numbered)
     }

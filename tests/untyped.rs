@@ -387,3 +387,30 @@ fn blocks_without_a_layout_are_dynamic_in_a_static_scope_too() {
         assert_eq!((before.live_blocks(), before.live_bytes()), (after.live_blocks(), after.live_bytes()));
     });
 }
+
+#[test]
+fn a_small_block_that_grows_stays_in_slabs_where_there_is_room_for_spans() {
+    alone(60, || {
+        // Room for the largest spans, which somebody has touched.
+        let spans: Vec<_> = (0..4).map(|_| vec![1_u8; MIB]).collect();
+        drop(spans);
+        for size in [64, 4 * KIB, 30 * KIB] {
+            // SAFETY: a layout of a size that is not zero.
+            let block = unsafe { GLOBAL.alloc(layout(size / 2, 8)) };
+            // SAFETY: allocated just now, and not used any more.
+            let block = NonNull::new(unsafe { GLOBAL.realloc(block, layout(size / 2, 8), size) }).unwrap();
+            // SAFETY: a block in use.
+            assert!(unsafe { GLOBAL.usable_size(block.as_ptr()) } < 64 * KIB, "{size}");
+            // SAFETY: a block of this layout, not used any more.
+            unsafe { GLOBAL.dealloc(block.as_ptr(), layout(size, 8)) };
+
+            let block = GLOBAL.alloc_untyped(size / 2);
+            // SAFETY: allocated just now, and not used any more.
+            let block = unsafe { GLOBAL.realloc_untyped(block, size) };
+            // SAFETY: a block in use.
+            assert!(unsafe { GLOBAL.usable_size(block) } < 64 * KIB, "{size}");
+            // SAFETY: a block of Tenure's, not used any more.
+            unsafe { GLOBAL.free_untyped(block) };
+        }
+    });
+}

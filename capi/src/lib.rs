@@ -19,6 +19,7 @@ mod own;
 mod profile;
 mod sized;
 mod snapshot;
+mod unnoticed;
 
 use tenure::Tenure;
 

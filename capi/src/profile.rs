@@ -1,21 +1,24 @@
 //! The heap profile of a process, from its start to its end.
 //!
-//! The library samples and, at the end, writes what it has found as text to a file without a name. What needs the standard library, names and formats, is done by the
+//! The library samples and, at the end and when a signal asks for it, writes what it has found as text to a file without a name. What needs the standard library, names and formats, is done by the
 //! command `tenure`, which is started with that file as its input; so it takes neither memory nor a lock of this process, and should it fail, the program's exit is as it would have been.
 
 use crate::name::Name;
-use crate::output::{Output, complain};
+use crate::output::complain;
+use crate::unnoticed::{self, Ended};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
-use core::fmt::Write;
+use core::fmt::{self, Display, Formatter, Write};
 use core::mem::MaybeUninit;
 use core::ptr;
-use tenure::profile::{self, Options, Text, Unwinder, arm_with, split_setting};
+use core::sync::atomic::{AtomicU32, Ordering};
+use tenure::profile::{self, Options, Unwinder, arm_with, split_setting};
+use tenure::profile_dumps;
 
 /// What only the functions of this file touch.
 struct Own(UnsafeCell<ProfileSettings>);
 
-// SAFETY: the loader runs a library's constructor and its destructor on one thread each, the one after the other, and nobody else has access.
+// SAFETY: the loader runs a library's constructor, which alone writes. Its destructor and the thread that writes dumps only read, and know of this after that.
 unsafe impl Sync for Own {}
 
 static SETTINGS: Own = Own(UnsafeCell::new(ProfileSettings::DEFAULT));
@@ -33,11 +36,24 @@ pub(crate) fn start() {
     if settings.concerns_this_process() {
         settings.start();
     }
+    if settings.is_started && !settings.file.is_empty() {
+        profile_dumps::on_signal(dump, 0);
+    }
+}
+
+/// A signal has asked for a profile: writes one, on the thread of reports.
+fn dump() {
+    static DUMPS: AtomicU32 = AtomicU32::new(0);
+    // SAFETY: called after the constructor alone, see `Own`.
+    let settings = unsafe { &*SETTINGS.0.get() };
+    if settings.concerns_this_process() {
+        settings.dump(DUMPS.fetch_add(1, Ordering::Relaxed) + 1);
+    }
 }
 
 /// The process ends in an orderly way: writes what was asked for.
 pub(crate) fn finish() {
-    // SAFETY: the destructor alone, see `Own`.
+    // SAFETY: after the constructor, see `Own`.
     let settings = unsafe { &*SETTINGS.0.get() };
     if settings.is_started && settings.concerns_this_process() {
         settings.finish();
@@ -176,31 +192,74 @@ impl ProfileSettings {
         }
     }
 
-    /// Writes what was asked for.
+    /// Writes what was asked for at the end.
     fn finish(&self) {
         profile::disarm();
-        // SAFETY: no preconditions.
-        let pid = unsafe { libc::getpid() };
-        let pattern = self.file.as_c_str().to_bytes();
-        let file = match (!pattern.is_empty()).then(|| Name::of(pattern, pid)) {
-            Some(None) => return complain(format_args!("TENURE_PROFILE: the file's name is too long")),
-            Some(Some(name)) => Some(name),
-            None => None,
-        };
-        let Some(text) = write_text() else {
-            return complain(format_args!("TENURE_PROFILE: there is no memory for the profile"));
-        };
-        if !self.hand_over(text, file.as_ref()) {
-            keep_text(text, file);
+        if self.file.is_empty() {
+            self.write(None, true);
+        } else if let Some(name) = self.name(None) {
+            self.write(Some(name), true);
         }
-        // SAFETY: opened above.
-        unsafe { libc::close(text) };
     }
 
-    /// Has the command write a profile from its text, and waits for it; false where it cannot be started. What the command cannot do it says itself.
-    fn hand_over(&self, text: c_int, file: Option<&Name>) -> bool {
+    /// Writes a profile while the program goes on, to a file with a number of its own.
+    fn dump(&self, number: u32) {
+        if let Some(name) = self.name(Some(number)) {
+            self.write(Some(name), false);
+        }
+    }
+
+    /// The name of the profile's file; that of a dump has its number before the end which says in what form it is.
+    fn name(&self, number: Option<u32>) -> Option<Name> {
+        let pattern = self.file.as_c_str().to_bytes();
+        let end = ENDS.iter().find(|end| pattern.ends_with(end)).map_or(0, |end| end.len());
+        let (stem, end) = pattern.split_at(pattern.len() - end);
+        // SAFETY: no preconditions.
+        let mut name = Name::of(stem, unsafe { libc::getpid() });
+        if let Some(number) = number {
+            name = name.and_then(|mut name| write!(name, ".{number:04}").ok().map(|()| name));
+        }
+        let name = name.and_then(|mut name| name.push(end).map(|()| name));
+        if name.is_none() {
+            complain(format_args!("TENURE_PROFILE: the file's name is too long"));
+        }
+        name
+    }
+
+    /// Has the command write what was found to a file of this name; and print what is in use where the process ends, if that was asked for.
+    fn write(&self, file: Option<Name>, is_last: bool) {
+        // SAFETY: a text that ends in a null.
+        let text = unsafe { libc::memfd_create(c"tenure-profile".as_ptr(), libc::MFD_CLOEXEC) };
+        let is_written = text >= 0
+            && match profile_dumps::without_signals(|| profile_dumps::copy_text(text)) {
+                // SAFETY: opened above.
+                Ok(()) => unsafe { libc::lseek(text, 0, libc::SEEK_SET) == 0 },
+                Err(failure) => {
+                    complain(format_args!("TENURE_PROFILE: {failure}; there is no profile"));
+                    // SAFETY: opened above.
+                    unsafe { libc::close(text) };
+                    return;
+                }
+            };
+        let ended = if is_written { self.hand_over(text, file.as_ref(), is_last) } else { None };
+        if text >= 0 {
+            // SAFETY: opened above.
+            unsafe { libc::close(text) };
+        }
+        match ended {
+            Some(Ended::WithStatus(status)) if status != NOT_LOADED => {}
+            Some(Ended::WithStatus(_)) => keep_text("the command `tenure` cannot be loaded", file),
+            Some(Ended::BySignal(signal)) => keep_text(Ending(signal), file),
+            Some(Ended::NotStarted) => keep_text("the command `tenure` cannot be started", file),
+            None if is_written => keep_text("the command `tenure` is neither beside the library nor in ../bin", file),
+            None => keep_text("there is no file in memory to be had", file),
+        }
+    }
+
+    /// Has the command write a profile from its text, and waits for it; `None` where there is no command. What the command cannot do it says itself.
+    fn hand_over(&self, text: c_int, file: Option<&Name>, is_last: bool) -> Option<Ended> {
         if self.command.is_empty() {
-            return false;
+            return None;
         }
         let command = self.command.as_c_str();
         let mut arguments = [ptr::null::<c_char>(); 9];
@@ -215,121 +274,41 @@ impl ProfileSettings {
         if let Some(file) = file {
             add(c"--output");
             add(file.as_c_str());
-            // At the end of a process little is in use.
             add(c"--value");
-            add(c"bytes");
+            // At the end of a process little is in use.
+            add(if is_last { c"bytes" } else { c"live-bytes" });
         }
-        if self.is_leaks {
+        if self.is_leaks && is_last {
             add(c"--leaks");
         }
-        run(command, &arguments, text)
+        Some(unnoticed::run(command, &arguments, text))
     }
 }
 
-/// Writes the profile to a file without a name, and goes back to its start.
-fn write_text() -> Option<c_int> {
-    // SAFETY: a text that ends in a null.
-    let file = unsafe { libc::memfd_create(c"tenure-profile".as_ptr(), libc::MFD_CLOEXEC) };
-    if file < 0 {
-        return None;
-    }
-    let mut buffer = [0; 4096];
-    let mut output = Output::new(file, &mut buffer);
-    // What fails is known to `finish`.
-    let _ = writeln!(output, "{Text}\nMAPPED_LIBRARIES:");
-    let is_whole = output.finish();
-    // SAFETY: a text that ends in a null.
-    let maps = unsafe { libc::open(c"/proc/self/maps".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-    if maps >= 0 {
-        // Without it there are addresses in place of names.
-        copy(maps, file);
-        // SAFETY: opened above.
-        unsafe { libc::close(maps) };
-    }
-    // SAFETY: opened above.
-    let is_whole = is_whole && unsafe { libc::lseek(file, 0, libc::SEEK_SET) } == 0;
-    if !is_whole {
-        // SAFETY: opened above.
-        unsafe { libc::close(file) };
-    }
-    is_whole.then_some(file)
-}
+/// The status of a command whose libraries cannot be loaded.
+const NOT_LOADED: c_int = 127;
 
-/// Copies what is left of a file; true where all of it could be read and written.
-fn copy(from: c_int, to: c_int) -> bool {
-    let mut buffer = [0_u8; 4096];
-    loop {
-        // SAFETY: the buffer is valid for its length.
-        let read = unsafe { libc::read(from, buffer.as_mut_ptr().cast(), buffer.len()) };
-        let Ok(count) = usize::try_from(read) else { return false };
-        if count == 0 {
-            return true;
-        }
-        let mut rest = &buffer[..count];
-        while !rest.is_empty() {
-            // SAFETY: the buffer is valid for its length.
-            let written = unsafe { libc::write(to, rest.as_ptr().cast(), rest.len()) };
-            match usize::try_from(written) {
-                Ok(count) if count > 0 => rest = &rest[count..],
-                _ => return false,
-            }
-        }
-    }
-}
+/// Says that the command was ended.
+struct Ending(c_int);
 
-/// Runs `command` with `input` as its standard input and nothing in its environment; false where it cannot be started.
-fn run(command: &CStr, arguments: &[*const c_char; 9], input: c_int) -> bool {
-    let mut actions = MaybeUninit::<libc::posix_spawn_file_actions_t>::uninit();
-    // SAFETY: a valid place for the answer.
-    if unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) } != 0 {
-        return false;
+impl Display for Ending {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "the command `tenure` was ended by signal {}", self.0)
     }
-    let environment = [ptr::null_mut::<c_char>()];
-    let mut child = 0;
-    // SAFETY: the actions are initialised; the lists end in nulls, and their texts too, which are not written to.
-    let is_started = unsafe {
-        libc::posix_spawn_file_actions_adddup2(actions.as_mut_ptr(), input, libc::STDIN_FILENO) == 0
-            && libc::posix_spawn(
-                &mut child,
-                command.as_ptr(),
-                actions.as_ptr(),
-                ptr::null(),
-                arguments.as_ptr().cast(),
-                environment.as_ptr(),
-            ) == 0
-    };
-    // SAFETY: initialised above.
-    unsafe { libc::posix_spawn_file_actions_destroy(actions.as_mut_ptr()) };
-    if is_started {
-        // SAFETY: the child is this process's; a place for its status is not needed. Where nobody is to be told of children, it has ended when this fails.
-        while unsafe { libc::waitpid(child, ptr::null_mut(), 0) } < 0
-            // SAFETY: the C library gives every thread an `errno`.
-            && unsafe { *libc::__errno_location() } == libc::EINTR
-        {}
-    }
-    is_started
 }
 
 /// Keeps the profile's text, as the command cannot be had, in a file beside the one that was asked for.
-fn keep_text(text: c_int, file: Option<Name>) {
-    let missing = "the command `tenure` is neither beside the library nor in ../bin";
+fn keep_text(why: impl Display, file: Option<Name>) {
     let Some(mut name) = file else {
-        return complain(format_args!("TENURE_LEAKS: {missing}; TENURE_COMMAND may name it"));
+        return complain(format_args!("TENURE_LEAKS: {why}; TENURE_COMMAND may name it"));
     };
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
-    let kept = match name.push(TEXT) {
-        // SAFETY: a name that ends in a null.
-        Some(()) => unsafe { libc::open(name.as_c_str().as_ptr(), flags, 0o666) },
-        None => -1,
-    };
-    let is_kept = kept >= 0 && copy(text, kept);
-    if kept >= 0 {
-        // SAFETY: opened above.
-        unsafe { libc::close(kept) };
+    if name.push(TEXT).is_none() {
+        return complain(format_args!("TENURE_PROFILE: {why}, and the file's name is too long"));
     }
-    let name = name.as_c_str().to_str().unwrap_or("a file of that name");
-    match is_kept {
-        true => complain(format_args!("TENURE_PROFILE: {missing}; `tenure profile {name}` reads what was found")),
-        false => complain(format_args!("TENURE_PROFILE: {missing}, and {name} cannot be written")),
+    let name = name.as_c_str();
+    let shown = name.to_str().unwrap_or("a file of that name");
+    match profile_dumps::save_text(name.to_bytes()) {
+        Ok(()) => complain(format_args!("TENURE_PROFILE: {why}; `tenure profile {shown}` reads what was found")),
+        Err(failure) => complain(format_args!("TENURE_PROFILE: {why}, and {shown} cannot be written: {failure}")),
     }
 }

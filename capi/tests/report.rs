@@ -212,6 +212,28 @@ fn one_snapshot_on_several_lines_is_a_page_without_a_course() {
 }
 
 #[test]
+fn tags_have_a_table_with_a_row_for_what_is_under_none() {
+    let folder = folder("tags");
+    let mut first = snapshots(&series(&folder))[0].clone();
+    let without = page(&[&folder.join("plain.json")].map(|file| {
+        fs::write(file, first.to_string()).unwrap();
+        file.as_path()
+    }));
+    assert!(all(&without, ".tags").is_empty());
+    let (live, blocks) = (number(&first, "live_bytes"), number(&first, "live_blocks"));
+    let bytes = live / 2;
+    first["tags"] = serde_json::json!([{ "name": "<b>cache</b>", "blocks": 3, "bytes": bytes }]);
+    let file = folder.join("tags.json");
+    fs::write(&file, first.to_string()).unwrap();
+    let page = page(&[&file]);
+    let rows: Vec<_> = texts(&page, ".tags tbody th").into_iter().collect();
+    assert_eq!(rows, ["<b>cache</b>", "none"]);
+    let cells: Vec<_> =
+        texts(&page, ".tags tbody td").iter().filter(|text| !text.contains(' ')).map(|text| plain(text)).collect();
+    assert_eq!(cells, [bytes, 3, live - bytes, blocks - 3]);
+}
+
+#[test]
 fn what_files_say_is_text_and_nothing_else() {
     let folder = folder("escaped");
     let mut first = snapshots(&series(&folder))[0].clone();

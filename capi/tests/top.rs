@@ -118,6 +118,53 @@ fn as_text_it_shows_the_latest_snapshot_of_a_file() {
     assert!(classes.count() >= 10, "{shown}");
 }
 
+/// Two snapshots, the second of which is half a second later and as is said.
+fn series_with(name: &str, change: impl Fn(&mut Value)) -> PathBuf {
+    let (mut program, file) = growing(name);
+    program.end();
+    let mut before: Value = serde_json::from_str(fs::read_to_string(&file).unwrap().lines().next().unwrap()).unwrap();
+    before["uptime_ms"] = Value::from(1000);
+    let mut after = before.clone();
+    after["uptime_ms"] = Value::from(1500);
+    change(&mut after);
+    let file = file.with_file_name("series.json");
+    fs::write(&file, format!("{before}\n{after}\n")).unwrap();
+    file
+}
+
+#[test]
+fn allocations_and_frees_are_shown_for_each_second_and_in_all() {
+    let file = series_with("totals", |after| {
+        for (name, more) in [("allocations", 1_000_000), ("frees", 600_000)] {
+            after[name] = Value::from(after[name].as_u64().unwrap() + more);
+        }
+    });
+    let written = fs::read_to_string(&file).unwrap();
+    let last: Value = serde_json::from_str(written.lines().next_back().unwrap()).unwrap();
+    let shown = text(&top(&[file.as_os_str()]));
+    let line = shown.lines().find(|line| line.starts_with("  allocations ")).unwrap_or_else(|| panic!("{shown}"));
+    let so_far = line.split("; ").nth(1).unwrap().replace(',', "");
+    assert!(line.contains(" 2,000,000 blocks, 1,200,000 freed; "), "{line}");
+    assert_eq!(so_far, format!("{} allocated so far", last["allocations"]));
+}
+
+#[test]
+fn tags_are_shown_those_with_the_most_first() {
+    let tags = serde_json::json!([
+        { "name": "idle", "blocks": 0, "bytes": 0 },
+        { "name": "parser", "blocks": 7, "bytes": 4096 },
+        { "name": "the cache", "blocks": 1234, "bytes": 1 << 20 },
+    ]);
+    let file = series_with("tags", |after| after["tags"] = tags.clone());
+    let shown = text(&top(&[file.as_os_str()]));
+    let row = |name: &str| shown.lines().position(|line| line.starts_with(name));
+    let (first, second) = (row("the cache ").expect(&shown), row("parser ").expect(&shown));
+    assert!(first < second && row("idle").is_none(), "{shown}");
+    let line = shown.lines().nth(first).unwrap();
+    assert!(line.contains(" 1,234 ") && line.contains(" 1.0 MiB "), "{line}");
+    assert!(shown.lines().any(|line| line.trim_start().starts_with("busiest")), "{shown}");
+}
+
 #[test]
 fn a_running_process_is_found_by_its_id() {
     let (program, _file) = growing("process");

@@ -2,16 +2,31 @@
 
 use crate::format::Format;
 use std::fmt::{self, Display, Formatter};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use tenure::profile::split_setting;
 
-/// A profile that is to be written at the end of the process: `FILE[:RATE]`.
+/// A profile that is to be written at the end of the process, and on a signal: `FILE[:RATE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// Where to. `%p` stands for the process's id.
     pub file: PathBuf,
     /// Bytes from one sample to the next, on average.
     pub rate: usize,
+}
+
+impl Setting {
+    /// Writes the name of the file: that of a dump with a number has it before the end that says in what form it is, as in `heap.0001.svg`. Allocates nothing.
+    pub(crate) fn write_name(&self, number: Option<u32>, out: &mut impl Write) -> io::Result<()> {
+        let name = self.file.as_os_str().as_bytes();
+        let end = Format::of(&self.file).map_or("", Format::end).as_bytes();
+        out.write_all(name.strip_suffix(end).unwrap_or(name))?;
+        if let Some(number) = number {
+            write!(out, ".{number:04}")?;
+        }
+        out.write_all(end)
+    }
 }
 
 /// What is wrong with a setting.
@@ -71,6 +86,18 @@ mod tests {
         assert_eq!(parsed("/x:y/a.folded:1"), Ok(("/x:y/a.folded".into(), 1)));
         assert_eq!(parsed("x:y/a.pb.gz"), Ok(("x:y/a.pb.gz".into(), DEFAULT_RATE)));
         assert_eq!(parsed("%p.svg"), Ok((format!("{}.svg", std::process::id()), DEFAULT_RATE)));
+    }
+
+    #[test]
+    fn dumps_are_numbered_before_the_end_of_the_name() {
+        let name = |text, number| {
+            let mut name = Vec::new();
+            Setting::parse(text).unwrap().write_name(number, &mut name).unwrap();
+            String::from_utf8(name).unwrap()
+        };
+        assert_eq!(name("/x/a.pb.gz:8", Some(1)), "/x/a.0001.pb.gz");
+        assert_eq!(name("a.b.svg", Some(12345)), "a.b.12345.svg");
+        assert_eq!(name("a.folded", None), "a.folded");
     }
 
     #[test]

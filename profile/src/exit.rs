@@ -1,12 +1,20 @@
-//! The end of the process: what the environment has asked for is written then.
+//! What the environment has asked for: written when the process ends, and when a signal asks for it.
+//!
+//! To find names takes memory, and a program in Rust ends where it has none. So what that takes is asked for first; where it is not to be had, what was found is written as text, which takes none.
 
 use crate::environment::Setting;
 use crate::profile::{Profile, Value};
 use std::env;
+use std::ffi::OsStr;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::fs;
+use std::io::{self, Cursor, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::OnceLock;
-use tenure::profile::{Options, Unwinder, arm_with, unsampled};
+use std::sync::atomic::{AtomicU32, Ordering};
+use tenure::profile::{Options, Unwinder, arm_with, each_stack, unsampled};
+use tenure::profile_dumps;
 
 /// What is to be done.
 struct Plan {
@@ -24,9 +32,18 @@ static PLAN: OnceLock<Plan> = OnceLock::new();
 /// | `TENURE_LEAKS` | `1` | print to standard error what is still in use when the process ends; with no profile asked for, every allocation is a sample |
 ///
 /// Folded stacks and flame graphs are of all bytes that were allocated: at the end little is in use. Callers are found with tables, and with frame pointers where there are none.
+///
+/// Where `TENURE_STATS_SIGNAL` names a signal, each such signal has a profile written as well, to a file with a number: `heap.0001.svg`, `heap.0002.svg` and so on beside
+/// `heap.svg`. Folded stacks and flame graphs of these are of what is in use.
+///
+/// Where memory is short, what was found is kept as text, in a file of the same name with `.heap` behind it, which `tenure profile` and `pprof` read. That is where there are not 32 MiB to be had, or as much as the program's file has, and 128 bytes for each address in the profile.
+///
 /// What is wrong is said in a line on standard error, and the program goes on.
 /// What [`tenure::from_env`] reads is read, too.
 pub fn from_env() {
+    if env::var_os("TENURE_PROFILE").is_some() {
+        profile_dumps::on_signal(dump, STACK);
+    }
     tenure::from_env();
     let profile = env::var_os("TENURE_PROFILE").and_then(|text| {
         let parsed = Setting::parse(&text.to_string_lossy());
@@ -63,20 +80,86 @@ fn at_exit() {
     }
 }
 
+/// Bytes of stack for finding names: as much as threads in Rust have.
+const STACK: usize = 2 << 20;
+
+/// Bytes that a profile may take when it is written, beside those for each address in it and for what the program's file tells of functions. Names of a program of 33 MiB, with debug information, take
+/// 17 MiB.
+const RESERVE: usize = 32 << 20;
+
+/// Bytes that an address may take in a profile that is written: 45 were measured.
+const FOR_ADDRESS: usize = 128;
+
+/// A signal has asked for a profile.
+fn dump() {
+    static DUMPS: AtomicU32 = AtomicU32::new(0);
+    if let Some(Plan { profile: Some(setting), .. }) = PLAN.get() {
+        let number = DUMPS.fetch_add(1, Ordering::Relaxed) + 1;
+        unsampled(|| write_profile(setting, Some(number), Value::LiveBytes));
+    }
+}
+
 fn finish() {
     let Some(plan) = PLAN.get() else { return };
     unsampled(|| {
-        let profile = Profile::take();
-        if let Some(Setting { file, .. }) = &plan.profile
-            && let Err(error) = profile.save(file, Value::Bytes)
-        {
-            complain("TENURE_PROFILE", &format_args!("{}: {error}", file.display()));
+        if let Some(setting) = &plan.profile {
+            write_profile(setting, None, Value::Bytes);
         }
-        if plan.is_leaks {
+        if plan.is_leaks && has_memory() {
             // A standard error that is closed is no reason to stop.
-            let _ = write!(io::stderr(), "tenure: {}", profile.leaks());
+            let _ = write!(io::stderr(), "tenure: {}", Profile::take().leaks());
+        } else if plan.is_leaks {
+            complain("TENURE_LEAKS", &"there is no memory for the report");
         }
     });
+}
+
+/// Writes a profile, or keeps what was found as text where there is no memory for that.
+fn write_profile(setting: &Setting, number: Option<u32>, value: Value) {
+    let mut name = Cursor::new([0; PATH_MAX]);
+    if setting.write_name(number, &mut name).is_err() {
+        return complain("TENURE_PROFILE", &"the file's name is too long");
+    }
+    if !has_memory() {
+        return keep_text(name);
+    }
+    let file = path(&name);
+    if let Err(error) = Profile::take().save(file, value) {
+        complain("TENURE_PROFILE", &format_args!("{}: {error}", file.display()));
+    }
+}
+
+/// True where a profile can be written without the program running out of memory, unless others take it meanwhile. What is given back here the allocator keeps for a while, so files that are
+/// mapped next do not take it.
+fn has_memory() -> bool {
+    let mut addresses = 0;
+    each_stack(|stack| addresses += stack.frames.len());
+    let program = fs::metadata("/proc/self/exe").map_or(0, |file| file.len() as usize);
+    Vec::<u8>::new().try_reserve_exact(RESERVE.max(program) + addresses * FOR_ADDRESS).is_ok()
+}
+
+/// Bytes that a file's name may have.
+const PATH_MAX: usize = 4096;
+
+/// What has been written so far.
+fn path(name: &Cursor<[u8; PATH_MAX]>) -> &Path {
+    Path::new(OsStr::from_bytes(&name.get_ref()[..name.position() as usize]))
+}
+
+/// Writes what was found as text, without memory, to a file beside the one that was asked for.
+fn keep_text(mut name: Cursor<[u8; PATH_MAX]>) {
+    let why = "there is no memory for the profile";
+    if name.write_all(b".heap").is_err() {
+        return complain("TENURE_PROFILE", &format_args!("{why}, and the file's name is too long"));
+    }
+    let file = path(&name);
+    let shown = file.display();
+    match profile_dumps::save_text(file.as_os_str().as_bytes()) {
+        Ok(()) => complain("TENURE_PROFILE", &format_args!("{why}; `tenure profile {shown}` reads what was found")),
+        Err(failure) => {
+            complain("TENURE_PROFILE", &format_args!("{why}, and {shown} cannot be written: {failure}"));
+        }
+    }
 }
 
 fn complain(variable: &str, what: &dyn Display) {

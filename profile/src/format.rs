@@ -29,8 +29,16 @@ impl Format {
     /// ```
     pub fn of(file: &Path) -> Option<Self> {
         let name = file.file_name().and_then(OsStr::to_str)?;
-        let formats = [(".pb.gz", Self::Pprof), (".folded", Self::Folded), (".svg", Self::FlameGraph)];
-        formats.into_iter().find(|(end, _)| name.ends_with(end)).map(|(_, format)| format)
+        [Self::Pprof, Self::Folded, Self::FlameGraph].into_iter().find(|format| name.ends_with(format.end()))
+    }
+
+    /// How the names of such files end.
+    pub(crate) fn end(self) -> &'static str {
+        match self {
+            Self::Pprof => ".pb.gz",
+            Self::Folded => ".folded",
+            Self::FlameGraph => ".svg",
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! asked for, and nothing of all this is when nothing was asked for.
 
 mod destination;
+#[cfg(feature = "profile")]
+mod dumps;
 mod output;
 mod reporter;
 mod settings;
@@ -15,7 +17,7 @@ mod settings;
 /// |---|---|---|---|
 /// | `TENURE_STATS` | `0`, `1`, `text`, `json`, `prom` | report the statistics when the process ends, and in what form; `1` is `text` | `0` |
 /// | `TENURE_STATS_EVERY` | `10ms` to `24h`, such as `5s` | also report at intervals, and at the end, as `json` where `TENURE_STATS` does not say otherwise | never |
-/// | `TENURE_STATS_SIGNAL` | `USR1`, `USR2`, `HUP`, `12`, ... | also report whenever the process gets this signal, in the same form | none |
+/// | `TENURE_STATS_SIGNAL` | `USR1`, `USR2`, `HUP`, `12`, ... | also report whenever the process gets this signal, in the same form; a heap profile that `TENURE_PROFILE` asks for is written then, too | none |
 /// | `TENURE_STATS_FILE` | a path | where reports go; `%p` stands for the process's id. Text and lines of JSON are appended, `prom` replaces the file | standard error |
 /// | `TENURE_STATS_PID` | a number | report only in the process with this id | every process |
 /// | `TENURE_PURGE_DELAY` | 0 to 3600000 | milliseconds that unused memory is kept | 1000 |
@@ -43,6 +45,13 @@ pub fn from_env() {
     if reporter::begin() {
         reporter::report_at_exit();
     }
+}
+
+/// What those call who write heap profiles. No part of the interface.
+#[cfg(feature = "profile")]
+#[doc(hidden)]
+pub mod profile_dumps {
+    pub use super::dumps::{Failure, copy_text, on_signal, save_text, without_signals};
 }
 
 /// What the library that is preloaded calls. No part of the interface.

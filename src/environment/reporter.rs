@@ -27,10 +27,23 @@ struct Reporter {
     answered: u32,
     /// True once the last report is written.
     is_over: bool,
+    /// What is done after each report that a signal has asked for.
+    #[cfg(feature = "profile")]
+    dump: Option<fn()>,
+    /// Bytes of the thread's stack.
+    stack: usize,
 }
 
-static REPORTER: Lock<Reporter> =
-    Lock::new(Reporter { settings: Settings::DEFAULT, stderr: None, every: None, answered: 0, is_over: false });
+static REPORTER: Lock<Reporter> = Lock::new(Reporter {
+    settings: Settings::DEFAULT,
+    stderr: None,
+    every: None,
+    answered: 0,
+    is_over: false,
+    #[cfg(feature = "profile")]
+    dump: None,
+    stack: STACK,
+});
 
 /// What is only touched by whoever holds [`REPORTER`]. Apart, so that it is no part of the program's file.
 struct Guarded<T>(UnsafeCell<T>);
@@ -47,7 +60,7 @@ static ASKED: Event = Event::new();
 /// True once the environment has been read.
 static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
 
-/// Bytes of the thread's stack: a report touches 24 KiB of it.
+/// Bytes of the thread's stack, unless dumps need more: a report touches 24 KiB of it.
 const STACK: usize = 64 * 1024;
 
 /// How long the end of the process waits for a report that is just being written.
@@ -78,16 +91,17 @@ pub(super) fn begin() -> bool {
     reporter.every = every;
     let reports_at_end = reporter.settings.reports_at_end();
     let is_concerned = reporter.is_concerned();
+    let stack = reporter.stack;
     // What follows may allocate, and then whoever is asked for memory may find its lock taken, but never this one.
     drop(reporter);
     if is_concerned && (every.is_some() || signal.is_some()) {
-        start(signal);
+        start(signal, stack);
     }
     reports_at_end
 }
 
 /// Starts the thread, and has the signal wake it.
-fn start(signal: Option<c_int>) {
+fn start(signal: Option<c_int>, stack: usize) {
     // Whoever allocates first has heaps repaired in forked children: before the thread is started there, which allocates.
     let layout = Layout::new::<usize>();
     // SAFETY: a layout with a size.
@@ -97,7 +111,7 @@ fn start(signal: Option<c_int>) {
         unsafe { TENURE.dealloc(block, layout) };
     }
     os::on_fork_in_child(begin_in_child);
-    if !io::spawn(serve, STACK) {
+    if !io::spawn(serve, stack) {
         return complain(format_args!("there is no thread to be had; statistics come at the end of the process alone"));
     }
     if let Some(number) = signal
@@ -127,10 +141,11 @@ unsafe extern "C" fn begin_in_child() {
     }
     let is_needed = reporter.every.is_some() || reporter.settings.signal.is_some();
     let is_concerned = reporter.is_concerned();
+    let stack = reporter.stack;
     drop(reporter);
     if is_needed && is_concerned {
         // Where there is none to be had, there are no reports but the last.
-        io::spawn(serve, STACK);
+        io::spawn(serve, stack);
     }
 }
 
@@ -150,7 +165,14 @@ extern "C" fn serve(_: *mut c_void) -> *mut c_void {
                 return ptr::null_mut();
             }
             reporter.report();
+            #[cfg(feature = "profile")]
+            let dump = reporter.dump.filter(|_| asked != answered);
             drop(reporter);
+            // It may take long, and the end of the process is not to wait for it.
+            #[cfg(feature = "profile")]
+            if let Some(dump) = dump {
+                dump();
+            }
             answered = asked;
             if is_due && let (Some(due), Some(every)) = (&mut due, every) {
                 // Those that were missed are not made up for.
@@ -160,6 +182,23 @@ extern "C" fn serve(_: *mut c_void) -> *mut c_void {
             ASKED.wait(asked, due.map(|due| Duration::from_millis(due - now)));
         }
     }
+}
+
+/// Has `dump` called after each report that a signal has asked for. The thread has at least `stack` bytes for it, where it is yet to be started.
+#[cfg(feature = "profile")]
+pub(super) fn also_on_signal(dump: fn(), stack: usize) {
+    let mut reporter = REPORTER.lock();
+    reporter.dump = Some(dump);
+    reporter.stack = reporter.stack.max(stack);
+}
+
+/// Lends `write` the room of reports, and says which process this is.
+#[cfg(feature = "profile")]
+pub(super) fn with_room<R>(write: impl FnOnce(&mut Room, u32) -> R) -> R {
+    let _reporter = REPORTER.lock();
+    let process = Native.process().map_or(0, |process| process.id);
+    // SAFETY: the lock is held.
+    write(unsafe { &mut *ROOM.0.get() }, process)
 }
 
 /// Has the last report written when the process ends.

@@ -569,7 +569,7 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
         }
     }
     // What is dynamic stays dynamic; what is static goes where the thread's allocations go.
-    let target = target.or_else(|| match SizeClass::of(new) {
+    let target = target.or_else(|| growing_span(old.size(), new)).or_else(|| match SizeClass::of(new) {
         // SAFETY: a layout of a size that is not zero.
         _ if is_static || !routing::is_static() => NonNull::new(unsafe { tenure.alloc(new) }),
         Some(class) => alloc_dynamic(class, new.size()),
@@ -581,6 +581,26 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     // SAFETY: the caller's block.
     unsafe { tenure.dealloc(block.as_ptr(), old) };
     Some(target)
+}
+
+/// A span for a block that grows from `old` bytes to `new`, and may go on growing where it then stands: otherwise it would soon be copied again. `None` where a span is at hand, or where there
+/// is none with room; and for a block that a slab serves.
+pub(super) fn growing_span(old: usize, new: Layout) -> Option<NonNull<u8>> {
+    if new.size() <= old || SizeClass::of(new).is_some() || tls::routing().is_aside() {
+        return None;
+    }
+    let class = SizeClass::of_span(new)?;
+    let (heap, thread) = own()?;
+    #[cfg(feature = "profile")]
+    if thread.sampling.get().is_some() {
+        return None;
+    }
+    if thread.tops.next(class).is_some() {
+        return None;
+    }
+    let _busy = Busy::new(thread);
+    // SAFETY: the calling thread's own heap and tops.
+    unsafe { heap.take_growing_span(&thread.tops, class) }
 }
 
 /// Resizes a span or a mapping without copying, where that is possible.

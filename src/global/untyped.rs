@@ -321,7 +321,10 @@ unsafe fn realloc_large(block: NonNull<u8>, len: usize, align: usize, size: usiz
 /// # Safety
 /// - `block` is the caller's, and has `len` bytes.
 unsafe fn move_to(block: NonNull<u8>, len: usize, size: usize) -> *mut u8 {
-    let target = Tenure::new().alloc_untyped(size);
+    let target = match untyped(size).and_then(|new| slow::growing_span(len, new)) {
+        Some(span) => span.as_ptr(),
+        None => Tenure::new().alloc_untyped(size),
+    };
     if !target.is_null() {
         // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
         unsafe { block.as_ptr().copy_to_nonoverlapping(target, len.min(size)) };

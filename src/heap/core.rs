@@ -170,10 +170,7 @@ impl Core {
         carve: impl Fn(&'s Segment, Warmth) -> Option<R>,
     ) -> Option<R> {
         let (segment, carved) = self.roomy.find(count, self.spare(), carve)?;
-        if ptr::eq(self.spare, segment) {
-            self.spare = ptr::null();
-        }
-        self.roomy.update(segment);
+        self.changed(segment);
         Some(carved)
     }
 
@@ -203,12 +200,13 @@ impl Core {
             return self.put_back_spans(backend, class, returned);
         }
         let blocks = Blocks::of(class);
+        // A free that is told no layout looks at those bits of an address alone that a program's can have.
+        if returned.iter().fold(0, |bits, block| bits | block.addr()) >= segment::ADDRESSES {
+            let stray = returned.iter().find(|block| block.addr() >= segment::ADDRESSES);
+            refuse(Misuse::NotABlock, stray.copied().unwrap_or_default(), blocks.size());
+        }
         let mut rest = returned;
         while let Some((&block, others)) = rest.split_first() {
-            // A free that is told no layout looks at those bits of an address alone that a program's can have.
-            if block.addr() >= segment::ADDRESSES {
-                refuse(Misuse::NotABlock, block, blocks.size());
-            }
             // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
             let slab = unsafe { segment::slab_of(block.addr()) };
             let index = match blocks.locate(block) {
@@ -220,16 +218,28 @@ impl Core {
                 // Neighbours come back together more often than not: what is done for one block is done for them all.
                 let (neighbours, first) = blocks.run(index, block, others);
                 rest = &others[neighbours..];
-                slab.put_back(first, 1 + neighbours)
+                match slab.put_back(first, 1 + neighbours) {
+                    Ok(freed) => Some(freed),
+                    Err(free) => refuse(Misuse::DoubleFree, slab.block(blocks, free), blocks.size()),
+                }
             } else {
                 slab.put_back_one(index)
             };
             match freed {
-                Ok(Freed::Kept) => {}
-                Ok(Freed::Movable) => self.usable[class.index()].file(slab),
-                Ok(Freed::Empty) => self.emptied(backend, class, slab),
-                Err(free) => refuse(Misuse::DoubleFree, slab.block(blocks, free), blocks.size()),
+                Some(Freed::Kept) => {}
+                Some(freed) => self.refile(backend, class, slab, freed),
+                None => refuse(Misuse::DoubleFree, block, blocks.size()),
             }
+        }
+    }
+
+    /// A slab has got blocks back that make it one for another ring.
+    #[inline(never)]
+    fn refile(&mut self, backend: &Backend, class: SizeClass, slab: &Slab, freed: Freed) {
+        match freed {
+            Freed::Kept => {}
+            Freed::Movable => self.usable[class.index()].file(slab),
+            Freed::Empty => self.emptied(backend, class, slab),
         }
     }
 
@@ -282,8 +292,8 @@ impl Core {
         }
     }
 
-    /// A span of `segment` has grown or shrunk.
-    pub(super) fn resized(&mut self, segment: &Segment) {
+    /// Slots of `segment` have come into use, or a span there has grown or shrunk.
+    pub(super) fn changed(&mut self, segment: &Segment) {
         if ptr::eq(self.spare, segment) {
             self.spare = ptr::null();
         }

@@ -76,11 +76,20 @@ impl Roomy {
         spare: Option<&'a Segment>,
         carve: impl Fn(&'a Segment, Warmth) -> Option<R>,
     ) -> Option<(&'a Segment, R)> {
-        let mut warm = self.with_run(count).take(PATIENCE).chain(spare);
         let mut any = self.with_run(count);
-        let look = |segment, warmth| carve(segment, warmth).map(|carved| (segment, carved));
-        warm.find_map(|segment| look(segment, Warmth::Warm))
-            .or_else(|| any.find_map(|segment| look(segment, Warmth::Any)))
+        self.find_warm(count, spare, |segment| carve(segment, Warmth::Warm))
+            .or_else(|| any.find_map(|segment| carve(segment, Warmth::Any).map(|carved| (segment, carved))))
+    }
+
+    /// As [`Roomy::find`], of slots alone that were touched before.
+    pub(super) fn find_warm<'a, R>(
+        &self,
+        count: usize,
+        spare: Option<&'a Segment>,
+        carve: impl Fn(&'a Segment) -> Option<R>,
+    ) -> Option<(&'a Segment, R)> {
+        let mut warm = self.with_run(count).take(PATIENCE).chain(spare);
+        warm.find_map(|segment| carve(segment).map(|carved| (segment, carved)))
     }
 
     /// True where one of the first few, or `spare`, has a free slot that was touched before.

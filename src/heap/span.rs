@@ -3,7 +3,7 @@
 use super::Heap;
 use super::core::{Core, Home, Misuse, refuse};
 use super::counts::{self, SPANS};
-use crate::magazine::Place;
+use crate::magazine::{Place, Tops};
 use crate::segment::{self, Backend, Segment};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Slab, SlotKind};
@@ -40,6 +40,17 @@ impl Core {
         })
     }
 
+    /// A span of `slots` slots with room behind it to grow to the largest span, in memory that was touched before.
+    fn take_growing_span(&mut self, home: Home<'_>, slots: usize) -> Option<NonNull<u8>> {
+        let room = MAX_SPAN / SLOT_SIZE;
+        self.collect(home);
+        let (segment, span) = self
+            .roomy
+            .find_warm(room, self.spare(), |segment| segment.carve_growing_span(slots, room, &home.backend.counters))?;
+        self.changed(segment);
+        Some(span)
+    }
+
     /// Takes back spans of `class` that are this heap's.
     pub(super) fn put_back_spans(&mut self, backend: &Backend, class: SizeClass, returned: &[Place]) {
         for &block in returned {
@@ -58,6 +69,19 @@ impl Heap {
         let (slots, align) = extent(layout)?;
         let mut core = self.core.lock();
         let span = core.take_span(self.home(), slots, align)?;
+        self.counts[SPANS].refill(1);
+        counts::add(&self.given_directly, 1);
+        Some(span)
+    }
+
+    /// A span of `class` that can go on growing in place, if there is room for that in memory that was touched before. The place of one that waits in a magazine of another class counts as room.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops.
+    pub(crate) unsafe fn take_growing_span(&self, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
+        // SAFETY: passed on.
+        unsafe { self.make_way_for_span(tops, class) };
+        let span = self.core.lock().take_growing_span(self.home(), class.size() / SLOT_SIZE)?;
         self.counts[SPANS].refill(1);
         counts::add(&self.given_directly, 1);
         Some(span)
@@ -94,7 +118,7 @@ impl Heap {
         if !segment.resize_span(slab, slots, &self.backend.counters) {
             return false;
         }
-        core.resized(segment);
+        core.changed(segment);
         true
     }
 }

@@ -94,9 +94,19 @@ impl File {
         Self::open(path, libc::O_TRUNC)
     }
 
+    /// Opens a file to read it.
+    #[cfg(feature = "profile")]
+    pub(crate) fn read_only(path: &CStr) -> Result<Self, Failure> {
+        Self::open_as(path, libc::O_RDONLY)
+    }
+
     fn open(path: &CStr, flags: c_int) -> Result<Self, Failure> {
+        Self::open_as(path, libc::O_WRONLY | libc::O_CREAT | flags)
+    }
+
+    fn open_as(path: &CStr, flags: c_int) -> Result<Self, Failure> {
         let _errno = KeepErrno::new();
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_CLOEXEC | flags;
+        let flags = libc::O_CLOEXEC | flags;
         // SAFETY: a path that ends in a null.
         let descriptor = unsafe { libc::open(path.as_ptr(), flags, 0o666) };
         if descriptor < 0 { Err(Failure::last()) } else { Ok(Self { descriptor, is_own: true }) }
@@ -109,6 +119,20 @@ impl File {
             // SAFETY: the bytes are valid for their length.
             match unsafe { libc::write(self.descriptor, bytes.as_ptr().cast(), bytes.len()) } {
                 count @ 1.. => return Ok(count as usize),
+                _ if Failure::last() == Failure(libc::EINTR) => {}
+                _ => return Err(Failure::last()),
+            }
+        }
+    }
+
+    /// Reads some bytes; none at the file's end.
+    #[cfg(feature = "profile")]
+    pub(crate) fn read(&self, bytes: &mut [u8]) -> Result<usize, Failure> {
+        let _errno = KeepErrno::new();
+        loop {
+            // SAFETY: the bytes are valid for their length.
+            match unsafe { libc::read(self.descriptor, bytes.as_mut_ptr().cast(), bytes.len()) } {
+                count @ 0.. => return Ok(count as usize),
                 _ if Failure::last() == Failure(libc::EINTR) => {}
                 _ => return Err(Failure::last()),
             }

@@ -33,6 +33,16 @@ impl File {
         Err(Failure)
     }
 
+    #[cfg(feature = "profile")]
+    pub(crate) fn read_only(_path: &CStr) -> Result<Self, Failure> {
+        Err(Failure)
+    }
+
+    #[cfg(feature = "profile")]
+    pub(crate) fn read(&self, _bytes: &mut [u8]) -> Result<usize, Failure> {
+        Err(Failure)
+    }
+
     pub(crate) fn write(&self, _bytes: &[u8]) -> Result<usize, Failure> {
         Err(Failure)
     }

@@ -2,12 +2,13 @@
 //!
 //! A block that was cleared before and hardly used since is memory for the most part that was never touched, and overwriting would touch it. So a block that was handed
 //! out untouched is given back to the system instead, for as long as it proves to be hardly touched: by the process's page faults at first, and
-//! then by the time that giving it back takes. Both are hints: what is given back reads as zero in any case.
+//! then by the time that giving it back takes. A block that was touched once gets another chance when it looks as zero where a program would have written first,
+//! twice in a row, four times as often after each mistake, and never after the fourth. All of these are hints: what is given back reads as zero in any case.
 
 use super::Backend;
 use super::mapping::Mapping;
 use crate::align;
-use crate::slab::{Found, Freshness};
+use crate::slab::{Found, Freshness, Known};
 use core::ptr::NonNull;
 
 /// Bytes from which on it is worth to look.
@@ -15,6 +16,14 @@ const WORTH_LOOKING: usize = 256 * 1024;
 
 /// One page in so many may have been touched of a block that is given back.
 const SPARSE: u64 = 8;
+
+/// Words that are looked at of a block that is to be overwritten.
+const SAMPLES: usize = 8;
+
+/// What a word that is looked at stands at a multiple of.
+const LINE: usize = 4096;
+
+const _: () = assert!(WORTH_LOOKING / SAMPLES >= LINE);
 
 /// Nanoseconds for each page that giving a block back takes at least, where most of it was touched. 190 were seen; where nothing was touched, 3.
 const TOUCHED_NS: u64 = 40;
@@ -27,7 +36,8 @@ impl Backend {
     pub(crate) unsafe fn note_untouched(&self, block: NonNull<u8>, len: usize) {
         if len >= WORTH_LOOKING {
             // SAFETY: passed on.
-            unsafe { self.freshness(block) }.set(Found::Untouched(self.os.page_faults()));
+            let freshness = unsafe { self.freshness(block) };
+            freshness.set(Known { found: Found::Untouched { faults: self.os.page_faults() }, ..freshness.get() });
         }
     }
 
@@ -51,21 +61,39 @@ impl Backend {
         let pages = (len / self.os.page_size()) as u64;
         // SAFETY: passed on.
         let freshness = unsafe { self.freshness(block) };
-        let found = freshness.get();
-        freshness.set(Found::Touched);
-        match found {
-            Found::Touched => return false,
-            Found::Untouched(faults) if self.os.page_faults().wrapping_sub(faults) > pages / SPARSE => return false,
-            _ => {}
+        let known = freshness.get();
+        // What is said here stands unless the block is given back.
+        let is_worth_trying = match known.found {
+            Found::HardlyTouched => {
+                freshness.set(Known { found: Found::UNKNOWN, ..known });
+                true
+            }
+            Found::Untouched { faults } => {
+                let is_touched = Freshness::faults_since(faults, self.os.page_faults()) > pages / SPARSE;
+                let mistakes = known.mistakes.saturating_add(u8::from(is_touched));
+                freshness.set(Known { found: Found::UNKNOWN, mistakes });
+                !is_touched
+            }
+            Found::Touched { zeros } => {
+                // SAFETY: passed on.
+                let zeros = if unsafe { looks_as_zero(block, len) } { zeros.saturating_add(1) } else { 0 };
+                freshness.set(Known { found: Found::Touched { zeros }, ..known });
+                u32::from(zeros) >= looks_wanted(known.mistakes)
+            }
+        };
+        if !is_worth_trying {
+            return false;
         }
         let before = self.os.now_ns();
         // SAFETY: passed on.
         if !unsafe { self.os.purge(block, len) } {
+            freshness.set(Known { found: Found::UNKNOWN, mistakes: freshness.get().mistakes.saturating_add(1) });
             return false;
         }
         let is_quick = self.os.now_ns().wrapping_sub(before) < pages * TOUCHED_NS;
         // What was slow may have been interrupted, which the page faults will tell.
-        freshness.set(if is_quick { Found::HardlyTouched } else { Found::Untouched(self.os.page_faults()) });
+        let found = if is_quick { Found::HardlyTouched } else { Found::Untouched { faults: self.os.page_faults() } };
+        freshness.set(Known { found, ..freshness.get() });
         true
     }
 
@@ -81,6 +109,22 @@ impl Backend {
             unsafe { super::slab_of(address) }.freshness()
         }
     }
+}
+
+/// How often in a row a block that may be resident has to look as zero before it is given back, after so many mistakes. From 512 on that is never: looks are counted to 255.
+fn looks_wanted(mistakes: u8) -> u32 {
+    2 << (2 * u32::from(mistakes)).min(8)
+}
+
+/// True where the first word of some pages, from the start of a block to its end, is zero: a sample, as costs little in a block that is about to be overwritten.
+///
+/// # Safety
+/// - `block` starts with `len` bytes that are the caller's, and stands at a page's start.
+unsafe fn looks_as_zero(block: NonNull<u8>, len: usize) -> bool {
+    (0..len).step_by(len / SAMPLES).all(|at| {
+        // SAFETY: inside the caller's block, whose memory the system gave filled with zeros.
+        unsafe { block.add(align::down(at, LINE)).cast::<u64>().read() == 0 }
+    })
 }
 
 #[cfg(all(test, not(loom)))]

@@ -8,7 +8,7 @@ use super::cache::{self, Range};
 use super::owner::{GRANULE, Owner};
 use crate::align;
 use crate::size_class::{MAX_SPAN, SLOT_SIZE};
-use crate::slab::{Found, Freshness};
+use crate::slab::Freshness;
 use crate::sync::{Cell, Ordering};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -75,7 +75,7 @@ impl Mapping {
     pub(super) fn wipe(&self) {
         self.len.set(0);
         self.offset.set(0);
-        self.freshness.set(Found::Touched);
+        self.freshness.forget();
     }
 
     /// Says that the mapping ends `len` bytes behind its head's start, earlier than before.

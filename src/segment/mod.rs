@@ -260,13 +260,18 @@ impl Segment {
             Warmth::Warm => warm?,
             Warmth::Any => warm.or_else(|| run_of(free, count, align))?,
         };
+        self.take_run(first, count, counters).map(|is_zero| (first, is_zero))
+    }
+
+    /// Takes `count` free slots from `first` on; says whether all of them read as zero. Owner-only.
+    fn take_run(&self, first: usize, count: usize, counters: &Counters) -> Option<bool> {
         let mask = run_mask(first, count);
-        let fresh = mask & !touched;
+        let fresh = mask & !self.touched_slots();
         if !counters.try_commit(fresh.count_ones() as usize * SLOT_SIZE) {
             return None;
         }
         self.use_run(mask);
-        Some((first, fresh == mask))
+        Some(fresh == mask)
     }
 
     /// Makes a free slot a slab of `class`. Owner-only.
@@ -292,6 +297,14 @@ impl Segment {
         let (slot, is_zero) = self.take_slots(count, align, warmth, counters)?;
         self.make_span(slot, count);
         Some((NonNull::new(self.slot_start(slot))?, is_zero))
+    }
+
+    /// Makes `count` free slots a span that may grow to `room` slots; all of them were touched before. Owner-only.
+    pub(crate) fn carve_growing_span(&self, count: usize, room: usize, counters: &Counters) -> Option<NonNull<u8>> {
+        let first = run_of(self.free_slots() & self.touched_slots(), room, 1)?;
+        self.take_run(first, count, counters)?;
+        self.make_span(first, count);
+        NonNull::new(self.slot_start(first))
     }
 
     /// Ends the use of a slab or a span. Owner-only.

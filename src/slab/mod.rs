@@ -17,7 +17,7 @@ mod freshness;
 mod pages;
 mod remote;
 
-pub(crate) use freshness::{Found, Freshness};
+pub(crate) use freshness::{Found, Freshness, Known};
 pub(crate) use remote::{Pending, Remote};
 
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
@@ -109,8 +109,8 @@ pub(crate) struct Slab {
     free: AtomicU32,
     /// Number of blocks in a slab; number of slots in a span.
     extent: AtomicU32,
-    /// Number of free blocks from which on the slab belongs elsewhere: with the sparse ones, or out of use.
-    limit: Cell<u32>,
+    /// Number of free blocks, less one, below which one block more leaves the slab where it belongs: neither with the sparse ones nor out of use.
+    settled: Cell<u32>,
     /// Since when the number of free blocks is the watched one, in the low bits of the platform's milliseconds; 0 once there is nothing to give back.
     watched_since: Cell<u32>,
     /// Blocks from this index on were never handed out since the system gave the memory: they read as zero.
@@ -282,13 +282,14 @@ impl Slab {
     pub(crate) fn set_sparse(&self, is_sparse: bool) {
         let extent = self.extent.load(Ordering::Relaxed);
         self.is_sparse.set(is_sparse);
-        self.limit.set(if is_sparse { extent } else { extent - extent / 4 });
+        let limit = if is_sparse { extent } else { extent - extent / 4 };
+        self.settled.set(limit.saturating_sub(2));
     }
 
     /// Makes the slot the first of a span of `slots` slots. Owner-only.
     pub(crate) fn make_span(&self, slots: usize) {
         self.extent.store(slots as u32, Ordering::Relaxed);
-        self.remote.freshness.set(Found::Touched);
+        self.remote.freshness.forget();
         self.set_kind(SlotKind::Span);
     }
 
@@ -375,11 +376,11 @@ impl Slab {
         self.nonempty.get() != 0 && self.next_index() >= self.fresh.get() as usize
     }
 
-    /// Takes back block `index`; itself as an error where it is free already. Owner-only.
+    /// Takes back block `index`; `None` where it is free already. Owner-only.
     #[inline(always)]
-    pub(crate) fn put_back_one(&self, index: usize) -> Result<Freed, usize> {
-        self.set_bits(index / 64, 1 << (index % 64))?;
-        Ok(self.has_regained(1))
+    pub(crate) fn put_back_one(&self, index: usize) -> Option<Freed> {
+        self.set_bits(index / 64, 1 << (index % 64)).ok()?;
+        Some(self.has_regained(1))
     }
 
     /// Takes back `count` neighbouring blocks from block `index` on; the first of them that is free already is an error. Owner-only.
@@ -420,7 +421,7 @@ impl Slab {
         let after = before + count;
         self.free.store(after, Ordering::Relaxed);
         // One comparison for the usual case: neither the first free blocks, where the left side is huge, nor so many that the slab belongs elsewhere.
-        if before.wrapping_sub(1) < self.limit.get().saturating_sub(count + 1) {
+        if before.wrapping_sub(1) < self.settled.get().saturating_sub(count - 1) {
             Freed::Kept
         } else if after == self.extent.load(Ordering::Relaxed) {
             Freed::Empty

@@ -43,6 +43,19 @@ impl<W: Write> Sink for Members<'_, W> {
         write!(self.out, "{value}")
     }
 
+    fn text(&mut self, name: &'static str, value: &'static str) -> fmt::Result {
+        self.name(name)?;
+        self.out.write_char('"')?;
+        for character in value.chars() {
+            match character {
+                '"' | '\\' => write!(self.out, "\\{character}")?,
+                '\0'..='\u{1f}' => write!(self.out, "\\u{:04x}", u32::from(character))?,
+                _ => self.out.write_char(character)?,
+            }
+        }
+        self.out.write_char('"')
+    }
+
     fn optional(&mut self, name: &'static str, value: Option<u64>) -> fmt::Result {
         match value {
             Some(value) => self.number(name, value),
@@ -66,18 +79,14 @@ impl<W: Write> Sink for Members<'_, W> {
         }
     }
 
-    fn records<'a, R: Record + 'a>(
-        &mut self,
-        name: &'static str,
-        records: impl Iterator<Item = &'a R> + Clone,
-    ) -> fmt::Result {
+    fn records<R: Record>(&mut self, name: &'static str, records: impl Iterator<Item = R> + Clone) -> fmt::Result {
         self.name(name)?;
         self.out.write_char('[')?;
         for (nth, record) in records.enumerate() {
             if nth > 0 {
                 self.out.write_char(',')?;
             }
-            write_record(self.out, record)?;
+            write_record(self.out, &record)?;
         }
         self.out.write_char(']')
     }

@@ -3,11 +3,24 @@
 //! Names say the unit, counters end in `_total`, and the values of a label add up to something: the lines of the balance, or the blocks of a class.
 
 use super::{ClassStats, Stats, Traffic};
-use core::fmt::{self, Display, Formatter};
+use core::fmt::{self, Display, Formatter, Write};
 
 /// A snapshot in Prometheus' text format, version 0.0.4: what [`Stats::prometheus`] returns.
 #[derive(Debug, Clone, Copy)]
 pub struct Prometheus<'a>(pub(super) &'a Stats);
+
+/// What a label says, where there may be anything in it.
+struct LabelValue<'a>(&'a str);
+
+impl Display for LabelValue<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| match character {
+            '"' | '\\' => write!(f, "\\{character}"),
+            '\n' => f.write_str("\\n"),
+            _ => f.write_char(character),
+        })
+    }
+}
 
 /// Writes metrics, family by family.
 struct Exposition<'a, 'f>(&'a mut Formatter<'f>);
@@ -146,6 +159,22 @@ impl Exposition<'_, '_> {
         self.figures("gauge", &[("static_memory_blocks", "Blocks in static memory.", Some(memory.blocks as u64))])
     }
 
+    /// What is in use under tags, where there are any.
+    fn tags(&mut self, stats: &Stats) -> fmt::Result {
+        if stats.tags().next().is_none() {
+            return Ok(());
+        }
+        self.family("tag_bytes", "gauge", "Bytes of live blocks under each tag; what is live under none is the rest.")?;
+        for figures in stats.tags() {
+            self.labelled("tag_bytes", "tag", LabelValue(figures.tag.name()), figures.bytes)?;
+        }
+        self.family("tag_blocks", "gauge", "Live blocks under each tag; what is live under none is the rest.")?;
+        for figures in stats.tags() {
+            self.labelled("tag_blocks", "tag", LabelValue(figures.tag.name()), figures.blocks)?;
+        }
+        Ok(())
+    }
+
     fn counters(&mut self, stats: &Stats) -> fmt::Result {
         let fallbacks = stats.static_memory.fallbacks as u64;
         self.figures(
@@ -215,6 +244,7 @@ impl Display for Prometheus<'_> {
         exposition.gauges(stats)?;
         exposition.states(stats)?;
         exposition.counters(stats)?;
+        exposition.tags(stats)?;
         exposition.classes(stats)
     }
 }

@@ -1,6 +1,6 @@
 //! What the figures are called, said once for every format that writes names: JSON, and serializers.
 
-use super::{Balance, ClassStats, Stats, SystemStats, Traffic};
+use super::{Balance, ClassStats, Stats, SystemStats, TagStats, Traffic};
 use crate::arena::ArenaStats;
 
 /// A group of figures.
@@ -19,6 +19,9 @@ pub(super) trait Sink {
 
     fn number(&mut self, name: &'static str, value: u64) -> Result<(), Self::Error>;
 
+    /// A name, in which there may be anything.
+    fn text(&mut self, name: &'static str, value: &'static str) -> Result<(), Self::Error>;
+
     /// A figure that is not known everywhere.
     fn optional(&mut self, name: &'static str, value: Option<u64>) -> Result<(), Self::Error>;
 
@@ -27,11 +30,19 @@ pub(super) trait Sink {
 
     fn record(&mut self, name: &'static str, record: Option<&impl Record>) -> Result<(), Self::Error>;
 
-    fn records<'a, R: Record + 'a>(
+    fn records<R: Record>(
         &mut self,
         name: &'static str,
-        records: impl Iterator<Item = &'a R> + Clone,
+        records: impl Iterator<Item = R> + Clone,
     ) -> Result<(), Self::Error>;
+}
+
+impl<R: Record> Record for &R {
+    const NAME: &'static str = R::NAME;
+
+    fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
+        (*self).visit(sink)
+    }
 }
 
 impl Record for Stats {
@@ -63,6 +74,7 @@ impl Record for Stats {
         sink.record("system", self.system.as_ref())?;
         sink.record("static_memory", Some(&self.static_memory))?;
         sink.record("scopes", Some(&self.scopes))?;
+        sink.records("tags", self.tags())?;
         sink.records("classes", self.used_classes())
     }
 }
@@ -114,6 +126,16 @@ impl Record for ArenaStats {
         sink.number("blocks", self.blocks as u64)?;
         sink.number("high_water", self.high_water as u64)?;
         sink.number("fallbacks", self.fallbacks as u64)
+    }
+}
+
+impl Record for TagStats {
+    const NAME: &'static str = "TagStats";
+
+    fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
+        sink.text("name", self.tag.name())?;
+        sink.number("blocks", self.blocks as u64)?;
+        sink.number("bytes", self.bytes as u64)
     }
 }
 

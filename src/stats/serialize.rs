@@ -1,7 +1,7 @@
 //! The snapshot for whatever takes [`serde`]'s data: the same names and the same nesting as in JSON.
 
 use super::record::{Record, Sink};
-use super::{Balance, ClassStats, Stats, SystemStats, Traffic};
+use super::{Balance, ClassStats, Stats, SystemStats, TagStats, Traffic};
 use crate::arena::ArenaStats;
 use core::convert::Infallible;
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
@@ -13,6 +13,11 @@ impl Sink for Count {
     type Error = Infallible;
 
     fn number(&mut self, _name: &'static str, _value: u64) -> Result<(), Infallible> {
+        self.0 += 1;
+        Ok(())
+    }
+
+    fn text(&mut self, _name: &'static str, _value: &'static str) -> Result<(), Infallible> {
         self.0 += 1;
         Ok(())
     }
@@ -32,10 +37,10 @@ impl Sink for Count {
         Ok(())
     }
 
-    fn records<'a, R: Record + 'a>(
+    fn records<R: Record>(
         &mut self,
         _name: &'static str,
-        _records: impl Iterator<Item = &'a R> + Clone,
+        _records: impl Iterator<Item = R> + Clone,
     ) -> Result<(), Infallible> {
         self.0 += 1;
         Ok(())
@@ -52,6 +57,10 @@ impl<S: SerializeStruct> Sink for Members<S> {
         self.0.serialize_field(name, &value)
     }
 
+    fn text(&mut self, name: &'static str, value: &'static str) -> Result<(), S::Error> {
+        self.0.serialize_field(name, value)
+    }
+
     fn optional(&mut self, name: &'static str, value: Option<u64>) -> Result<(), S::Error> {
         self.0.serialize_field(name, &value)
     }
@@ -64,10 +73,10 @@ impl<S: SerializeStruct> Sink for Members<S> {
         self.0.serialize_field(name, &record.map(One))
     }
 
-    fn records<'a, R: Record + 'a>(
+    fn records<R: Record>(
         &mut self,
         name: &'static str,
-        records: impl Iterator<Item = &'a R> + Clone,
+        records: impl Iterator<Item = R> + Clone,
     ) -> Result<(), S::Error> {
         self.0.serialize_field(name, &Many(records))
     }
@@ -87,11 +96,11 @@ impl<R: Record> Serialize for One<'_, R> {
 
 struct Many<I>(I);
 
-impl<'a, R: Record + 'a, I: Iterator<Item = &'a R> + Clone> Serialize for Many<I> {
+impl<R: Record, I: Iterator<Item = R> + Clone> Serialize for Many<I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut items = serializer.serialize_seq(Some(self.0.clone().count()))?;
         for record in self.0.clone() {
-            items.serialize_element(&One(record))?;
+            items.serialize_element(&One(&record))?;
         }
         items.end()
     }
@@ -108,4 +117,4 @@ macro_rules! serialize {
     )+};
 }
 
-serialize!(Stats, Balance, SystemStats, ArenaStats, ClassStats, Traffic);
+serialize!(Stats, Balance, SystemStats, ArenaStats, TagStats, ClassStats, Traffic);

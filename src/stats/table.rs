@@ -1,6 +1,6 @@
 //! The snapshot as a table for people.
 
-use super::{BalanceLine, ClassStats, Stats, Traffic};
+use super::{BalanceLine, ClassStats, Stats, TagStats, Traffic};
 use crate::arena::ArenaStats;
 use core::fmt::{self, Display, Formatter, Write};
 
@@ -53,6 +53,15 @@ impl Display for Words {
     }
 }
 
+/// A name that somebody has chosen, without what would not stay on its line.
+struct OneLine(&'static str);
+
+impl Display for OneLine {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| f.write_char(if character.is_control() { '?' } else { character }))
+    }
+}
+
 /// `part` of `whole`, in per cent.
 fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
@@ -68,6 +77,7 @@ impl Display for Stats {
         self.write_system(f)?;
         self.write_beside(f)?;
         self.write_static(f)?;
+        self.write_tags(f)?;
         self.write_classes(f)
     }
 }
@@ -139,6 +149,24 @@ impl Stats {
             "static memory: {blocks} blocks in {chunks} chunks; {used} of {capacity} used, at most {high_water}"
         )?;
         writeln!(f, "  {dead} dead, {slack} slack; {fallbacks} requests served elsewhere or not at all")
+    }
+
+    /// What is in use under each tag, and under none, where there are tags.
+    fn write_tags(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.tags().next().is_none() {
+            return Ok(());
+        }
+        writeln!(f, "  live blocks   live bytes    share  tag")?;
+        let mut line = |blocks: usize, bytes: usize, name: &dyn Display| {
+            let share = share(bytes, self.live_bytes());
+            writeln!(f, "{blocks:>13}  {}  {share:>5.1} %  {name}", Column(bytes))
+        };
+        let mut rest = (self.live_blocks(), self.live_bytes());
+        for TagStats { tag, blocks, bytes } in self.tags() {
+            rest = (rest.0.saturating_sub(blocks), rest.1.saturating_sub(bytes));
+            line(blocks, bytes, &OneLine(tag.name()))?;
+        }
+        line(rest.0, rest.1, &"(none)")
     }
 
     fn write_classes(&self, f: &mut Formatter<'_>) -> fmt::Result {

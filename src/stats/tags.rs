@@ -47,7 +47,7 @@ impl Stats {
     /// assert_eq!((figures.blocks, figures.bytes), (1, 1024));
     /// # drop(page);
     /// ```
-    pub fn tags(&self) -> impl Iterator<Item = TagStats> + '_ {
+    pub fn tags(&self) -> impl Iterator<Item = TagStats> + Clone + '_ {
         Tag::all().map(|tag| {
             let Counts { blocks, bytes } = self.tags.0[tag.index()];
             TagStats { tag, blocks: blocks.max(0) as usize, bytes: bytes.max(0) as usize }

@@ -3,6 +3,8 @@
 
 mod json;
 mod prometheus;
+#[path = "../support/python.rs"]
+mod python;
 mod table;
 
 use std::hint::black_box;

@@ -1,12 +1,9 @@
 //! Prometheus' text format: read by a parser, by the client library of Python, and held against the rules by which `promtool check metrics` judges names.
 
-use super::{GLOBAL, busy};
+use super::{GLOBAL, busy, python};
 use prometheus_parse::{Scrape, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::{fs, io::Write};
 use tenure::Stats;
 
 fn snapshot() -> Stats {
@@ -106,48 +103,15 @@ fn what_is_not_known_is_left_out() {
     assert!(snapshot().prometheus().to_string().contains("\ntenure_process_uptime_seconds "));
 }
 
-/// A Python that has the client library: the system's, or one in a folder of the test's own, into which it is installed.
-fn python() -> Option<String> {
-    let works = |python: &str| {
-        let mut command = Command::new(python);
-        command.args(["-c", "import prometheus_client"]).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
-    if works("python3") {
-        return Some("python3".into());
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus_client");
-    let python = folder.join("bin/python").to_str()?.to_owned();
-    if !works(&python) {
-        let quiet = |program: &str, arguments: &[&str]| {
-            Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status()
-        };
-        let _ = quiet("python3", &["-m", "venv", folder.to_str()?]);
-        let _ =
-            quiet(&python, &["-m", "pip", "install", "--timeout", "10", "--retries", "0", "prometheus_client==0.23.1"]);
-    }
-    works(&python).then_some(python)
-}
-
 #[test]
 fn the_client_library_of_python_reads_every_family() {
-    let Some(python) = python() else {
-        println!("skipped: there is no Python with prometheus_client, and it cannot be installed");
-        return;
-    };
     let kept = busy();
-    let text = snapshot().prometheus().to_string();
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("snapshot.prom");
-    fs::File::create(&file).unwrap().write_all(text.as_bytes()).unwrap();
     let program = "
-import sys
-from prometheus_client.parser import text_string_to_metric_families as read
-for family in read(open(sys.argv[1]).read()):
+for family in read(text):
     print(family.name, family.type, len(family.samples), bool(family.documentation))
 ";
-    let output = Command::new(python).arg("-c").arg(program).arg(&file).output().unwrap();
-    let found = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = snapshot().prometheus().to_string();
+    let Some(found) = python::with_prometheus_client("snapshot", &text, program) else { return };
     assert_eq!(found.lines().count(), text.matches("# TYPE ").count(), "{found}");
     for line in found.lines() {
         let words: Vec<_> = line.split(' ').collect();

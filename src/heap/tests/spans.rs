@@ -30,6 +30,29 @@ fn what_just_fits_is_filled_up_before_larger_runs_are_broken() {
 }
 
 #[test]
+fn a_span_that_is_going_to_grow_stands_where_it_can_in_memory_that_was_touched() {
+    let sample = Sample::new();
+    let growing = |slots: usize| {
+        let class = SizeClass::of_span(span_layout(slots)).unwrap();
+        // SAFETY: the test's own heap and tops.
+        unsafe { sample.heap.take_growing_span(sample.tops(), class) }
+    };
+    let spans: Vec<_> = (0..31).map(|_| sample.span(1)).collect();
+    let fresh = sample.span(1);
+    assert_eq!(growing(1), None, "there is room behind it, but nobody has touched that");
+    // A gap of one slot comes first, and then one of 16.
+    for &span in spans[2..3].iter().chain(&spans[10..26]) {
+        sample.free_span(span);
+    }
+    let grown = growing(2).unwrap();
+    assert_eq!(grown, spans[10]);
+    // SAFETY: a span of the test's own.
+    assert!(unsafe { sample.heap.resize_span(grown, span_layout(16)) });
+    assert_eq!(growing(1), None);
+    assert_ne!(fresh, grown);
+}
+
+#[test]
 fn a_segment_that_is_wholly_unused_is_found_wherever_it_is() {
     let sample = Sample::new();
     let spans: Vec<_> = (0..41).map(|_| sample.span(16)).collect();

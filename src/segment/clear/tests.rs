@@ -3,6 +3,7 @@ use crate::os::mock::{Call, Mock};
 use crate::segment::{Owner, Segment, Warmth};
 use core::alloc::Layout;
 use std::boxed::Box;
+use std::vec::Vec;
 
 const LEN: usize = 1024 * 1024;
 const PAGES: u64 = (LEN / 4096) as u64;
@@ -30,6 +31,14 @@ impl Sample {
             unsafe { backend.note_untouched(block, LEN) };
         }
         sample
+    }
+
+    /// Has a block cleared that nobody has written to; true where the system was given it for that.
+    fn clear_unused(&self, block: NonNull<u8>) -> bool {
+        let before = self.mock.calls(Some(Call::Purge));
+        // SAFETY: the test's own block.
+        unsafe { self.backend.clear(block, LEN) };
+        self.mock.calls(Some(Call::Purge)) > before
     }
 
     /// Writes to a block here and there, has it cleared, and sees to it that it is; true where the system was given it for that.
@@ -92,6 +101,39 @@ fn a_block_that_the_system_does_not_take_is_overwritten() {
         sample.mock.fail_from(Some(Call::Purge), 1);
         assert!(sample.clear(sample.blocks[which]), "it was asked");
         assert!(!sample.clear(sample.blocks[which]));
+    }
+}
+
+#[test]
+fn a_block_that_was_touched_once_is_given_back_when_it_is_not_any_more() {
+    for which in [0, 1] {
+        let sample = Sample::new();
+        let block = sample.blocks[which];
+        sample.mock.set_page_faults(1001 + PAGES / SPARSE);
+        assert!(!sample.clear(block), "page faults may have touched it");
+        // That was the first mistake: after it a block has to look as zero eight times in a row.
+        assert!((0..7).all(|_| !sample.clear_unused(block)));
+        assert!(!sample.clear(block), "it was written to");
+        assert!((0..7).all(|_| !sample.clear_unused(block)));
+        assert!((0..3).all(|_| sample.clear_unused(block)));
+    }
+}
+
+#[test]
+fn a_block_that_is_taken_for_untouched_wrongly_again_and_again_is_overwritten_for_good() {
+    for which in [0, 1] {
+        let sample = Sample::new();
+        let block = sample.blocks[which];
+        // Each look finds zero, and page faults that have touched the block behind the words that are looked at.
+        sample.mock.set_tick_ns(PAGES * TOUCHED_NS);
+        let mut faults = 1000;
+        let mut touch = || {
+            faults += PAGES;
+            sample.mock.set_page_faults(faults);
+            sample.clear_unused(block)
+        };
+        let tries: Vec<_> = (0..2000).filter(|_| touch()).collect();
+        assert_eq!(tries.len(), 3, "after 8, 32 and 128 looks");
     }
 }
 

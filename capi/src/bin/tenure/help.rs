@@ -31,10 +31,10 @@ pub const RUN: &str = "\
 Environment, read by the library in every process that it is preloaded into; the options above set it for the program:
   TENURE_STATS         0, 1, text, json or prom: print statistics when the process ends; 1 is text (default 0)
   TENURE_STATS_EVERY   10ms to 24h: print them at intervals, too, as json unless TENURE_STATS says otherwise
-  TENURE_STATS_SIGNAL  USR1, USR2, HUP, 12, ...: print them whenever the process gets this signal, too
+  TENURE_STATS_SIGNAL  USR1, USR2, HUP, 12, ...: print them whenever the process gets this signal, too, and write a heap profile
   TENURE_STATS_FILE    append them to this file instead of standard error; prom replaces it; %p stands for the process id
   TENURE_STATS_PID     print and write all this in the process of this id alone (default: in every process)
-  TENURE_PROFILE       FILE[:RATE]: write a heap profile when the process ends, as --profile says
+  TENURE_PROFILE       FILE[:RATE]: write a heap profile when the process ends, as --profile says, and numbered ones on the signal
   TENURE_LEAKS         0 or 1: print what is still in use when the process ends (default 0)
   TENURE_COMMAND       this command, which writes profiles (default: beside the library, or in ../bin)
   TENURE_PURGE_DELAY   milliseconds that unused memory is kept before it goes back to the system, 0 to 3600000 (default 1000)

@@ -24,7 +24,7 @@ impl Unit {
 /// A figure of a snapshot, where it is known.
 type Figure = (&'static str, Unit, fn(&Snapshot) -> Option<u64>);
 
-const FIGURES: [Figure; 17] = [
+const FIGURES: [Figure; 19] = [
     ("Committed", Unit::Bytes, |snapshot| Some(snapshot.committed)),
     ("Peak of committed", Unit::Bytes, |snapshot| Some(snapshot.peak_committed)),
     ("Live", Unit::Bytes, |snapshot| Some(snapshot.live_bytes)),
@@ -37,6 +37,8 @@ const FIGURES: [Figure; 17] = [
     ("Address space", Unit::Bytes, |snapshot| Some(snapshot.reserved)),
     ("Given back to the system so far", Unit::Bytes, |snapshot| Some(snapshot.purged)),
     ("Heaps", Unit::Number, |snapshot| Some(snapshot.heaps)),
+    ("Allocations so far", Unit::Number, |snapshot| Some(snapshot.allocations)),
+    ("Frees so far", Unit::Number, |snapshot| Some(snapshot.frees)),
     ("Blocks that went from slabs to threads so far", Unit::Number, |snapshot| Some(snapshot.traffic().refilled)),
     ("Refills so far", Unit::Number, |snapshot| Some(snapshot.traffic().refills)),
     ("Blocks that went back so far", Unit::Number, |snapshot| Some(snapshot.traffic().flushed)),

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::flame::FlameGraph;
-use super::{balance, classes, figures, number, over_time};
+use super::{balance, classes, figures, number, over_time, tags};
 use crate::series::{Line, Process, lines_of};
 use crate::text;
 
@@ -150,6 +150,12 @@ fn sections(process: &Process, level: Level) -> Markup {
             }
             (balance::bar(last, &lines))
             (balance::table(last, most, &lines, &absent))
+        }
+        @if !last.tags.is_empty() {
+            section {
+                (heading(level, "What is in use under tags"))
+                (tags::table(process))
+            }
         }
         section {
             (heading(level, "Utilisation of size classes"))

@@ -26,11 +26,18 @@ pub struct Snapshot {
     /// A number.
     pub heaps: u64,
     /// A number.
+    pub allocations: u64,
+    /// A number.
+    pub frees: u64,
+    /// A number.
     pub mappings_allocated: u64,
     pub span_traffic: Traffic,
     /// By the names that the lines have in the format.
     pub balance: BTreeMap<String, u64>,
     pub system: Option<System>,
+    /// What is in use under tags. Earlier releases of the library do not say.
+    #[serde(default)]
+    pub tags: Vec<Tag>,
     pub classes: Vec<Class>,
 }
 
@@ -42,6 +49,15 @@ pub struct System {
     pub swapped: Option<u64>,
     pub not_ours: u64,
     pub untouched: u64,
+}
+
+/// What is in use under a tag.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Tag {
+    pub name: String,
+    /// A number.
+    pub blocks: u64,
+    pub bytes: u64,
 }
 
 /// A size class. Numbers of blocks, unless said otherwise.

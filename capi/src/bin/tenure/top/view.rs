@@ -1,5 +1,7 @@
 //! View: what is drawn of a watch, on a terminal of any size or as text.
 
+use std::cmp::Reverse;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
@@ -20,7 +22,8 @@ const TEXT_CLASSES: u16 = 12;
 
 /// The view as text.
 pub fn text(watch: &Watch) -> String {
-    let height = 40 + TEXT_CLASSES + watch.notices().len() as u16;
+    let tags = watch.latest.as_ref().map_or(0, |latest| latest.tags.len() as u16);
+    let height = 44 + TEXT_CLASSES + watch.notices().len() as u16 + 4 * tags;
     let area = Rect::new(0, 0, TEXT_WIDTH, height);
     let mut buffer = Buffer::empty(area);
     draw_parts(watch, area, &mut buffer, Some(TEXT_CLASSES));
@@ -45,6 +48,12 @@ fn draw_parts(watch: &Watch, area: Rect, buffer: &mut Buffer, classes: Option<u1
         return Paragraph::new(lines).render(area, buffer);
     };
     let balance = balance(latest, area.width);
+    let tags = tags(latest, area.width);
+    // Three of them at least are seen beside the busiest classes, and all of them where there is room.
+    let tag_rows = match tags.len() as u16 {
+        0 => 0,
+        count => count.min((area.height / 4).max(3)) + 2,
+    };
     let class_rows = classes.map_or(Constraint::Min(3), |rows| Constraint::Length(rows + 1));
     let heights = [
         Constraint::Length(1),
@@ -56,10 +65,12 @@ fn draw_parts(watch: &Watch, area: Rect, buffer: &mut Buffer, classes: Option<u1
         Constraint::Length(if classes.is_none() && area.height > 34 { 1 } else { 0 }),
         Constraint::Length(balance.len() as u16 + 1),
         Constraint::Length(1),
-        Constraint::Length(5),
+        Constraint::Length(6),
+        Constraint::Length(tag_rows),
         class_rows,
     ];
-    let [title, noted, _, summary, _, course, _, lines, _, traffic, busiest] = Layout::vertical(heights).areas(area);
+    let [title, noted, _, summary, _, course, _, lines, _, traffic, tagged, busiest] =
+        Layout::vertical(heights).areas(area);
     title_line(watch, latest).render(title, buffer);
     Paragraph::new(notices).render(noted, buffer);
     Paragraph::new(summary_lines(latest)).render(summary, buffer);
@@ -67,6 +78,17 @@ fn draw_parts(watch: &Watch, area: Rect, buffer: &mut Buffer, classes: Option<u1
     let widths = [Constraint::Length(16), Constraint::Fill(1), Constraint::Length(11), Constraint::Length(8)];
     Table::new(balance, widths).header(header(&["balance", "", "bytes", "share"])).render(lines, buffer);
     Paragraph::new(traffic_lines(watch, latest)).render(traffic, buffer);
+    if tag_rows > 0 {
+        let shown: Vec<_> = tags.into_iter().take(usize::from(tag_rows) - 2).collect();
+        let widths = [
+            Constraint::Length(16),
+            Constraint::Fill(1),
+            Constraint::Length(11),
+            Constraint::Length(11),
+            Constraint::Length(8),
+        ];
+        Table::new(shown, widths).header(header(&["tag", "", "blocks", "bytes", "of live"])).render(tagged, buffer);
+    }
     draw_classes(watch, latest, busiest, buffer);
 }
 
@@ -127,12 +149,34 @@ fn balance(latest: &Snapshot, width: u16) -> Vec<Row<'static>> {
     rows.collect()
 }
 
+/// A row for each tag under which something is in use, those with the most first.
+fn tags(latest: &Snapshot, width: u16) -> Vec<Row<'static>> {
+    let mut tags: Vec<_> = latest.tags.iter().filter(|tag| tag.blocks > 0).collect();
+    tags.sort_by_key(|tag| Reverse(tag.bytes));
+    let rows = tags.into_iter().map(|tag| {
+        let part = share(tag.bytes, latest.live_bytes);
+        Row::new([
+            Cell::from(tag.name.clone()),
+            Cell::from(bar(part, width.saturating_sub(BESIDE))).style(colour(Family::Live)),
+            right(text::exact(tag.blocks)),
+            right(text::bytes(tag.bytes)),
+            right(text::percent(part)),
+        ])
+    });
+    rows.collect()
+}
+
 fn traffic_lines(watch: &Watch, latest: &Snapshot) -> Vec<Line<'static>> {
     let interval = watch.before.as_ref().and_then(|before| Some((before, Interval::between(before, latest)?)));
     let Some((before, interval)) = interval else {
         let traffic = latest.traffic();
         return vec![
-            Line::from("traffic since the start; there are rates once there are two snapshots").bold(),
+            Line::from("since the start; there are rates once there are two snapshots").bold(),
+            Line::from(format!(
+                "  allocations    {} blocks, {} freed",
+                text::exact(latest.allocations),
+                text::exact(latest.frees)
+            )),
             Line::from(format!(
                 "  to threads     {} blocks in {} refills",
                 text::exact(traffic.refilled),
@@ -153,7 +197,14 @@ fn traffic_lines(watch: &Watch, latest: &Snapshot) -> Vec<Line<'static>> {
     let (old, new) = (before.traffic(), latest.traffic());
     let rate = |old: u64, new: u64| text::exact(interval.rate(old, new).round() as u64);
     vec![
-        Line::from("traffic between slabs and threads, per second; what magazines serve is not counted").bold(),
+        Line::from("per second; what goes to threads and back are blocks that magazines take from slabs and give back")
+            .bold(),
+        Line::from(format!(
+            "  allocations    {} blocks, {} freed; {} allocated so far",
+            rate(before.allocations, latest.allocations),
+            rate(before.frees, latest.frees),
+            text::exact(latest.allocations),
+        )),
         Line::from(format!(
             "  to threads     {} blocks in {} refills",
             rate(old.refilled, new.refilled),
@@ -199,7 +250,7 @@ fn draw_classes(watch: &Watch, latest: &Snapshot, area: Rect, buffer: &mut Buffe
 /// The head of a table: figures stand at the right.
 fn header(names: &[&str]) -> Row<'static> {
     let cells = names.iter().map(|&name| match name {
-        "balance" => Cell::from(name.to_owned()),
+        "balance" | "tag" => Cell::from(name.to_owned()),
         name => right(name.to_owned()),
     });
     Row::new(cells.collect::<Vec<_>>()).style(Style::new().bold())
