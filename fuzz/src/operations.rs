@@ -50,13 +50,14 @@ impl Operation {
     /// A size from 1 byte to 4 MiB, small ones being more likely.
     pub fn size(self) -> usize {
         let size = usize::from(self.size);
-        match self.what / 32 {
-            0..4 => 1 + size % 512,
-            4 | 5 => 1 + size % 8192,
-            6 => 1 + size,
-            _ if self.choice % 8 == 0 => 1 + size * 64,
+        match (self.what / 32, self.choice % 8) {
+            (0..5, _) => 1 + size % 512,
+            (5 | 6, 1..) => 1 + size % 8192,
             // Just below a border, at it, or just above.
-            _ => BORDERS[usize::from(self.choice / 8) % BORDERS.len()] - 9 + size % 18,
+            (7, 1..4) => BORDERS[usize::from(self.choice / 8) % BORDERS.len()] - 9 + size % 18,
+            (7, 4..) => 1 + size % 2048,
+            (7, _) => 1 + size * 64,
+            _ => 1 + size,
         }
     }
 
