@@ -79,9 +79,81 @@ pub use tag::Tag;
 
 /// What the fuzz targets reach inside for. No part of the interface.
 #[cfg(fuzzing)]
-#[doc(hidden)]
 pub mod fuzzing {
     use core::ops::Range;
+
+    /// Size classes, by their indices.
+    pub mod size_class {
+        use crate::size_class::{self, SizeClass};
+        use crate::slab::{self, Blocks};
+        use core::alloc::Layout;
+
+        /// Number of classes of slabs.
+        pub const SLABS: usize = size_class::SLABS;
+        /// Number of classes.
+        pub const COUNT: usize = size_class::COUNT;
+        /// Bytes of a slab's largest block.
+        pub const MAX_SIZE: usize = size_class::MAX_SIZE;
+        /// Bytes of the longest span.
+        pub const MAX_SPAN: usize = size_class::MAX_SPAN;
+        /// Bytes of a slot.
+        pub const SLOT_SIZE: usize = size_class::SLOT_SIZE;
+
+        /// The class of a layout.
+        pub fn of(layout: Layout) -> Option<usize> {
+            SizeClass::of(layout).map(SizeClass::index)
+        }
+
+        /// The class of a layout's span.
+        pub fn of_span(layout: Layout) -> Option<usize> {
+            SizeClass::of_span(layout).map(SizeClass::index)
+        }
+
+        /// The class of the span of a size, which is more than a slab's block has.
+        pub fn of_untyped_span(size: usize) -> Option<usize> {
+            SizeClass::of_untyped_span(size).map(SizeClass::index)
+        }
+
+        /// The class of the spans of so many slots, at least one.
+        pub fn of_slots(slots: usize) -> Option<usize> {
+            SizeClass::of_slots(slots).map(SizeClass::index)
+        }
+
+        /// The class of a size that is a multiple of its alignment.
+        pub fn of_size(size: usize) -> Option<usize> {
+            SizeClass::of_size(size).map(SizeClass::index)
+        }
+
+        /// The class of a size alone.
+        pub fn of_untyped(size: usize) -> Option<usize> {
+            SizeClass::of_untyped(size).map(SizeClass::index)
+        }
+
+        /// Bytes of a block.
+        pub fn size(index: usize) -> usize {
+            SizeClass::from_index(index).size()
+        }
+
+        /// The class's code.
+        pub fn code(index: usize) -> usize {
+            SizeClass::from_index(index).code()
+        }
+
+        /// True for a class of spans.
+        pub fn is_span(index: usize) -> bool {
+            SizeClass::from_index(index).is_span()
+        }
+
+        /// Blocks of a slab.
+        pub fn capacity(index: usize) -> usize {
+            slab::capacity(SizeClass::from_index(index))
+        }
+
+        /// The block that starts at an offset of a slab.
+        pub fn locate(index: usize, offset: usize) -> Option<usize> {
+            Blocks::of(SizeClass::from_index(index)).locate(core::ptr::without_provenance_mut(offset))
+        }
+    }
 
     /// Where a block lies.
     pub fn place(free: Range<usize>, size: usize, align: usize) -> Option<Range<usize>> {

@@ -4,5 +4,6 @@
 pub mod block;
 pub mod intervals;
 pub mod memory;
+pub mod pattern;
 pub mod process;
 pub mod random;
