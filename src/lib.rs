@@ -54,9 +54,9 @@ mod phase;
 mod allocator;
 
 pub use arena::{ArenaFull, ArenaStats, StaticArena};
-#[cfg(not(loom))]
-#[cfg(feature = "profile")]
+#[cfg(all(feature = "profile", not(loom)))]
 pub use environment::profile_dumps;
+#[cfg(not(loom))]
 pub use environment::{from_env, preloaded};
 #[cfg(all(feature = "profile", not(loom)))]
 pub use global::profile;

@@ -54,6 +54,7 @@ pub(crate) fn ask(teller: Teller) {
 struct Known(usize);
 
 impl Display for Known {
+    #[cfg_attr(loom, expect(unused_variables, reason = "models have no misuse"))]
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         #[cfg(not(loom))]
         {
