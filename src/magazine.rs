@@ -165,20 +165,6 @@ impl Tops {
         NonNull::new(unsafe { *self.top(class).load(Ordering::Relaxed).wrapping_sub(1) })
     }
 
-    /// True where `block` is one of the `count` that came last into the magazine of `class`. Own thread only.
-    pub(crate) fn is_among_last(&self, class: SizeClass, block: NonNull<u8>, count: usize) -> bool {
-        let top = self.top(class).load(Ordering::Relaxed);
-        for nth in 1..=count {
-            // SAFETY: below a top there are blocks, down to the null at the low end, at which this ends.
-            match NonNull::new(unsafe { *top.wrapping_sub(nth) }) {
-                None => return false,
-                Some(other) if other == block => return true,
-                Some(_) => {}
-            }
-        }
-        false
-    }
-
     /// Where the magazine of `class` has its top; `None` while the thread has no magazine for it.
     pub(crate) fn get(&self, class: SizeClass) -> Option<*mut Place> {
         Some(self.top(class).load(Ordering::Relaxed)).filter(|&top| top != NOWHERE)

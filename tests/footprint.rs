@@ -102,7 +102,8 @@ fn metadata_is_at_most_3_percent_of_a_heap_of_small_blocks() {
         let stats = GLOBAL.stats();
         let share = stats.balance.metadata as f64 / stats.committed as f64 * 100.0;
         println!("metadata: {} of {} KiB, {share:.2} %", stats.balance.metadata / KIB, stats.committed / KIB);
-        assert!(stats.committed < 68 * MIB && share <= 3.0, "{stats}");
+        // A heap that grows has up to one segment too much.
+        assert!(stats.committed < 70 * MIB && share <= 3.0, "{stats}");
         while !last.is_null() {
             // SAFETY: boxes from above, each given up once.
             last = unsafe { Box::from_raw(last) }.before;

@@ -290,11 +290,9 @@ fn check_in_use(block: NonNull<u8>, class: SizeClass, owner: Owner, otherwise: M
     }
 }
 
-/// How many of the blocks that a thread has freed last are looked through for one that is about to be resized.
-const RECENT: usize = 8;
-
-/// Ends the process where `block`, in no static memory and said to be of `class`, is about to be resized, and is known to be free. Where the class has a magazine, that is known of those that the thread has
+/// Ends the process where `block`, in no static memory and said to be of `class`, is about to be resized, and is known to be free. Where the class has a magazine, that is known of the one that the thread has
 /// freed last.
+#[inline(always)]
 pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner: Owner) {
     if !owner.is_heap() {
         misuse::refuse_use(block, owner);
@@ -302,7 +300,7 @@ pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner:
     let thread = tls::current();
     if thread.tops.get(class).is_none() {
         check_in_use(block, class, owner, Misuse::UseAfterFree);
-    } else if owner == thread.owner.get() && thread.tops.is_among_last(class, block, RECENT) {
+    } else if owner == thread.owner.get() && thread.tops.next(class) == Some(block) {
         heap::refuse(Misuse::UseAfterFree, block.as_ptr(), class.size());
     }
 }
@@ -575,8 +573,12 @@ const LEAVE_AT: usize = 256 * 1024;
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
-    let routing = tls::routing();
     let owner = BACKEND.owners.look_up(block.addr().get());
+    // SAFETY: passed on.
+    if let Some(target) = unsafe { move_between_magazines(block, owner, old, new) } {
+        return Some(target);
+    }
+    let routing = tls::routing();
     let is_static = owner == Owner::STATIC;
     let extent = if routing.is_watched() { watch::extent(block, old.size()) } else { 0 };
     let resized = |to: NonNull<u8>| {
@@ -633,6 +635,29 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     unsafe { target.copy_from_nonoverlapping(block, kept) };
     // SAFETY: the caller's block.
     unsafe { tenure.dealloc(block.as_ptr(), old) };
+    Some(target)
+}
+
+/// A block of `new` with the contents of `block`, which is freed, where that takes no more than the magazines of two classes, as for most strings and vectors that grow. `None` otherwise.
+///
+/// # Safety
+/// - As for [`realloc`]; `owner` is the owner of the block.
+#[inline(always)]
+unsafe fn move_between_magazines(block: NonNull<u8>, owner: Owner, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+    let thread = tls::current();
+    let (from, to) = (SizeClass::of(old)?, SizeClass::of(new)?);
+    // What is free already is told of elsewhere.
+    if from == to || owner != thread.owner.get() || thread.tops.next(from) == Some(block) {
+        return None;
+    }
+    // SAFETY: the calling thread's own tops.
+    let target = unsafe { thread.tops.pop(to) }?;
+    // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
+    unsafe { target.copy_from_nonoverlapping(block, old.size().min(new.size())) };
+    // SAFETY: the calling thread's own tops, and a block of its heap.
+    if !unsafe { thread.tops.push(from, block.as_ptr()) } {
+        free(block, from, old);
+    }
     Some(target)
 }
 

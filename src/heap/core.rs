@@ -45,6 +45,8 @@ pub(super) struct Core {
     pub(super) roomy: Roomy,
     /// The one of them that is wholly unused and stays, so that a block that comes and goes does not take a segment along each time; or null.
     spare: *const Segment,
+    /// Number of segments.
+    segments: usize,
     /// Refills left until what other threads have returned is collected though nobody needs it.
     patience: u8,
     /// Bytes of blocks that were returned on probation since the last collection.
@@ -53,6 +55,9 @@ pub(super) struct Core {
 
 /// Bytes of blocks that were returned on probation and are kept from being reused, at most.
 const HELD_BACK: usize = 64 * 1024;
+
+/// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is backed by a huge page.
+const GROWING_FROM: usize = 8;
 
 /// Refills between collections. The longer blocks wait, the more of them share an atomic operation, at both ends.
 const PATIENCE: u8 = 32;
@@ -66,6 +71,7 @@ impl Core {
             usable: [const { Usable::new() }; size_class::SLABS],
             roomy: Roomy::new(),
             spare: ptr::null(),
+            segments: 0,
             patience: 0,
             held_back: 0,
         }
@@ -187,10 +193,11 @@ impl Core {
         if !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
             return None;
         }
-        let segment = home.backend.take_segment(home.owner)?;
+        let segment = home.backend.take_segment(home.owner, self.segments >= GROWING_FROM)?;
         // SAFETY: the segment is this heap's now, and its first slot is never unmapped.
         let segment = unsafe { segment.as_ref() };
         segment.set_pending(home.pending);
+        self.segments += 1;
         self.roomy.update(segment);
         Some(())
     }
@@ -286,6 +293,7 @@ impl Core {
     pub(super) fn regained(&mut self, backend: &Backend, segment: &Segment) {
         if segment.is_unused() && !self.spare.is_null() {
             self.roomy.remove(segment);
+            self.segments -= 1;
             backend.give_segment(segment);
             return;
         }
@@ -374,6 +382,7 @@ impl Core {
         if let Some(segment) = self.spare() {
             self.spare = ptr::null();
             self.roomy.remove(segment);
+            self.segments -= 1;
             backend.give_segment(segment);
         }
     }

@@ -109,6 +109,12 @@ impl Platform for Native {
         unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
     }
 
+    unsafe fn refuse_huge_pages(&self, start: NonNull<u8>, len: usize) {
+        let _errno = KeepErrno::new();
+        // SAFETY: as above.
+        unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_NOHUGEPAGE) };
+    }
+
     unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool {
         let _errno = KeepErrno::new();
         // SAFETY: the caller vouches that nobody writes to the range.

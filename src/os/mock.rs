@@ -245,6 +245,11 @@ impl Platform for Mock {
         self.state().account.assert_holds(start, len, Some(Use::Mapping));
     }
 
+    unsafe fn refuse_huge_pages(&self, start: NonNull<u8>, len: usize) {
+        self.assert_pages(start.addr().get(), len);
+        self.state().account.assert_holds(start, len, Some(Use::Mapping));
+    }
+
     unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool {
         self.assert_pages(start.addr().get(), len);
         let (state, fails) = self.enter(Call::Protect);

@@ -111,6 +111,12 @@ pub(crate) trait Platform: Sync {
     /// - `start..start + len` was mapped by this platform.
     unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize);
 
+    /// Says that a mapping is not to be backed by huge pages any more, neither now nor later. A hint: it may have no effect.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform.
+    unsafe fn refuse_huge_pages(&self, start: NonNull<u8>, len: usize);
+
     /// Makes part of a mapping readable alone, for good: a write there faults from now on. True on success.
     ///
     /// # Safety

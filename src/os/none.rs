@@ -45,6 +45,8 @@ impl Platform for Native {
 
     unsafe fn prefer_huge_pages(&self, _start: NonNull<u8>, _len: usize) {}
 
+    unsafe fn refuse_huge_pages(&self, _start: NonNull<u8>, _len: usize) {}
+
     unsafe fn protect(&self, _start: NonNull<u8>, _len: usize) -> bool {
         false
     }

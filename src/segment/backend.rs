@@ -242,11 +242,10 @@ impl Backend {
         self.cache.kept()
     }
 
-    /// A segment without slabs or spans, now owned by `owner`; `None` where the system has no memory.
-    pub(crate) fn take_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
-        self.take_pooled(owner).or_else(|| self.convert_kept(owner)).or_else(|| {
-            self.or_relieve(SEGMENT_SIZE, || self.remap_released(owner).or_else(|| self.map_segment(owner)))
-        })
+    /// A segment without slabs or spans, now owned by `owner`; `None` where the system has no memory. Where `is_growing`, the owner is going to fill it.
+    pub(crate) fn take_segment(&self, owner: Owner, is_growing: bool) -> Option<NonNull<Segment>> {
+        let map = || self.remap_released(owner).or_else(|| self.map_segment(owner, is_growing));
+        self.take_pooled(owner).or_else(|| self.convert_kept(owner)).or_else(|| self.or_relieve(SEGMENT_SIZE, map))
     }
 
     /// Tries again for as long as something can be given back that makes room for `bytes` more.
@@ -285,7 +284,7 @@ impl Backend {
         Some(address)
     }
 
-    fn map_segment(&self, owner: Owner) -> Option<NonNull<Segment>> {
+    fn map_segment(&self, owner: Owner, is_growing: bool) -> Option<NonNull<Segment>> {
         if !self.counters.try_commit_metadata(METADATA) {
             return None;
         }
@@ -294,8 +293,14 @@ impl Backend {
             return None;
         };
         self.counters.reserved.fetch_add(SEGMENT_SIZE, Ordering::Relaxed);
+        // SAFETY: mapped just now.
+        let is_huge = is_growing && unsafe { self.ask_for_huge_page(start) };
         // SAFETY: mapped just now, at a multiple of its size.
         let segment = unsafe { Segment::found(start) };
+        if is_huge {
+            // SAFETY: found just now.
+            unsafe { segment.as_ref() }.note_huge_page();
+        }
         self.owners.set(start.addr().get(), owner);
         self.owners.note_segment(start.addr().get());
         Some(segment)
@@ -369,9 +374,11 @@ impl Backend {
         NonNull::new(start)
     }
 
-    /// Gives memory back and keeps the addresses; true where the range now reads as zero.
+    /// Gives memory of a segment's slots back and keeps the addresses; true where the range now reads as zero.
     pub(super) fn purge(&self, start: *mut u8, len: usize) -> bool {
         let Some(start) = NonNull::new(start) else { return false };
+        // SAFETY: the slots are a segment's, whose head can always be read.
+        unsafe { &*super::segment_of(start.addr().get()) }.forbid_huge_page(self.os);
         // SAFETY: callers own the range, and have nothing in it.
         let purged = unsafe { self.os.purge(start, len) };
         if purged {
@@ -455,7 +462,8 @@ impl Backend {
                 self.owners.give_up(address, Owner::POOLED);
                 break;
             }
-            segment.head.touched.store(0, Ordering::Relaxed);
+            segment.untouch(USABLE);
+            segment.head.is_huge.set(false);
             self.counters.decommit(touched);
             self.counters.reserved.fetch_sub(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
             self.counters.released.fetch_add(1, Ordering::Relaxed);

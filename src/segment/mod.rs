@@ -12,6 +12,7 @@ mod backend;
 mod cache;
 mod clear;
 mod conversion;
+mod huge;
 mod limit;
 mod mapping;
 mod owner;
@@ -62,6 +63,10 @@ struct Head {
     free: AtomicU32,
     /// Bit n is set while slot n may hold something other than zeros.
     touched: AtomicU32,
+    /// Bit n is set while slot n is touched, but only by the system: it reads as zero.
+    clean: Cell<u32>,
+    /// True while the system may back the segment by a huge page.
+    is_huge: Cell<bool>,
     /// Bit n is set while slot n is as it was at `idle_since`: free, and touched.
     idle: AtomicU32,
     /// The longest run of free slots, as far as the heap knows; 0 while the segment is in none of its rings.
@@ -270,8 +275,9 @@ impl Segment {
         if !counters.try_commit(fresh.count_ones() as usize * SLOT_SIZE) {
             return None;
         }
+        let is_zero = fresh | mask & self.head.clean.get() == mask;
         self.use_run(mask);
-        Some(fresh == mask)
+        Some(is_zero)
     }
 
     /// Makes a free slot a slab of `class`. Owner-only.
@@ -328,7 +334,7 @@ impl Segment {
         }
         backend.counters.commit(purged);
         if backend.purge(self.slot_start(slot), SLOT_SIZE) {
-            self.head.touched.store(self.touched_slots() & !run_mask(slot, 1), Ordering::Relaxed);
+            self.untouch(run_mask(slot, 1));
         }
     }
 
@@ -336,9 +342,16 @@ impl Segment {
         self.head.free.store(self.free_slots() | run_mask(slot, count), Ordering::Relaxed);
     }
 
+    /// Slots have been given back to the system.
+    fn untouch(&self, mask: u32) {
+        self.head.touched.store(self.touched_slots() & !mask, Ordering::Relaxed);
+        self.head.clean.set(self.head.clean.get() & !mask);
+    }
+
     fn use_run(&self, mask: u32) {
         self.head.free.store(self.free_slots() & !mask, Ordering::Relaxed);
         self.head.touched.store(self.touched_slots() | mask, Ordering::Relaxed);
+        self.head.clean.set(self.head.clean.get() & !mask);
         self.head.idle.store(self.head.idle.load(Ordering::Relaxed) & !mask, Ordering::Relaxed);
     }
 
@@ -428,7 +441,7 @@ impl Segment {
             let mask = run_mask(slot, count);
             left &= !mask;
             if backend.purge(self.slot_start(slot), count * SLOT_SIZE) {
-                self.head.touched.store(self.touched_slots() & !mask, Ordering::Relaxed);
+                self.untouch(mask);
                 purged += count * SLOT_SIZE;
             }
         }

@@ -26,7 +26,7 @@ impl Source {
     }
 
     pub(super) fn take_segment(&self) -> &'static Segment {
-        let segment = self.backend.take_segment(Owner(1)).expect("the system has memory");
+        let segment = self.backend.take_segment(Owner(1), false).expect("the system has memory");
         // SAFETY: this test's alone, until the source is dropped.
         unsafe { segment.as_ref() }
     }

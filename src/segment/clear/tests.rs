@@ -21,7 +21,7 @@ impl Sample {
         mock.set_page_faults(1000);
         let backend: &Backend = Box::leak(Box::new(Backend::new(mock)));
         // SAFETY: a segment of this test's own.
-        let segment: &Segment = unsafe { backend.take_segment(Owner(1)).unwrap().as_ref() };
+        let segment: &Segment = unsafe { backend.take_segment(Owner(1), false).unwrap().as_ref() };
         let (span, _) =
             segment.carve_span(LEN / crate::size_class::SLOT_SIZE, 1, Warmth::Any, &backend.counters).unwrap();
         let (mapped, _) = backend.map_block(Layout::from_size_align(LEN, 8).unwrap()).unwrap();

@@ -164,6 +164,10 @@ impl Platform for System {
         unreachable!("no model asks for this")
     }
 
+    unsafe fn refuse_huge_pages(&self, _start: NonNull<u8>, _len: usize) {
+        unreachable!("no segment")
+    }
+
     unsafe fn prefer_huge_pages(&self, _start: NonNull<u8>, _len: usize) {
         unreachable!("no model asks for this")
     }

@@ -86,7 +86,7 @@ fn relief_gives_back_all_but_first_slots_which_can_be_used_again_later() {
     // With every other mapping refused, the places of the old ones still do.
     source.mock.fail_from(Some(Call::Map), 1);
     let mut again: Vec<_> = (0..3).map(|_| source.take_segment().address()).collect();
-    assert!(source.backend.take_segment(Owner(1)).is_none());
+    assert!(source.backend.take_segment(Owner(1), false).is_none());
     again.sort();
     let mut expected: Vec<_> = segments.iter().map(|segment| segment.address()).collect();
     expected.sort();
@@ -107,7 +107,7 @@ fn a_released_segment_whose_place_was_taken_is_left_alone() {
     assert!(source.mock.map_exactly(segment.address() + 20 * SLOT_SIZE, page).is_some());
     source.mock.fail_from(Some(Call::Map), 1);
     for _ in 0..3 {
-        assert!(source.backend.take_segment(Owner(1)).is_none());
+        assert!(source.backend.take_segment(Owner(1), false).is_none());
         assert_eq!(source.owner(segment), Owner::RELEASED);
     }
     source.mock.succeed();
@@ -150,7 +150,7 @@ fn without_memory_there_is_no_segment_and_nothing_is_kept() {
         let source = Source::new();
         source.mock.fail_from(Some(call), 1);
         for _ in 0..3 {
-            assert!(source.backend.take_segment(Owner(1)).is_none());
+            assert!(source.backend.take_segment(Owner(1), false).is_none());
         }
         assert_eq!(source.mock.mapped(), 128 * 1024 * 1024, "only the owner map");
         assert_eq!((source.backend.counters.reserved(), source.backend.counters.committed()), (0, 0));

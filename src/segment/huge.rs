@@ -1,0 +1,44 @@
+//! Huge pages: a segment of a heap that grows is backed by one page of its own size, which costs one page fault where small pages cost 512, and takes one entry of the processor's translation cache.
+//!
+//! The system has to be asked before the first touch, and all of the segment is resident from then on. So all slots count as touched from the start; as long as nobody has used them they are *clean*, and
+//! read as zero. The system joins small pages to a huge one again where it is allowed to, which would bring purged memory back: the first purge forbids it.
+
+use super::{Backend, SEGMENT_SIZE, Segment, USABLE};
+use crate::os::Platform;
+use crate::size_class::SLOT_SIZE;
+use crate::sync::Ordering;
+use core::ptr::NonNull;
+
+impl Backend {
+    /// Asks for a huge page for a segment, as soon as it is mapped; true where all of it is committed now. Where memory is limited nothing is committed before it is needed.
+    ///
+    /// # Safety
+    /// - `start` is where a segment's size was mapped just now.
+    pub(super) unsafe fn ask_for_huge_page(&self, start: NonNull<u8>) -> bool {
+        let may = self.counters.limits.get() == (usize::MAX, usize::MAX);
+        if may {
+            self.counters.commit(SEGMENT_SIZE - SLOT_SIZE);
+            // SAFETY: the caller says so.
+            unsafe { self.os.prefer_huge_pages(start, SEGMENT_SIZE) };
+        }
+        may
+    }
+}
+
+impl Segment {
+    /// Takes note that a segment that nobody has used yet is backed by a huge page. Owner-only.
+    pub(super) fn note_huge_page(&self) {
+        self.head.touched.store(USABLE, Ordering::Relaxed);
+        self.head.clean.set(USABLE);
+        self.head.is_huge.set(true);
+    }
+
+    /// Keeps the system from backing the segment by a huge page any more: parts of it are about to be given back. Owner-only.
+    #[inline]
+    pub(super) fn forbid_huge_page(&self, os: &dyn Platform) {
+        if self.head.is_huge.replace(false) {
+            // SAFETY: the segment was mapped as a whole, and is since: what is released is not huge any more.
+            unsafe { os.refuse_huge_pages(NonNull::from(self).cast(), SEGMENT_SIZE) };
+        }
+    }
+}
