@@ -123,7 +123,7 @@ fn a_series_shows_how_memory_grows() {
     for report in &series {
         let lines = report["balance"].as_object().unwrap().values();
         let sum: u64 = lines.map(|line| line.as_u64().unwrap()).sum();
-        // A mapping that is made or unmapped at that moment may be missing on one side.
-        assert!(sum.abs_diff(report["committed"].as_u64().unwrap()) <= 2 << 20, "{report}");
+        // A mapping that is made or unmapped at that moment, 4 MiB of the program's, may be missing on one side.
+        assert!(sum.abs_diff(report["committed"].as_u64().unwrap()) <= 5 << 20, "{report}");
     }
 }
