@@ -11,6 +11,9 @@ use crate::sync::{Cell, constructor};
 ///
 /// Without a heap, `owner` matches nothing and the tops stand nowhere, so every allocation and free takes the slow path. With one, `owner` is its id, unless the
 /// thread's allocations are sampled.
+///
+/// The tops come first: where they are found at run time, an instruction can name the thread's record and a class, and nothing else.
+#[repr(C)]
 pub(crate) struct Borrower {
     pub(crate) tops: Tops,
     /// Id of the heap, to compare with the owner map.

@@ -125,8 +125,11 @@ impl Heap {
         let taken = {
             let mut core = self.core.lock();
             core.collect_in_time(self.home());
-            let taken = core.take_blocks(self.home(), class, places, &mut left);
-            self.counts_of(class).refill(taken);
+            let mut taken = core.depot.take(self.counts_of(class), class, places);
+            if taken == 0 {
+                taken = core.take_blocks(self.home(), class, places, &mut left);
+                self.counts_of(class).refill(taken);
+            }
             if let (Some((span, _)), None) = (waiting, left) {
                 self.counts_of(span).flush(1);
             }
@@ -202,7 +205,11 @@ impl Heap {
         if given > 0 {
             // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
             let places = unsafe { slice::from_raw_parts_mut(low, held) };
-            self.put_back(&mut self.core.lock(), class, &places[..given]);
+            let mut core = self.core.lock();
+            if class.is_span() || !core.depot.put(self.backend, self.counts_of(class), class, &places[..given]) {
+                self.put_back(&mut core, class, &places[..given]);
+            }
+            drop(core);
             places.copy_within(given.., 0);
         }
         // SAFETY: a flush has made room, or the magazine is empty.
@@ -273,6 +280,7 @@ impl Heap {
         self.outbox.drain();
         let mut core = self.core.lock();
         core.collect(self.home());
+        core.empty_depot(self.home());
         for class in SizeClass::all() {
             let held = self.waiting_in(class, tops);
             if held > 0 {

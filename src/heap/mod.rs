@@ -12,6 +12,7 @@ mod borrower;
 mod budget;
 mod core;
 mod counts;
+mod depot;
 mod exchange;
 mod ledger;
 mod list;
@@ -266,7 +267,14 @@ impl Heap {
         }
         let mut core = self.core.lock();
         core.collect(self.home());
+        core.empty_depot(self.home());
         core.release_unused(self.backend);
+    }
+
+    /// Bytes that the depot has mapped.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn depot_bytes(&self) -> usize {
+        self.core.lock().depot.mapped(self.backend)
     }
 
     /// True where some thread holds the heap's lock.

@@ -5,7 +5,7 @@ use super::core::{Core, Home, Misuse, refuse};
 use super::counts::{self, SPANS};
 use super::probation::check_span_in_use;
 use crate::magazine::{Place, Tops};
-use crate::segment::{self, Backend, Segment};
+use crate::segment::{self, Backend, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Slab, SlotKind};
 use core::alloc::Layout;
@@ -30,6 +30,14 @@ impl Core {
         let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
         // What others have returned may be a span, which is worth looking for each time.
         self.collect(home);
+        if !self.depot.is_empty() {
+            let found = self.roomy.find_warm(slots, self.spare(), |segment| carve(segment, Warmth::Warm));
+            if let Some((segment, span)) = found {
+                self.changed(segment);
+                return Some(span);
+            }
+            self.make_room(home);
+        }
         if let Some(span) = self.use_slots(slots, carve) {
             return Some(span);
         }

@@ -158,7 +158,9 @@ impl Stats {
         let (spans, classes) = (&heap.counts()[SPANS], &heap.counts()[..SPANS]);
         self.span_traffic.add(spans.read());
         for (class, counts) in self.classes.iter_mut().zip(classes) {
-            class.traffic.add(counts.read());
+            let counted = counts.read();
+            class.traffic.add(counted);
+            class.in_magazines += counted.in_depot as usize;
         }
     }
 

@@ -84,7 +84,8 @@ impl World {
     #[track_caller]
     pub(super) fn assert_no_leak(&self, map: usize, lost: usize) {
         let heap = size_of::<Heap>().next_multiple_of(self.mock.page_size());
-        let known = self.backend.counters.reserved() + map + self.registry.heaps().count() * heap;
+        let heaps: usize = self.registry.heaps().map(|each| heap + each.depot_bytes()).sum();
+        let known = self.backend.counters.reserved() + map + heaps;
         let mapped = self.mock.mapped();
         assert!((known..=known + lost).contains(&mapped), "{mapped} bytes are mapped, {known} known, {lost} lost");
     }
