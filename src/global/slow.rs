@@ -31,6 +31,10 @@ static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 #[cold]
 #[inline(never)]
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
+    #[cfg(feature = "profile")]
+    if let Some(block) = samples::take_hot(class) {
+        return Some(block);
+    }
     let routing = tls::routing();
     if !routing.is_aside() {
         return take(class, layout.size());

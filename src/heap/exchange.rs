@@ -88,6 +88,7 @@ impl Heap {
         self.counts_of(class).flush(blocks.len());
     }
 
+    #[inline(always)]
     pub(super) fn low(&self, class: SizeClass) -> *mut Place {
         self.magazines[class.index()].low(class)
     }

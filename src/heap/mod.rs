@@ -26,7 +26,7 @@ mod seat;
 mod span;
 mod usable;
 
-pub(crate) use borrower::Borrower;
+pub(crate) use borrower::{Borrower, Hand};
 #[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
 pub(crate) use budget::{Budget, FRAMES};
 pub(crate) use counts::{Counted, SPANS};
