@@ -254,14 +254,14 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
         }
         None if class.is_span() => {
             // SAFETY: a block of some heap.
-            if !unsafe { heap::return_span_remotely(block) } {
+            if !unsafe { heap::return_span_remotely(block, &BACKEND.counters) } {
                 refuse(block, class.size(), owner);
             }
         }
         None => {
             check_in_use(block, class, owner, Misuse::DoubleFree);
             // SAFETY: a block of some heap.
-            unsafe { heap::return_remotely(class, block) };
+            unsafe { heap::return_remotely(class, block, &BACKEND.counters) };
         }
     }
 }
@@ -272,10 +272,10 @@ fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>
         if home.outbox().probation().frees() {
             check_in_use(block, class, owner, Misuse::DoubleFree);
             // SAFETY: a block of some heap.
-            return unsafe { heap::return_remotely(class, block) };
+            return unsafe { heap::return_remotely(class, block, &BACKEND.counters) };
         }
         // SAFETY: the calling thread's own heap, and a block of another one.
-        return unsafe { home.outbox().put(class, block) };
+        return unsafe { home.put_in_outbox(class, block) };
     }
     // The thread is under a tag, and its own magazines are set aside.
     let tops = home.aside();
@@ -505,7 +505,7 @@ fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &
             refuse(block, layout.size(), owner);
         }
         // SAFETY: as above.
-        unsafe { heap::return_span_remotely(block) }
+        unsafe { heap::return_span_remotely(block, &BACKEND.counters) }
     } else if let Some(class) = SizeClass::of_span(layout) {
         let tops = thread.heap.get().map_or(&thread.tops, |heap| routing::tops(heap, thread));
         if tops.next(class) == Some(block) {
@@ -539,7 +539,7 @@ fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &
         unsafe { heap.put_span(block, layout) }
     } else {
         // SAFETY: the block is some heap's.
-        unsafe { heap::return_span_remotely(block) }
+        unsafe { heap::return_span_remotely(block, &BACKEND.counters) }
     };
     if !is_freed {
         refuse_large(block, layout, owner);

@@ -86,6 +86,7 @@ impl Heap {
     pub(super) fn put_back(&self, core: &mut Core, class: SizeClass, blocks: &[Place]) {
         core.put_back(self.backend, class, blocks);
         self.counts_of(class).flush(blocks.len());
+        self.live_changed(blocks.len() * class.size(), 0);
     }
 
     #[inline(always)]
@@ -128,8 +129,10 @@ impl Heap {
             core.collect_in_time(self.home());
             let taken = core.take_blocks(self.home(), class, places, &mut left);
             self.counts_of(class).refill(taken);
+            self.live_changed(0, taken * class.size());
             if let (Some((span, _)), None) = (waiting, left) {
                 self.counts_of(span).flush(1);
+                self.live_changed(span.size(), 0);
             }
             taken
         };
@@ -169,6 +172,7 @@ impl Heap {
         core.collect_in_time(self.home());
         let (block, is_zero) = core.take_block(self.home(), class)?;
         self.counts_of(class).refill(1);
+        self.live_changed(0, class.size());
         counts::add(&self.given_directly, 1);
         Some((NonNull::new(block)?, is_zero))
     }
@@ -271,7 +275,7 @@ impl Heap {
         unsafe {
             self.empty_returns(tops);
         }
-        self.outbox.drain();
+        self.live_changed(self.outbox.drain(), 0);
         let mut core = self.core.lock();
         core.collect(self.home());
         for class in SizeClass::all() {

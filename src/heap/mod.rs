@@ -15,6 +15,7 @@ mod counts;
 mod exchange;
 mod ledger;
 mod list;
+mod live;
 mod misuse;
 mod outbox;
 mod probation;
@@ -32,6 +33,7 @@ pub(crate) use budget::{Budget, FRAMES};
 pub(crate) use counts::{Counted, SPANS};
 use counts::{Counts, KINDS};
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
+pub(crate) use live::UNTOLD;
 pub(crate) use misuse::{Misuse, refuse};
 pub(crate) use outbox::return_remotely;
 #[cfg(feature = "profile")]
@@ -48,7 +50,7 @@ use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
 #[cfg(feature = "profile")]
 use crate::sync::AtomicPtr;
-use crate::sync::{AtomicBool, AtomicU64, Cell, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Cell, Ordering};
 use ::core::array;
 use ::core::ptr::NonNull;
 use exchange::Traffic;
@@ -81,6 +83,8 @@ pub(crate) struct Heap {
     ledger: Ledger,
     /// Written by whoever holds the lock, read by others for statistics.
     counts: [Counts; KINDS],
+    /// What the process was not told of what the heap has given out, in bytes, modulo the size of a word.
+    untold: AtomicUsize,
     /// Blocks that went past the magazines. Written by whoever holds the lock.
     given_directly: AtomicU64,
     /// Blocks that earlier borrowers have taken from their magazines. Borrower-only, but for statistics.

@@ -56,6 +56,8 @@ impl Record for Stats {
         sink.number("committed", self.committed as u64)?;
         sink.number("peak_committed", self.peak_committed as u64)?;
         sink.number("peak_since_reset", self.peak_since_reset as u64)?;
+        sink.number("peak_live_bytes", self.peak_live_bytes as u64)?;
+        sink.number("peak_live_since_reset", self.peak_live_since_reset as u64)?;
         sink.number("reserved", self.reserved as u64)?;
         sink.number("purged", self.purged as u64)?;
         sink.number("live_bytes", self.live_bytes() as u64)?;

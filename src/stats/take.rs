@@ -49,6 +49,8 @@ impl Stats {
         committed: 0,
         peak_committed: 0,
         peak_since_reset: 0,
+        peak_live_bytes: 0,
+        peak_live_since_reset: 0,
         balance: Balance::EMPTY,
         system: None,
         reserved: 0,
@@ -181,6 +183,7 @@ impl Stats {
         // A peak that is counted at this moment is no less than what is committed.
         self.peak_committed = counters.peak().max(self.committed);
         self.peak_since_reset = counters.peak_since_reset().max(self.committed);
+        [self.peak_live_bytes, self.peak_live_since_reset] = counters.live_peaks();
         self.purged = counters.returned();
         self.balance.live_mappings = counters.mapped().saturating_sub(cached.bytes);
         self.balance.cached_mappings = cached.bytes;
@@ -205,5 +208,9 @@ impl Stats {
             self.balance.in_magazines += class.in_magazines * class.block_size;
             self.balance.in_outboxes += class.in_outboxes * class.block_size;
         }
+        // As above, of what is live.
+        let live = self.balance.live() + self.balance.in_magazines + self.balance.in_outboxes;
+        self.peak_live_bytes = self.peak_live_bytes.max(live);
+        self.peak_live_since_reset = self.peak_live_since_reset.max(live);
     }
 }
