@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod budget;
+mod exact;
 mod misuse;
 mod pressure;
 #[cfg(feature = "profile")]

@@ -216,6 +216,24 @@ pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
     alloc_large(layout).map(|(block, _)| block)
 }
 
+/// A block for `layout`, of more than 32 KiB, for one that is copied to grow: a sample where it is to be one, else what `take` gives. Where that is nothing, nothing has been counted.
+#[inline]
+pub(super) fn alloc_growing(
+    thread: &Borrower,
+    layout: Layout,
+    take: impl FnOnce() -> Option<NonNull<u8>>,
+) -> Option<NonNull<u8>> {
+    let Some(sampling) = thread.sampling.get() else { return take() };
+    if let Some((block, _)) = alloc_large(layout) {
+        return Some(block);
+    }
+    let taken = take();
+    if taken.is_none() {
+        sampling.take_off_count(layout.size());
+    }
+    taken
+}
+
 /// Runs `resize` on a span or a mapping, which gives a block of `size` bytes in its place, or `None`. To the profile one is freed and the other allocated. That of a span
 /// has been counted.
 #[inline]

@@ -21,6 +21,7 @@ mod outbox;
 mod probation;
 mod purge;
 mod roomy;
+mod rounding;
 #[cfg(feature = "profile")]
 mod sampling;
 mod seat;
@@ -33,9 +34,11 @@ pub(crate) use budget::{Budget, FRAMES};
 pub(crate) use counts::{Counted, SPANS};
 use counts::{Counts, KINDS};
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
+#[cfg(all(test, not(loom)))]
 pub(crate) use live::UNTOLD;
 pub(crate) use misuse::{Misuse, refuse};
 pub(crate) use outbox::return_remotely;
+pub(crate) use rounding::{MAPPINGS, Roundings};
 #[cfg(feature = "profile")]
 pub(crate) use sampling::{Next, Sampling};
 pub(crate) use span::{is_at as is_span_at, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely};
@@ -83,6 +86,8 @@ pub(crate) struct Heap {
     ledger: Ledger,
     /// Written by whoever holds the lock, read by others for statistics.
     counts: [Counts; KINDS],
+    /// What the borrower was given while exact bytes were counted. Borrower-only, but for statistics.
+    roundings: Roundings,
     /// What the process was not told of what the heap has given out, in bytes, modulo the size of a word.
     untold: AtomicUsize,
     /// Blocks that went past the magazines. Written by whoever holds the lock.
@@ -204,6 +209,11 @@ impl Heap {
     /// What the borrower, whose own heap this is, does while it is counted.
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What the borrower was given while exact bytes were counted.
+    pub(crate) fn roundings(&self) -> &Roundings {
+        &self.roundings
     }
 
     /// What has passed between magazines and slabs: by class, and last of all spans.

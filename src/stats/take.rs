@@ -1,7 +1,7 @@
 //! How a snapshot is taken: by reading what is there, from segments' heads, heaps and counters.
 
 use super::tags::Tags;
-use super::{Balance, ClassStats, SIZE_CLASSES, Stats, Traffic, VERSION};
+use super::{Balance, ClassStats, Rounding, SIZE_CLASSES, Stats, Traffic, VERSION};
 use crate::arena::{self, ArenaStats};
 use crate::heap::{Heap, SPANS};
 use crate::magazine::Tops;
@@ -57,6 +57,8 @@ impl Stats {
         purged: 0,
         spans: 0,
         span_traffic: Traffic::EMPTY,
+        span_rounding: Rounding::NONE,
+        mapping_rounding: Rounding::NONE,
         mappings: 0,
         mappings_allocated: 0,
         allocations: 0,
@@ -136,6 +138,12 @@ impl Stats {
                 }
             }
             self.add_traffic(heap);
+            let Self { classes, span_rounding, mapping_rounding, .. } = self;
+            let roundings = classes.iter_mut().map(|class| &mut class.rounding);
+            roundings
+                .chain([span_rounding, mapping_rounding])
+                .zip(heap.roundings().read())
+                .for_each(|(sum, more)| sum.add(more));
             for block in heap.outbox().waiting() {
                 // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.
                 if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {
