@@ -42,16 +42,29 @@ struct NoMagazine {
 static NO_MAGAZINE: NoMagazine = NoMagazine { _places: [0; PLACES] };
 
 /// Most blocks that a magazine of `class` holds.
+#[inline(always)]
 pub(crate) const fn capacity(class: SizeClass) -> usize {
-    match MAX_BYTES / size_class::size_of(class.index()) {
-        0 => 1,
-        fitting if fitting < PLACES => fitting,
-        _ => PLACES - 1,
-    }
+    CAPACITIES[class.index()] as usize
 }
+
+/// By a class's index: a division for each would take longer than many an exchange.
+static CAPACITIES: [u8; size_class::COUNT] = {
+    let mut capacities = [0; size_class::COUNT];
+    let mut index = 0;
+    while index < size_class::COUNT {
+        capacities[index] = match MAX_BYTES / size_class::size_of(index) {
+            0 => 1,
+            fitting if fitting < PLACES => fitting as u8,
+            _ => PLACES as u8 - 1,
+        };
+        index += 1;
+    }
+    capacities
+};
 
 impl Magazine {
     /// The top of this magazine when it is empty and serves `class`. The place below is null, as all places are before the first use.
+    #[inline(always)]
     pub(crate) fn low(&self, class: SizeClass) -> *mut Place {
         self.0.get().cast::<Place>().wrapping_add(PLACES - capacity(class))
     }

@@ -86,8 +86,10 @@ impl Heap {
     pub(super) fn put_back(&self, core: &mut Core, class: SizeClass, blocks: &[Place]) {
         core.put_back(self.backend, class, blocks);
         self.counts_of(class).flush(blocks.len());
+        self.live_changed(blocks.len() * class.size(), 0);
     }
 
+    #[inline(always)]
     pub(super) fn low(&self, class: SizeClass) -> *mut Place {
         self.magazines[class.index()].low(class)
     }
@@ -130,8 +132,10 @@ impl Heap {
                 taken = core.take_blocks(self.home(), class, places, &mut left);
                 self.counts_of(class).refill(taken);
             }
+            self.live_changed(0, taken * class.size());
             if let (Some((span, _)), None) = (waiting, left) {
                 self.counts_of(span).flush(1);
+                self.live_changed(span.size(), 0);
             }
             taken
         };
@@ -171,6 +175,7 @@ impl Heap {
         core.collect_in_time(self.home());
         let (block, is_zero) = core.take_block(self.home(), class)?;
         self.counts_of(class).refill(1);
+        self.live_changed(0, class.size());
         counts::add(&self.given_directly, 1);
         Some((NonNull::new(block)?, is_zero))
     }
@@ -206,7 +211,9 @@ impl Heap {
             // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
             let places = unsafe { slice::from_raw_parts_mut(low, held) };
             let mut core = self.core.lock();
-            if class.is_span() || !core.depot.put(self.backend, self.counts_of(class), class, &places[..given]) {
+            if !class.is_span() && core.depot.put(self.backend, self.counts_of(class), class, &places[..given]) {
+                self.live_changed(given * class.size(), 0);
+            } else {
                 self.put_back(&mut core, class, &places[..given]);
             }
             drop(core);
@@ -277,7 +284,7 @@ impl Heap {
         unsafe {
             self.empty_returns(tops);
         }
-        self.outbox.drain();
+        self.live_changed(self.outbox.drain(), 0);
         let mut core = self.core.lock();
         core.collect(self.home());
         core.empty_depot(self.home());
