@@ -67,6 +67,12 @@ impl Counts {
         add(&self.collected, blocks as u64);
     }
 
+    /// Blocks that are in no slab now: in use, in magazines or in outboxes. Lock-holder only.
+    pub(super) fn out(&self) -> u64 {
+        let Counted { refilled, flushed, collected, .. } = self.read();
+        refilled.wrapping_sub(flushed.wrapping_add(collected))
+    }
+
     /// What was counted so far; a snapshot.
     pub(crate) fn read(&self) -> Counted {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
