@@ -7,6 +7,7 @@ use std::boxed::Box;
 
 mod exchange;
 mod outbox;
+mod probation;
 mod purge;
 mod ring;
 mod spans;
