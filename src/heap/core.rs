@@ -273,9 +273,9 @@ impl Core {
         self.retire(backend, slab);
     }
 
-    /// True where the class has several slabs that are nearly empty.
+    /// True where the class has several slabs, and would do with half of them.
     pub(super) fn is_scattered(&self, class: SizeClass) -> bool {
-        self.usable[class.index()].has_several_sparse()
+        self.usable[class.index()].is_scattered()
     }
 
     /// Ends the use of every slab whose blocks are all free.

@@ -80,6 +80,12 @@ impl Counts {
         add(&self.in_depot, (blocks as u64).wrapping_neg());
     }
 
+    /// Blocks that are in no slab now: in use, in magazines or in outboxes. Lock-holder only.
+    pub(super) fn out(&self) -> u64 {
+        let Counted { refilled, flushed, collected, .. } = self.read();
+        refilled.wrapping_sub(flushed.wrapping_add(collected))
+    }
+
     /// What was counted so far; a snapshot.
     pub(crate) fn read(&self) -> Counted {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

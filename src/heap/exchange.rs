@@ -20,6 +20,9 @@ const FIRST_BATCH: u8 = 8;
 /// hardly any other; past the magazine, what comes is taken from slabs that have many in use, and what goes leaves those that have few.
 const PAST: u16 = 512;
 
+/// And at most: such a block takes some tens of nanoseconds.
+const PAST_MOST: u64 = 8192;
+
 /// How the magazine of one class is doing. Borrower-only.
 pub(super) struct Traffic {
     /// Blocks in the last refill, or the first.
@@ -50,11 +53,10 @@ impl Traffic {
         usize::from(self.batch.get()).min(capacity)
     }
 
-    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last. Where the class is `scattered`, blocks go past the magazine
-    /// for a while.
-    fn rest(&self, is_scattered: bool) {
+    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last. So many blocks go past the magazine then.
+    fn rest(&self, past: u16) {
         self.batch.set((self.batch.get() / 2).max(FIRST_BATCH / 2));
-        self.past.set(if is_scattered { PAST } else { 0 });
+        self.past.set(past);
     }
 
     /// True where the next block is to go past the magazine.
@@ -257,6 +259,11 @@ impl Heap {
         tops.give_up(other);
     }
 
+    /// How many blocks of a scattered class are to go past the magazine: each block in use is freed and another one taken, on average.
+    fn past(&self, class: SizeClass) -> u16 {
+        (2 * self.counts_of(class).out()).clamp(PAST.into(), PAST_MOST) as u16
+    }
+
     /// As [`Heap::empty_magazines`], of a thread that goes on: what it uses will be refilled as it was.
     ///
     /// # Safety
@@ -266,7 +273,8 @@ impl Heap {
         unsafe { self.empty_magazines(tops) };
         let core = self.core.lock();
         for class in SizeClass::slabs() {
-            self.traffic[class.index()].rest(core.is_scattered(class));
+            let past = if core.is_scattered(class) { self.past(class) } else { 0 };
+            self.traffic[class.index()].rest(past);
         }
         if self.has_begun.get() {
             self.traffic.iter().for_each(|traffic| traffic.probation.resume());

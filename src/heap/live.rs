@@ -1,6 +1,7 @@
 //! What a heap has given out, told to the process when it has changed by much.
 //!
-//! Blocks count from when they leave their slab until they are back there, or on their way home from another thread: so what waits in magazines counts, and no fast path does.
+//! Blocks count from when they leave their slab until they are back there, or on their way home from another thread: so what waits in magazines counts, and no fast path does. What waits in
+//! the depot does not count.
 
 use super::Heap;
 use crate::sync::Ordering;

@@ -8,6 +8,7 @@ use std::boxed::Box;
 mod depot;
 mod exchange;
 mod outbox;
+mod probation;
 mod purge;
 mod ring;
 mod spans;

@@ -12,7 +12,7 @@ use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::size_class::SLOT_SIZE;
-use crate::slab::{Blocks, Slab};
+use crate::slab::{Pages, Slab};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 use crate::tag::TAGS;
 use core::ptr::{self, NonNull};
@@ -410,21 +410,15 @@ impl Backend {
         }
     }
 
-    /// Gives the pages of a slab of `blocks` back in which no block is in use; the number of system calls. Owner-only.
-    pub(crate) fn purge_pages(&self, slab: &Slab, blocks: Blocks) -> usize {
+    /// Gives free pages of a slab back; the number of system calls. Owner-only.
+    pub(crate) fn purge_pages(&self, slab: &Slab, mut pages: Pages) -> usize {
         let page_size = self.os.page_size();
-        let mut pages = slab.purgeable(blocks, page_size);
-        let (mut calls, mut has_failed) = (0, false);
+        let mut calls = 0;
         while let Some((first, count)) = pages.take_run() {
             calls += 1;
             if self.purge(slab.start().as_ptr().wrapping_add(first * page_size), count * page_size) {
                 slab.note_purged(first, count);
-            } else {
-                has_failed = true;
             }
-        }
-        if !has_failed {
-            slab.rest();
         }
         calls
     }

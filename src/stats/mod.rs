@@ -114,7 +114,7 @@ pub struct Stats {
     pub peak_committed: usize,
     /// The most that it has been since [`Tenure::reset_peak`](crate::Tenure::reset_peak), or since the start.
     pub peak_since_reset: usize,
-    /// The most that live bytes and what waits in threads' magazines and outboxes have been together, off by 32 KiB for each heap at most: see `docs/observability.md`.
+    /// The most that live bytes and what waits in threads' magazines and outboxes, but not in depots, have been together, off by 32 KiB for each heap at most: see `docs/observability.md`.
     pub peak_live_bytes: usize,
     /// The same since [`Tenure::reset_peak`](crate::Tenure::reset_peak), or since the start.
     pub peak_live_since_reset: usize,

@@ -77,7 +77,7 @@ impl World {
         assert_eq!(stats.allocations, self.given.load(Ordering::Relaxed));
         assert_eq!(stats.frees(), stats.allocations - stats.live_blocks() as u64);
         assert!(stats.peak_committed >= stats.peak_since_reset && stats.peak_since_reset >= stats.committed);
-        let (told, is) = (self.backend.counters.live(), super::peaks::told_of(&stats));
+        let (told, is) = (self.backend.counters.live(), super::peaks::told_of(self, &stats));
         assert!(told.abs_diff(is) <= super::peaks::bound(&stats), "{told} bytes are said to be live: {is}");
         assert!(stats.peak_live_bytes >= stats.peak_live_since_reset && stats.peak_live_since_reset >= is);
         stats
