@@ -7,12 +7,15 @@ mod addresses;
 mod gaps;
 mod mix;
 mod profile;
+mod recent;
 mod stacks;
 mod unwind;
 mod weight;
 
 pub(crate) use gaps::Gaps;
-pub(crate) use profile::{Profile, Tables};
+pub(crate) use mix::mix;
+pub(crate) use profile::{Profile, Tables, Trail};
 pub(crate) use stacks::{Figures, MAX_FRAMES};
 pub use unwind::Unwinder;
+pub(crate) use unwind::{walk, walk_from};
 pub(crate) use weight::Weight;

@@ -12,6 +12,8 @@ mod backend;
 mod cache;
 mod clear;
 mod conversion;
+#[cfg(feature = "profile")]
+mod guarded;
 mod huge;
 mod limit;
 mod mapping;
