@@ -60,9 +60,8 @@ fn programs_that_do_nothing_wrong_do_not_notice() {
 
 #[test]
 fn wrong_settings_are_told_of_and_ignored() {
-    let program = compile("guarded.c", &[]);
     for wrong in ["0", "", "-1", "often", "1099511627777", "1 "] {
-        let output = Run::on_tenure(&program).arg("work").env("TENURE_GUARD", wrong).output();
+        let output = Run::on_tenure(Path::new("/bin/true")).env("TENURE_GUARD", wrong).output();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{stderr}");
         let expected = format!(
