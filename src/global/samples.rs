@@ -7,7 +7,7 @@
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
 use super::{BACKEND, REGISTRY, guard, routing, slow, tls};
-use crate::heap::{self, Borrower, Chosen, Heap, Next, Pace};
+use crate::heap::{self, Borrower, Chosen, Heap, Next, Pace, Sampling};
 use crate::sampling::{MAX_FRAMES, Tables, Weight};
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -18,10 +18,7 @@ use core::ptr::NonNull;
 /// The calling thread, which is inside a slow path, does as the profile says: its allocations are sampled, or they are not.
 #[inline]
 pub(super) fn follow(heap: &'static Heap, thread: &'static Borrower) {
-    let pace = match thread.is_unsampled.get() {
-        true => Pace::NEVER,
-        false => Pace { rate: PROFILE.rate(), one_in: guard::pace() },
-    };
+    let pace = if thread.is_unsampled.get() { Pace::NEVER } else { pace() };
     let is_as_said = match thread.sampling.get() {
         Some(sampling) => sampling.pace() == pace,
         None => pace == Pace::NEVER && thread.owner.get() == heap.owner(),
@@ -29,6 +26,12 @@ pub(super) fn follow(heap: &'static Heap, thread: &'static Borrower) {
     if !is_as_said {
         change(heap, thread, pace);
     }
+}
+
+/// How often allocations are looked at, as was said last.
+#[inline(always)]
+fn pace() -> Pace {
+    Pace { rate: PROFILE.rate(), one_in: guard::pace() }
 }
 
 #[cold]
@@ -40,6 +43,7 @@ fn change(heap: &'static Heap, thread: &'static Borrower, pace: Pace) {
             sampling.stop();
         }
         thread.sample_as(None);
+        settle(thread);
         // SAFETY: the calling thread's own heap and tops.
         return unsafe { heap.empty_magazines(tops) };
     }
@@ -51,8 +55,25 @@ fn change(heap: &'static Heap, thread: &'static Borrower, pace: Pace) {
 }
 
 /// The calling thread's frees take the shortest way, unless its tops are set aside: then somebody else may want to know of them.
-pub(super) fn settle(thread: &Borrower) {
-    thread.returns.set(thread.sampling.get().filter(|_| !tls::routing().is_aside()));
+pub(super) fn settle(thread: &'static Borrower) {
+    let returns = thread.sampling.get().filter(|_| !tls::routing().is_aside());
+    thread.returns.set(returns);
+    tls::free_to(returns.map_or(&thread.hand, Sampling::hand));
+}
+
+/// A block of `class`, whose magazine is empty, where the calling thread is sampled and has freed some lately; `None` where another way is to be taken. The shortest way that
+/// an allocation of a sampled thread can take past the fast path.
+#[inline(always)]
+pub(super) fn take_hot(class: SizeClass) -> Option<NonNull<u8>> {
+    let thread = tls::current();
+    let sampling = thread.returns.get()?;
+    let heap = thread.heap.get()?;
+    if thread.is_busy.get() || sampling.pace() != pace() || class.is_span() {
+        return None;
+    }
+    let _busy = Busy::new(thread);
+    // SAFETY: the calling thread's own heap and tops, which are not set aside.
+    unsafe { heap.refill_hot(sampling, &thread.tops, class) }
 }
 
 /// A block of `class` for `layout`, where the calling thread is sampled; its magazine is empty. `None` where it is not, and nothing has been done.
@@ -67,7 +88,7 @@ pub(super) fn alloc(
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
     let most = match sampling.next(class) {
         Next::Others(most) => most,
-        Next::Chosen(chosen) => match choose(class, layout, chosen, sampling.rate()) {
+        Next::Chosen(chosen) => match choose(class, layout, chosen, sampling) {
             Some((block, _)) => return Some(Some(block)),
             None => sampling.pass_over(class),
         },
@@ -87,7 +108,7 @@ pub(super) fn alloc_zeroed(
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
     let most = match sampling.next(class) {
         Next::Others(most) => most,
-        Next::Chosen(chosen) => match choose(class, layout, chosen, sampling.rate()) {
+        Next::Chosen(chosen) => match choose(class, layout, chosen, sampling) {
             Some(found) => return Some(Some(found)),
             None => sampling.pass_over(class),
         },
@@ -99,7 +120,7 @@ pub(super) fn alloc_zeroed(
 /// A block that is a sample, or is guarded, or both, and whether it reads as zero. `None` where there is none such to be had.
 #[cold]
 #[inline(never)]
-fn choose(class: SizeClass, layout: Layout, chosen: Chosen, rate: u64) -> Option<(NonNull<u8>, bool)> {
+fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
     let guarded = if chosen.is_guarded { guard::alloc(layout) } else { None };
     if !chosen.is_sample {
         return guarded;
@@ -109,7 +130,8 @@ fn choose(class: SizeClass, layout: Layout, chosen: Chosen, rate: u64) -> Option
         Some(found) => found,
         None => REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?,
     };
-    tables.add(found.0.addr().get(), layout.size(), Weight::of(class.size(), rate), PROFILE.unwinder());
+    let weight = Weight::of(class.size(), sampling.rate());
+    tables.add(found.0.addr().get(), layout.size(), weight, PROFILE.unwinder(), sampling.last_walk());
     Some(found)
 }
 
@@ -121,23 +143,6 @@ pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
     let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
     // SAFETY: the calling thread's own, and the block's class and owner.
     unsafe { sampling.take_back(block.as_ptr(), class.code(), owner) }
-}
-
-/// As [`take_back`], of a block that may be anything.
-#[inline(always)]
-pub(super) fn take_back_untyped(block: *mut u8) -> bool {
-    let thread = tls::current();
-    let Some(sampling) = thread.returns.get() else { return false };
-    let owners = thread.owners.get();
-    let granule = owners.granule_of(block.addr());
-    let owner = owners.owner_of(granule);
-    if !owner.is_heap() {
-        return false;
-    }
-    // SAFETY: a heap owns the granule, so it is a segment.
-    let code = unsafe { segment::class_code_at(granule, block.addr()) };
-    // SAFETY: the calling thread's own, and the block's class and owner.
-    unsafe { sampling.take_back(block, code, owner) }
 }
 
 /// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is not.
@@ -186,13 +191,13 @@ fn block_around(address: usize) -> Option<usize> {
 /// A block for `layout`, of more than 32 KiB, which is a sample, and whether it reads as zero; `None` where it is to be none, or where there is no memory.
 #[inline]
 pub(super) fn alloc_large(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let rate = rate_if_sample(layout.size())?;
-    sample_large(layout, rate)
+    let sampling = is_sample(layout.size())?;
+    sample_large(layout, sampling)
 }
 
 #[cold]
 #[inline(never)]
-fn sample_large(layout: Layout, rate: u64) -> Option<(NonNull<u8>, bool)> {
+fn sample_large(layout: Layout, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
     let tables = PROFILE.tables()?;
     let (_, thread) = own()?;
     let _busy = Busy::new(thread);
@@ -202,39 +207,58 @@ fn sample_large(layout: Layout, rate: u64) -> Option<(NonNull<u8>, bool)> {
     } else {
         slow::map(layout)?
     };
-    add(tables, found.0, layout.size(), rate);
+    add(tables, found.0, layout.size(), sampling);
     Some(found)
 }
 
-fn add(tables: &Tables, block: NonNull<u8>, size: usize, rate: u64) {
-    tables.add(block.addr().get(), size, Weight::of(size, rate), PROFILE.unwinder());
+fn add(tables: &Tables, block: NonNull<u8>, size: usize, sampling: &Sampling) {
+    let weight = Weight::of(size, sampling.rate());
+    tables.add(block.addr().get(), size, weight, PROFILE.unwinder(), sampling.last_walk());
 }
 
-/// Counts an allocation of `size` bytes, more than 32 KiB; the rate of the profile where it is a sample, `None` where it is not.
+/// Counts an allocation of `size` bytes, more than 32 KiB; what the thread has for the profile where it is a sample, `None` where it is not.
 #[inline]
-fn rate_if_sample(size: usize) -> Option<u64> {
+fn is_sample(size: usize) -> Option<&'static Sampling> {
     let (heap, thread) = own()?;
     {
         let _busy = Busy::new(thread);
         follow(heap, thread);
     }
     let sampling = thread.sampling.get()?;
-    sampling.is_sample(size).then(|| sampling.rate())
+    sampling.is_sample(size).then_some(sampling)
 }
 
 /// Counts a mapping that was made just now for a block of `size` bytes, and takes it as a sample where it is one.
 pub(super) fn mapped(block: NonNull<u8>, size: usize) {
-    if let Some(rate) = rate_if_sample(size)
+    if let Some(sampling) = is_sample(size)
         && let (Some(tables), Some((_, thread))) = (PROFILE.tables(), own())
     {
         let _busy = Busy::new(thread);
-        add(tables, block, size, rate);
+        add(tables, block, size, sampling);
     }
 }
 
 /// A span that is to be another size stays where it is, unless it is a sample: then here is another, for `layout`.
 pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
     alloc_large(layout).map(|(block, _)| block)
+}
+
+/// A block for `layout`, of more than 32 KiB, for one that is copied to grow: a sample where it is to be one, else what `take` gives. Where that is nothing, nothing has been counted.
+#[inline]
+pub(super) fn alloc_growing(
+    thread: &Borrower,
+    layout: Layout,
+    take: impl FnOnce() -> Option<NonNull<u8>>,
+) -> Option<NonNull<u8>> {
+    let Some(sampling) = thread.sampling.get() else { return take() };
+    if let Some((block, _)) = alloc_large(layout) {
+        return Some(block);
+    }
+    let taken = take();
+    if taken.is_none() {
+        sampling.take_off_count(layout.size());
+    }
+    taken
 }
 
 /// Runs `resize` on a span or a mapping, which gives a block of `size` bytes in its place, or `None`. To the profile one is freed and the other allocated. That of a span

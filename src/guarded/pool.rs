@@ -9,7 +9,7 @@ use super::margin;
 use super::queue::Queue;
 use super::record::{Deed, Record};
 use crate::os;
-use crate::sampling::{Trail, Unwinder, mix, walk};
+use crate::sampling::{Trail, Unwinder, mix, walk_whole};
 use crate::segment::Backend;
 use crate::sync::{AtomicU64, Ordering};
 use core::ops::Range;
@@ -146,7 +146,7 @@ impl Pool {
         // SAFETY: the page can be written now, and the block is a part of it.
         unsafe { margin::fill(&page, &(start..start + wanted.size)) };
         let mut trail = Trail::EMPTY;
-        walk(wanted.unwinder, &mut trail);
+        walk_whole(wanted.unwinder, &mut trail);
         record.allocated(start, wanted.size, wanted.tag, os::thread_id(), &trail);
         queue.hand_out(taken);
         Some((NonNull::new(ptr::with_exposed_provenance_mut(start))?, !was_resident))
@@ -180,7 +180,7 @@ impl Pool {
             return Err(wrong);
         }
         let mut trail = Trail::EMPTY;
-        walk(unwinder, &mut trail);
+        walk_whole(unwinder, &mut trail);
         record.freed(os::thread_id(), &trail);
         // SAFETY: the page of a block that was in use, and is this thread's.
         let is_returned = unsafe { backend.leave_guarded(page.start, record.tag()) };

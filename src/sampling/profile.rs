@@ -4,6 +4,7 @@
 
 use super::addresses::{Addresses, BUCKET};
 use super::recent::{Freed, Recent};
+use super::retrace::LastWalk;
 use super::stacks::{Figures, MAX_FRAMES, Slot, Stacks};
 use super::unwind::{Unwinder, walk};
 use super::weight::Weight;
@@ -27,11 +28,6 @@ impl Trail {
         self.frames[self.len] = address;
         self.len += 1;
         self.len < MAX_FRAMES
-    }
-
-    /// Has `find` fill in all of it, which returns how many addresses there are.
-    pub(super) fn fill(&mut self, find: impl FnOnce(&mut [usize]) -> usize) {
-        self.len = find(&mut self.frames).min(MAX_FRAMES);
     }
 
     /// Leaves out what comes before the instruction at `address`, which was interrupted, and takes that for a call: with an address behind it. False where it is not there, and nothing has
@@ -148,11 +144,11 @@ impl Tables {
         Some((unsafe { place.as_ref() }, len))
     }
 
-    /// Takes `block`, which the caller has just allocated for a request of `size` bytes, as a sample that stands for as many as its `weight` says.
+    /// Takes `block`, which the caller has just allocated for a request of `size` bytes, as a sample that stands for as many as its `weight` says. The calling thread's `last` walk is its own.
     #[inline(never)]
-    pub(crate) fn add(&self, block: usize, size: usize, weight: Weight, unwinder: Unwinder) {
+    pub(crate) fn add(&self, block: usize, size: usize, weight: Weight, unwinder: Unwinder, last: &LastWalk) {
         let mut trail = Trail::EMPTY;
-        walk(unwinder, &mut trail);
+        walk(unwinder, last, &mut trail);
         self.samples.fetch_add(1, Ordering::Relaxed);
         let known = self.stacks.intern(trail.frames());
         match known.filter(|&stack| self.put(block, Sample { size, weight, stack })) {

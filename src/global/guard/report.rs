@@ -6,7 +6,7 @@ use super::{pool, unwinder};
 use crate::guarded::{Block, Deed, Pool, Wrong};
 use crate::os::report::{complain, fatal_about, line};
 use crate::os::{self, Fault, write_frames};
-use crate::sampling::{MAX_FRAMES, Trail, Unwinder, walk, walk_from};
+use crate::sampling::{MAX_FRAMES, Trail, Unwinder, walk_from, walk_whole};
 use crate::sync::{AtomicBool, Ordering};
 use core::fmt::{self, Display, Formatter};
 use core::ptr::NonNull;
@@ -81,7 +81,7 @@ fn tell(pool: &Pool, fault: &Fault) {
 /// The stack of the access.
 fn trace(fault: &Fault, trail: &mut Trail) {
     if unwinder() == Unwinder::Tables {
-        walk(Unwinder::Tables, trail);
+        walk_whole(Unwinder::Tables, trail);
         if trail.begin_at(fault.code) {
             return;
         }
@@ -116,7 +116,7 @@ fn tell_of_deed(done: &str, deed: &Deed) {
 pub(in crate::global) fn tell_origin(address: usize) -> bool {
     let Some(pool) = pool().filter(|pool| pool.holds(address)) else { return false };
     let mut trail = Trail::EMPTY;
-    walk(unwinder(), &mut trail);
+    walk_whole(unwinder(), &mut trail);
     line(format_args!("  this was noticed in thread {} at:", os::thread_id()));
     write_frames(trail.frames());
     if let Some(block) = pool.nearest(address) {
