@@ -30,6 +30,9 @@ mod slab;
 
 mod segment;
 
+#[cfg(feature = "profile")]
+mod guarded;
+
 mod region;
 
 mod magazine;
@@ -58,8 +61,6 @@ pub use arena::{ArenaFull, ArenaStats, StaticArena};
 pub use environment::profile_dumps;
 #[cfg(not(loom))]
 pub use environment::{from_env, preloaded};
-#[cfg(all(feature = "profile", not(loom)))]
-pub use global::profile;
 #[cfg(not(loom))]
 pub use global::{
     DynamicScope, Limit, Pressure, ProcessDelta, ProcessRegion, Region, RoutedFuture, StaticScope, TaggedFuture,
@@ -67,6 +68,8 @@ pub use global::{
 };
 #[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
 pub use global::{assert_allocs, assert_no_alloc};
+#[cfg(all(feature = "profile", not(loom)))]
+pub use global::{guard, profile};
 #[cfg(not(loom))]
 pub use phase::{Arena, Scope};
 pub use region::Sealed;

@@ -280,3 +280,21 @@ fn play_in_threads(seed: u64, operations: usize) {
     }
     assert!(intervals.is_empty());
 }
+
+#[cfg(feature = "profile")]
+#[test]
+fn blocks_of_which_one_in_two_is_guarded_are_no_different_from_others() {
+    alone(900, || {
+        let seed = seed();
+        tenure::guard::arm(2).unwrap();
+        play_here(seed, 3200);
+        play_in_threads(seed, 3200);
+        let before = quiet_stats();
+        play_here(seed, operations() / 20);
+        play_in_threads(seed, operations() / 20);
+        assert_same_live(&before, &quiet_stats());
+        let totals = tenure::guard::totals();
+        println!("{totals:?}");
+        assert!(totals.guarded > 1000, "{totals:?}");
+    });
+}

@@ -3,6 +3,8 @@
 use super::destination::{self, Report, Room};
 use super::settings::{Format, Settings};
 use crate::global::Tenure;
+#[cfg(feature = "profile")]
+use crate::global::guard;
 use crate::lock::Lock;
 use crate::os::io::{self, Event, Failure, KeptStderr};
 use crate::os::report::complain;
@@ -95,8 +97,16 @@ pub(super) fn begin() -> bool {
     let reports_at_end = reporter.settings.reports_at_end();
     let is_concerned = reporter.is_concerned();
     let stack = reporter.stack;
+    #[cfg(feature = "profile")]
+    let one_in = reporter.settings.guard;
     // What follows may allocate, and then whoever is asked for memory may find its lock taken, but never this one.
     drop(reporter);
+    #[cfg(feature = "profile")]
+    if let Some(one_in) = one_in
+        && let Err(why) = guard::arm(one_in)
+    {
+        complain(format_args!("TENURE_GUARD: {why}; nothing is guarded"));
+    }
     if is_concerned && (every.is_some() || signal.is_some()) {
         start(signal, stack);
     }

@@ -1,6 +1,8 @@
 //! Settings: what the entries of the environment say. The table is at [`from_env`](super::from_env).
 
 use crate::global::Limit;
+#[cfg(feature = "profile")]
+use crate::global::guard::MAX_ONE_IN;
 use crate::os::io;
 use crate::os::report::complain;
 use core::ffi::{CStr, c_int};
@@ -71,6 +73,9 @@ pub(super) struct Settings {
     pub(super) purge_delay: Option<u64>,
     /// Whether a purger runs.
     pub(super) purger: bool,
+    /// One in how many allocations is guarded.
+    #[cfg(feature = "profile")]
+    pub(super) guard: Option<u64>,
     /// Whether exact bytes are counted.
     pub(super) exact: bool,
     /// How much memory may be committed.
@@ -87,6 +92,8 @@ impl Settings {
         only: None,
         purge_delay: None,
         purger: false,
+        #[cfg(feature = "profile")]
+        guard: None,
         exact: false,
         limit: None,
     };
@@ -145,6 +152,15 @@ impl Settings {
             // Whoever writes profiles reads these.
             #[cfg(feature = "profile")]
             b"PROFILE" | b"LEAKS" | b"COMMAND" => None,
+            #[cfg(feature = "profile")]
+            b"GUARD" => {
+                let one_in = number(value).filter(|one_in| (1..=MAX_ONE_IN).contains(one_in));
+                set(
+                    &mut self.guard,
+                    one_in,
+                    "must be a number N, of which one in N allocations is guarded, from 1 to 1099511627776",
+                )
+            }
             b"PURGER" => switch(&mut self.purger, value),
             b"EXACT" => switch(&mut self.exact, value),
             b"LIMIT" if value == b"cgroup" => {

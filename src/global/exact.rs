@@ -71,6 +71,8 @@ pub(super) fn count(block: NonNull<u8>, size: usize) {
         Extent::Slab(class) => class.index(),
         Extent::Large { .. } if BACKEND.owners.look_up(block.addr().get()).is_heap() => SPANS,
         Extent::Large { .. } => MAPPINGS,
+        #[cfg(feature = "profile")]
+        Extent::Guarded { .. } => MAPPINGS,
     };
     home.roundings().add(kind, size, extent.len());
 }

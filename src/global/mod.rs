@@ -3,6 +3,8 @@
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod budget;
 mod exact;
+#[cfg(feature = "profile")]
+pub mod guard;
 mod misuse;
 mod pressure;
 #[cfg(feature = "profile")]
@@ -36,7 +38,7 @@ pub use tag::{TaggedFuture, tagged};
 use crate::os::Native;
 use crate::region::Region as StaticRegion;
 use crate::registry::Registry;
-use crate::segment::{Backend, Owner};
+use crate::segment::Backend;
 use crate::size_class::SizeClass;
 use crate::stats::Stats;
 use crate::sync::Ordering;
@@ -253,11 +255,11 @@ unsafe impl GlobalAlloc for Tenure {
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         let class = SizeClass::of(layout);
         // SAFETY: the block came from Tenure.
-        let is_static = unsafe { BACKEND.owners.owner_of(block) } == Owner::STATIC;
-        // Static memory has no classes: its blocks are as large as was asked for. A class without a magazine is little used, and its blocks are looked at.
+        let has_class = !unsafe { BACKEND.owners.owner_of(block) }.has_exact_sizes();
+        // What is static or guarded has no class: such blocks are as large as was asked for. A class without a magazine is little used, and its blocks are looked at.
         if class.is_some_and(|class| tls::current().tops.get(class).is_some())
             && class == SizeClass::of(new_layout)
-            && !is_static
+            && has_class
         {
             return block;
         }

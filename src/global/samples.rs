@@ -6,32 +6,39 @@
 
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
-use super::{BACKEND, REGISTRY, routing, slow, tls};
-use crate::heap::{self, Borrower, Heap, Next, Sampling};
-use crate::sampling::{Tables, Weight};
-use crate::segment::Owner;
-use crate::size_class::SizeClass;
+use super::{BACKEND, REGISTRY, guard, routing, slow, tls};
+use crate::heap::{self, Borrower, Chosen, Heap, Next, Pace, Sampling};
+use crate::sampling::{MAX_FRAMES, Tables, Weight};
+use crate::segment::{self, Owner};
+use crate::size_class::{SLOT_SIZE, SizeClass};
+use crate::slab::SlotKind;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
 /// The calling thread, which is inside a slow path, does as the profile says: its allocations are sampled, or they are not.
 #[inline]
 pub(super) fn follow(heap: &'static Heap, thread: &'static Borrower) {
-    let rate = if thread.is_unsampled.get() { 0 } else { PROFILE.rate() };
+    let pace = if thread.is_unsampled.get() { Pace::NEVER } else { pace() };
     let is_as_said = match thread.sampling.get() {
-        Some(sampling) => sampling.rate() == rate,
-        None => rate == 0 && thread.owner.get() == heap.owner(),
+        Some(sampling) => sampling.pace() == pace,
+        None => pace == Pace::NEVER && thread.owner.get() == heap.owner(),
     };
     if !is_as_said {
-        change(heap, thread, rate);
+        change(heap, thread, pace);
     }
+}
+
+/// How often allocations are looked at, as was said last.
+#[inline(always)]
+fn pace() -> Pace {
+    Pace { rate: PROFILE.rate(), one_in: guard::pace() }
 }
 
 #[cold]
 #[inline(never)]
-fn change(heap: &'static Heap, thread: &'static Borrower, rate: u64) {
+fn change(heap: &'static Heap, thread: &'static Borrower, pace: Pace) {
     let tops = routing::tops(heap, thread);
-    if rate == 0 {
+    if pace == Pace::NEVER {
         if let Some(sampling) = thread.sampling.get() {
             sampling.stop();
         }
@@ -41,7 +48,7 @@ fn change(heap: &'static Heap, thread: &'static Borrower, rate: u64) {
         return unsafe { heap.empty_magazines(tops) };
     }
     // SAFETY: the calling thread's own heap and tops.
-    if let Some(sampling) = unsafe { heap.start_sampling(tops, rate, PROFILE.seed()) } {
+    if let Some(sampling) = unsafe { heap.start_sampling(tops, pace, PROFILE.seed() ^ guard::seed()) } {
         thread.sample_as(Some(sampling));
         settle(thread);
     }
@@ -61,7 +68,7 @@ pub(super) fn take_hot(class: SizeClass) -> Option<NonNull<u8>> {
     let thread = tls::current();
     let sampling = thread.returns.get()?;
     let heap = thread.heap.get()?;
-    if thread.is_busy.get() || sampling.rate() != PROFILE.rate() || class.is_span() {
+    if thread.is_busy.get() || sampling.pace() != pace() || class.is_span() {
         return None;
     }
     let _busy = Busy::new(thread);
@@ -69,28 +76,25 @@ pub(super) fn take_hot(class: SizeClass) -> Option<NonNull<u8>> {
     unsafe { heap.refill_hot(sampling, &thread.tops, class) }
 }
 
-/// A block of `class` for a request of `size` bytes, where the calling thread is sampled; its magazine is empty. `None` where it is not, and nothing has been done.
+/// A block of `class` for `layout`, where the calling thread is sampled; its magazine is empty. `None` where it is not, and nothing has been done.
 #[inline]
 pub(super) fn alloc(
     heap: &'static Heap,
     thread: &'static Borrower,
     class: SizeClass,
-    size: usize,
+    layout: Layout,
 ) -> Option<Option<NonNull<u8>>> {
     follow(heap, thread);
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
-    loop {
-        match sampling.next(class) {
-            Next::Sample => match sample(class, size, sampling) {
-                Some((block, _)) => return Some(Some(block)),
-                None => continue,
-            },
-            // SAFETY: the calling thread's own heap and tops.
-            Next::Others(most) => unsafe {
-                return Some(heap.refill_sampled(sampling, routing::tops(heap, thread), class, most));
-            },
-        }
-    }
+    let most = match sampling.next(class) {
+        Next::Others(most) => most,
+        Next::Chosen(chosen) => match choose(class, layout, chosen, sampling) {
+            Some((block, _)) => return Some(Some(block)),
+            None => sampling.pass_over(class),
+        },
+    };
+    // SAFETY: the calling thread's own heap and tops.
+    Some(unsafe { heap.refill_sampled(sampling, routing::tops(heap, thread), class, most) })
 }
 
 /// As [`alloc`], and whether the block reads as zero.
@@ -98,32 +102,36 @@ pub(super) fn alloc_zeroed(
     heap: &'static Heap,
     thread: &'static Borrower,
     class: SizeClass,
-    size: usize,
+    layout: Layout,
 ) -> Option<Option<(NonNull<u8>, bool)>> {
     follow(heap, thread);
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
-    loop {
-        match sampling.next(class) {
-            Next::Sample => match sample(class, size, sampling) {
-                Some(found) => return Some(Some(found)),
-                None => continue,
-            },
-            // SAFETY: the calling thread's own heap and tops.
-            Next::Others(most) => unsafe {
-                return Some(heap.refill_sampled_zeroed(sampling, routing::tops(heap, thread), class, most));
-            },
-        }
-    }
+    let most = match sampling.next(class) {
+        Next::Others(most) => most,
+        Next::Chosen(chosen) => match choose(class, layout, chosen, sampling) {
+            Some(found) => return Some(Some(found)),
+            None => sampling.pass_over(class),
+        },
+    };
+    // SAFETY: the calling thread's own heap and tops.
+    Some(unsafe { heap.refill_sampled_zeroed(sampling, routing::tops(heap, thread), class, most) })
 }
 
-/// A sampled block, and whether it reads as zero.
+/// A block that is a sample, or is guarded, or both, and whether it reads as zero. `None` where there is none such to be had.
 #[cold]
 #[inline(never)]
-fn sample(class: SizeClass, size: usize, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
+fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
+    let guarded = if chosen.is_guarded { guard::alloc(layout) } else { None };
+    if !chosen.is_sample {
+        return guarded;
+    }
     let tables = PROFILE.tables()?;
-    let found = REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?;
+    let found = match guarded {
+        Some(found) => found,
+        None => REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?,
+    };
     let weight = Weight::of(class.size(), sampling.rate());
-    tables.add(found.0.addr().get(), size, weight, PROFILE.unwinder(), sampling.last_walk());
+    tables.add(found.0.addr().get(), layout.size(), weight, PROFILE.unwinder(), sampling.last_walk());
     Some(found)
 }
 
@@ -154,10 +162,29 @@ pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNu
 #[inline]
 pub(super) fn freed(block: NonNull<u8>, owner: Owner) {
     if let Some(tables) = PROFILE.tables()
-        && (owner.is_mapping() || REGISTRY.is_for_samples(owner))
+        && (owner.is_mapping() || owner == Owner::GUARDED || REGISTRY.is_for_samples(owner))
         && let Some(sample) = tables.take(block.addr().get())
     {
         tables.count_free(sample);
+    }
+}
+
+/// Where the block at `address`, or around it, was allocated, if it is a sample or was one not long ago: its size, and the return addresses, of which there are so many in `frames`. For a process that is
+/// about to end.
+pub(super) fn origin(address: usize, frames: &mut [usize; MAX_FRAMES]) -> Option<(usize, usize)> {
+    let tables = PROFILE.tables()?;
+    tables.origin(address, frames).or_else(|| tables.origin(block_around(address)?, frames))
+}
+
+/// Where the block of a slab starts that `address` lies in.
+fn block_around(address: usize) -> Option<usize> {
+    if !BACKEND.owners.look_up(address).is_heap() {
+        return None;
+    }
+    // SAFETY: a heap owns the granule, so it is a segment.
+    match unsafe { segment::slab_of(address) }.kind() {
+        SlotKind::Slab(class) => Some(address - address % SLOT_SIZE % class.size()),
+        _ => None,
     }
 }
 

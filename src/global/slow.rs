@@ -1,11 +1,11 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
 use super::routing::Routing;
-#[cfg(feature = "profile")]
-use super::samples;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
 use super::{BACKEND, REGISTRY, Tenure, exact, misuse, pressure, purger, routing, tls, watch};
+#[cfg(feature = "profile")]
+use super::{guard, samples};
 use crate::heap::{self, Borrower, Heap, Misuse};
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -37,16 +37,16 @@ pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option
     }
     let routing = exact::routing();
     if !routing.is_aside() {
-        return take(class, layout.size());
+        return take(class, layout);
     }
     let block = if routing.is_static() {
         place_at_hand(layout).or_else(|| match route(tenure, layout) {
             Route::Static(placed) => Some(placed.block),
-            Route::Dynamic => take(class, layout.size()),
+            Route::Dynamic => take(class, layout),
             Route::Nowhere => None,
         })
     } else {
-        take(class, layout.size())
+        take(class, layout)
     };
     note(routing, block, layout.size())
 }
@@ -69,14 +69,14 @@ fn note_zeroed(routing: Routing, found: Option<(NonNull<u8>, bool)>, size: usize
     found
 }
 
-/// A block of `class` from the calling thread's heap, whatever scope it is in, for a request of `size` bytes.
-pub(super) fn alloc_dynamic(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
-    note(exact::routing(), take(class, size), size)
+/// A block of `class` for `layout` from the calling thread's heap, whatever scope it is in.
+pub(super) fn alloc_dynamic(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
+    note(exact::routing(), take(class, layout), layout.size())
 }
 
-/// A block of `class` from the calling thread's heap, for a request of `size` bytes.
+/// A block of `class` for `layout` from the calling thread's heap.
 #[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
-fn take(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
+fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -91,7 +91,7 @@ fn take(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
                 return Some(block);
             }
             #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc(heap, thread, class, size) {
+            if let Some(served) = samples::alloc(heap, thread, class, layout) {
                 return served;
             }
             if class.is_span() {
@@ -118,20 +118,20 @@ pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) ->
     let routing = exact::routing();
     let found = match route(tenure, layout) {
         Route::Static(placed) => Some((placed.zeroed(), true)),
-        Route::Dynamic => take_zeroed(class, layout.size()),
+        Route::Dynamic => take_zeroed(class, layout),
         Route::Nowhere => None,
     };
     note_zeroed(routing, found, layout.size())
 }
 
 /// As [`alloc_dynamic`], and whether the block reads as zero.
-pub(super) fn alloc_dynamic_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
-    note_zeroed(exact::routing(), take_zeroed(class, size), size)
+pub(super) fn alloc_dynamic_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    note_zeroed(exact::routing(), take_zeroed(class, layout), layout.size())
 }
 
 /// As [`take`], and whether the block reads as zero.
 #[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
-fn take_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
+fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -146,7 +146,7 @@ fn take_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
                 return Some((block, false));
             }
             #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc_zeroed(heap, thread, class, size) {
+            if let Some(served) = samples::alloc_zeroed(heap, thread, class, layout) {
                 return served;
             }
             // SAFETY: the calling thread's own heap and tops.
@@ -219,12 +219,28 @@ fn note_freed(block: NonNull<u8>, layout: Layout) {
     }
 }
 
+/// Frees a block between guard pages, of which no layout is told.
+#[cfg(feature = "profile")]
+#[cold]
+#[inline(never)]
+pub(super) fn free_guarded(block: NonNull<u8>) {
+    if let Some(size) = guard::size_of(block) {
+        // SAFETY: a size that some layout had.
+        note_freed(block, unsafe { Layout::from_size_align_unchecked(size, 1) });
+    }
+    guard::free(block, None);
+}
+
 /// Gives a block of `class` back.
 fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     let owner = BACKEND.owners.look_up(block.addr().get());
     if !owner.is_heap() {
         if owner == Owner::STATIC && free_static(block, layout) {
             return;
+        }
+        #[cfg(feature = "profile")]
+        if owner == Owner::GUARDED {
+            return guard::free(block, Some(layout.size()));
         }
         refuse(block, class.size(), owner);
     }
@@ -360,7 +376,7 @@ pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
 }
 
 fn take_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    let (block, is_new) = take_large(layout, |class| take(class, layout.size()))?;
+    let (block, is_new) = take_large(layout, |class| take(class, layout))?;
     if is_new && !heap::is_span(layout) {
         // SAFETY: a mapping's block, which was mapped just now, since it reads as zero.
         unsafe { BACKEND.expect_density(block) };
@@ -390,7 +406,7 @@ pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> 
 fn take_large_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = match take_large(layout, |_| None) {
         Some(found) => found,
-        None => take_zeroed(SizeClass::of_span(layout)?, layout.size())?,
+        None => take_zeroed(SizeClass::of_span(layout)?, layout)?,
     };
     if is_zero {
         // SAFETY: a span or a mapping's block that is at least as large as the layout, and nobody else's.
@@ -599,7 +615,12 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     if is_static && resize_static(block, old, new.size()) {
         return resized(block);
     }
-    if let Some(class) = SizeClass::of(old).filter(|_| !is_static) {
+    // Nothing is without the feature `profile`.
+    let is_guarded = owner == Owner::GUARDED;
+    if is_guarded {
+        #[cfg(feature = "profile")]
+        guard::check_before_resizing(block, old.size());
+    } else if let Some(class) = SizeClass::of(old).filter(|_| !is_static) {
         check_before_resizing(block, class, owner);
         if Some(class) == SizeClass::of(new) {
             return Some(block);
@@ -608,7 +629,7 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
         check_large_before_resizing(block, old, owner);
     }
     let mut target = None;
-    if !is_static && SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
+    if !is_static && !is_guarded && SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
         let is_mapping = owner.is_mapping();
         let is_growing = new.size() > old.size();
         if !is_mapping && is_growing && new.size() >= LEAVE_AT {
@@ -636,7 +657,7 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     let target = target.or_else(|| growing_span(old.size(), new)).or_else(|| match SizeClass::of(new) {
         // SAFETY: a layout of a size that is not zero.
         _ if is_static || !routing::is_static() => NonNull::new(unsafe { tenure.alloc(new) }),
-        Some(class) => alloc_dynamic(class, new.size()),
+        Some(class) => alloc_dynamic(class, new),
         None => alloc_large_dynamic(new),
     })?;
     let kept = old.size().min(new.size());

@@ -18,6 +18,8 @@ pub(super) fn borrow() -> Option<&'static Heap> {
     // What the system allocates while the hooks are set comes from the shared heap.
     tls::leave();
     report::ask(misuse::tell);
+    #[cfg(feature = "profile")]
+    report::ask_for_origin(misuse::tell_origin);
     if !KNOWS_FORK.load(Ordering::Relaxed) {
         // Two threads may both register it, and repairing twice does no harm.
         KNOWS_FORK.store(os::on_fork_in_child(repair_after_fork), Ordering::Relaxed);

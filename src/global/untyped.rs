@@ -3,9 +3,9 @@
 //! Where a block lies says how large it is, so a free finds its class in the segment's first slot: one load more than a free that is told a
 //! layout, of a line that changes only when a slab is carved or retired.
 
-#[cfg(feature = "profile")]
-use super::samples;
 use super::{BACKEND, Tenure, into_raw, misuse, slow, tls};
+#[cfg(feature = "profile")]
+use super::{guard, samples};
 use crate::heap::Borrower;
 use crate::segment::{self, GRANULE, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass, UNTYPED_ALIGN};
@@ -72,7 +72,7 @@ impl Tenure {
         // SAFETY: the calling thread's own tops.
         let block = match unsafe { tls::current().tops.pop(class) } {
             Some(block) => block,
-            None => match slow::alloc_dynamic_zeroed(class, size) {
+            None => match slow::alloc_dynamic_zeroed(class, untyped_block(size)) {
                 Some((block, false)) => block,
                 Some((block, true)) => return block.as_ptr(),
                 None => return ptr::null_mut(),
@@ -128,6 +128,9 @@ impl Tenure {
             }
             // SAFETY: the caller's block, as large as its class.
             Extent::Slab(class) => unsafe { move_to(block, class.size(), size) },
+            // SAFETY: as above.
+            #[cfg(feature = "profile")]
+            Extent::Guarded { len } => unsafe { move_to(block, len, size) },
             // SAFETY: the caller's block, as large as it says.
             Extent::Large { len, align } => unsafe { realloc_large(block, len, align, size) },
         }
@@ -170,6 +173,16 @@ fn untyped(size: usize) -> Option<Layout> {
     Layout::from_size_align(size, UNTYPED_ALIGN).ok()
 }
 
+/// As [`untyped`], of a block that a slab serves: the smallest have a smaller alignment.
+fn untyped_block(size: usize) -> Layout {
+    let align = if size <= LEAST_ALIGN { LEAST_ALIGN } else { UNTYPED_ALIGN };
+    // SAFETY: a block of a slab is far smaller than a layout can be.
+    unsafe { Layout::from_size_align_unchecked(size, align) }
+}
+
+/// What blocks of so many bytes or fewer are aligned to.
+const LEAST_ALIGN: usize = 8;
+
 #[cold]
 #[inline(never)]
 fn alloc_slowly(size: usize) -> *mut u8 {
@@ -179,7 +192,7 @@ fn alloc_slowly(size: usize) -> *mut u8 {
             if let Some(block) = samples::take_hot(class) {
                 return block.as_ptr();
             }
-            slow::alloc_dynamic(class, size)
+            slow::alloc_dynamic(class, untyped_block(size))
         }
         None => untyped(size).and_then(slow::alloc_large_dynamic),
     })
@@ -203,6 +216,9 @@ pub(super) enum Extent {
     Slab(SizeClass),
     /// A span or a mapping of so many bytes, which stands at a multiple of `align` at least.
     Large { len: usize, align: usize },
+    /// Between guard pages, of just so many bytes as were asked for.
+    #[cfg(feature = "profile")]
+    Guarded { len: usize },
 }
 
 impl Extent {
@@ -227,6 +243,10 @@ impl Extent {
                 _ => None,
             }
         } else {
+            #[cfg(feature = "profile")]
+            if owner == Owner::GUARDED {
+                return guard::size_of(block).map(|len| Self::Guarded { len });
+            }
             let len = BACKEND.mapped_size(block)?;
             let align = if owner == Owner::ALIGNED_MAPPING { GRANULE } else { UNTYPED_ALIGN };
             Some(Self::Large { len, align })
@@ -237,6 +257,8 @@ impl Extent {
         match self {
             Self::Slab(class) => class.size(),
             Self::Large { len, .. } => len,
+            #[cfg(feature = "profile")]
+            Self::Guarded { len } => len,
         }
     }
 }
@@ -264,6 +286,10 @@ fn free(block: *mut u8) {
         }
     } else if let Some(len) = BACKEND.mapped_size(block) {
         return slow::free_large(block, layout_of(len));
+    }
+    #[cfg(feature = "profile")]
+    if owner == Owner::GUARDED {
+        return slow::free_guarded(block);
     }
     misuse::refuse(block, format_args!(""), owner)
 }

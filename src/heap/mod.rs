@@ -41,7 +41,7 @@ pub(crate) use misuse::{Misuse, refuse};
 pub(crate) use outbox::return_remotely;
 pub(crate) use rounding::{MAPPINGS, Roundings};
 #[cfg(feature = "profile")]
-pub(crate) use sampling::{Next, Sampling};
+pub(crate) use sampling::{Chosen, Next, Pace, Sampling};
 pub(crate) use span::{is_at as is_span_at, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely};
 
 use self::core::Core;

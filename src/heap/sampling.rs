@@ -13,6 +13,20 @@ use crate::sync::{Cell, Ordering};
 use core::ptr::NonNull;
 use core::slice;
 
+/// How often allocations are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Bytes between samples, on average; 0 where none are taken.
+    pub(crate) rate: u64,
+    /// One in so many allocations is to be guarded; 0 where none is.
+    pub(crate) one_in: u64,
+}
+
+impl Pace {
+    /// None is looked at.
+    pub(crate) const NEVER: Self = Self { rate: 0, one_in: 0 };
+}
+
 /// A borrower's side of a profile. Borrower-only, but for the tops, which others may read.
 #[repr(C)]
 pub(crate) struct Sampling {
@@ -21,6 +35,9 @@ pub(crate) struct Sampling {
     hand: Hand,
     /// For each class, allocations up to the next sample, with that one and without those that the magazine can serve; 0 where none are counted yet.
     blocks_left: [Cell<u64>; size_class::SLABS],
+    /// As `blocks_left`, up to the next that is to be guarded.
+    guards_left: [Cell<u64>; size_class::SLABS],
+    one_in: Cell<u64>,
     /// Bytes of larger blocks up to the next sample; 0 where none are counted yet.
     bytes_left: Cell<u64>,
     gaps: Gaps,
@@ -31,10 +48,16 @@ pub(crate) struct Sampling {
 
 /// What an allocation that finds its magazine empty is.
 pub(crate) enum Next {
-    /// A sample.
-    Sample,
+    /// One that is looked at.
+    Chosen(Chosen),
     /// None, and nor are those that follow until there were so many, with this one.
     Others(u64),
+}
+
+/// Why an allocation is looked at.
+pub(crate) struct Chosen {
+    pub(crate) is_sample: bool,
+    pub(crate) is_guarded: bool,
 }
 
 impl Sampling {
@@ -56,17 +79,26 @@ impl Sampling {
 
     /// What the next allocation of `class` is, whose magazine is empty.
     pub(crate) fn next(&self, class: SizeClass) -> Next {
-        let left = &self.blocks_left[class.index()];
+        let [left, guards] = self.left(class);
         if left.get() == 0 {
             left.set(self.gaps.blocks(class.size()));
         }
-        match left.get() - 1 {
+        if guards.get() == 0 {
+            guards.set(self.gaps.chosen(self.one_in.get()));
+        }
+        match left.get().min(guards.get()) - 1 {
             0 => {
-                left.set(0);
-                Next::Sample
+                self.count(class, 1);
+                Next::Chosen(Chosen { is_sample: left.get() == 0, is_guarded: guards.get() == 0 })
             }
             others => Next::Others(others),
         }
+    }
+
+    /// The allocation that was chosen is served as any other, and the next may be chosen; returns how many blocks come before that, with this one.
+    pub(crate) fn pass_over(&self, class: SizeClass) -> u64 {
+        self.left(class).iter().for_each(|left| left.set(left.get().saturating_add(1)));
+        1
     }
 
     /// Counts an allocation of `size` bytes that no magazine serves; true where it is a sample.
@@ -88,13 +120,21 @@ impl Sampling {
     }
 
     fn count(&self, class: SizeClass, blocks: usize) {
-        let left = &self.blocks_left[class.index()];
-        left.set(left.get() - blocks as u64);
+        self.left(class).iter().for_each(|left| left.set(left.get() - blocks as u64));
+    }
+
+    /// What is left of a class's gaps: to the next sample, and to the next that is to be guarded.
+    fn left(&self, class: SizeClass) -> [&Cell<u64>; 2] {
+        [&self.blocks_left, &self.guards_left].map(|left| &left[class.index()])
     }
 
     /// Bytes between samples, on average.
     pub(crate) fn rate(&self) -> u64 {
         self.gaps.rate()
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { rate: self.gaps.rate(), one_in: self.one_in.get() }
     }
 
     /// The stack at the thread's last sample.
@@ -111,12 +151,13 @@ impl Sampling {
         self.is_on.set(false);
     }
 
-    fn start(&self, rate: u64, seed: u64) {
+    fn start(&self, pace: Pace, seed: u64) {
         self.is_on.set(true);
-        self.gaps.start(rate, seed ^ u64::from(self.hand.owner.get().0) << 48);
+        self.one_in.set(pace.one_in);
+        self.gaps.start(pace.rate, seed ^ u64::from(self.hand.owner.get().0) << 48);
         self.last_walk.forget();
         self.bytes_left.set(0);
-        self.blocks_left.iter().for_each(|left| left.set(0));
+        self.blocks_left.iter().chain(&self.guards_left).for_each(|left| left.set(0));
     }
 
     /// Number of blocks of `class` among the returns, and 0 of spans, which never go there.
@@ -150,13 +191,13 @@ impl Heap {
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
-    pub(crate) unsafe fn start_sampling(&self, tops: &Tops, rate: u64, seed: u64) -> Option<&'static Sampling> {
+    pub(crate) unsafe fn start_sampling(&self, tops: &Tops, pace: Pace, seed: u64) -> Option<&'static Sampling> {
         let sampling = self.sampling().or_else(|| self.make_sampling())?;
         // SAFETY: passed on.
         unsafe { self.empty_magazines(tops) };
         sampling.hand.owner.set(self.owner);
         sampling.hand.owners.set(self.owners());
-        sampling.start(rate, seed);
+        sampling.start(pace, seed);
         Some(sampling)
     }
 
@@ -208,7 +249,8 @@ impl Heap {
     #[inline(always)]
     pub(crate) unsafe fn refill_hot(&self, sampling: &Sampling, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
         let held = sampling.waiting(class);
-        let most = sampling.blocks_left.get(class.index())?.get().saturating_sub(1) as usize;
+        let (left, guards) = (sampling.blocks_left.get(class.index())?, sampling.guards_left.get(class.index())?);
+        let most = left.get().min(guards.get()).saturating_sub(1) as usize;
         if held < LEAST || most < LEAST || tops.next(class).is_some() {
             return None;
         }
@@ -280,9 +322,8 @@ impl Heap {
         let Some(sampling) = self.sampling() else { return };
         let mut core = self.core.lock();
         for class in SizeClass::slabs() {
-            let left = &sampling.blocks_left[class.index()];
-            if left.get() > 0 {
-                left.set(left.get() + self.waiting_in(class, tops) as u64);
+            for left in sampling.left(class).into_iter().filter(|left| left.get() > 0) {
+                left.set(left.get().saturating_add(self.waiting_in(class, tops) as u64));
             }
             let held = sampling.waiting(class);
             if held > 0 {

@@ -5,16 +5,34 @@
 #[path = "linux_cgroup.rs"]
 mod cgroup;
 
+#[cfg(feature = "profile")]
+#[path = "linux_fault.rs"]
+mod fault;
+
 #[path = "linux_io.rs"]
 pub(crate) mod io;
 
+#[cfg(feature = "profile")]
+#[path = "linux_modules.rs"]
+mod modules;
+
 #[path = "linux_process.rs"]
 mod process;
+
+#[cfg(feature = "profile")]
+#[path = "linux_room.rs"]
+mod room;
 
 #[path = "linux_thread.rs"]
 mod thread;
 
 pub(crate) use cgroup::cgroup_limit;
+#[cfg(feature = "profile")]
+pub(crate) use fault::on_fault;
+#[cfg(feature = "profile")]
+pub(crate) use modules::modules_of;
+#[cfg(feature = "profile")]
+pub(crate) use room::with_room;
 pub(crate) use thread::{end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake};
 
 use super::{EndOfWait, Platform, Process, SystemMemory};
@@ -126,6 +144,20 @@ impl Platform for Native {
         let _errno = KeepErrno::new();
         // SAFETY: the caller vouches that nobody writes to the range.
         unsafe { libc::mprotect(start.as_ptr().cast(), len, libc::PROT_READ) == 0 }
+    }
+
+    #[cfg(feature = "profile")]
+    unsafe fn forbid(&self, start: NonNull<u8>, len: usize) -> bool {
+        let _errno = KeepErrno::new();
+        // SAFETY: the caller's own mapping, whose users are to fault.
+        unsafe { libc::mprotect(start.as_ptr().cast(), len, libc::PROT_NONE) == 0 }
+    }
+
+    #[cfg(feature = "profile")]
+    unsafe fn permit(&self, start: NonNull<u8>, len: usize) -> bool {
+        let _errno = KeepErrno::new();
+        // SAFETY: the caller's own mapping.
+        unsafe { libc::mprotect(start.as_ptr().cast(), len, WRITABLE) == 0 }
     }
 
     unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool {
@@ -243,7 +275,7 @@ pub(crate) fn on_fork_in_child(hook: unsafe extern "C" fn()) -> bool {
 }
 
 #[cfg(feature = "profile")]
-pub(crate) use stacks::{find_unwinder, is_readable, unwind};
+pub(crate) use stacks::{find_unwinder, is_readable, thread_id, unwind};
 
 /// What a profile needs to walk a stack.
 #[cfg(feature = "profile")]
@@ -267,6 +299,12 @@ mod stacks {
             libc::syscall(libc::SYS_rt_sigprocmask, NO_SUCH_ACTION, set, nothing, size_of::<u64>());
             *libc::__errno_location() == libc::EINVAL
         }
+    }
+
+    /// The system's number of the calling thread, as debuggers show it; never 0.
+    pub(crate) fn thread_id() -> u32 {
+        // SAFETY: no preconditions; cannot fail.
+        unsafe { libc::syscall(libc::SYS_gettid) as u32 }
     }
 
     /// What the unwinder passes of a frame.

@@ -272,6 +272,24 @@ impl Platform for Mock {
         !fails && unsafe { Native.protect(start, len) }
     }
 
+    #[cfg(feature = "profile")]
+    unsafe fn forbid(&self, start: NonNull<u8>, len: usize) -> bool {
+        self.assert_pages(start.addr().get(), len);
+        let (state, fails) = self.enter(Call::Forbid);
+        state.account.assert_holds(start, len, Some(Use::Mapping));
+        // SAFETY: passed on.
+        !fails && unsafe { Native.forbid(start, len) }
+    }
+
+    #[cfg(feature = "profile")]
+    unsafe fn permit(&self, start: NonNull<u8>, len: usize) -> bool {
+        self.assert_pages(start.addr().get(), len);
+        let (state, fails) = self.enter(Call::Permit);
+        state.account.assert_holds(start, len, Some(Use::Mapping));
+        // SAFETY: passed on.
+        !fails && unsafe { Native.permit(start, len) }
+    }
+
     unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool {
         self.assert_pages(start.addr().get(), old_len);
         self.assert_pages(start.addr().get(), new_len);

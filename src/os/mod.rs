@@ -19,16 +19,21 @@ compile_error!("this operating system has no platform file yet: docs/porting.md 
 #[cfg(test)]
 pub(crate) mod mock;
 
+#[cfg(feature = "profile")]
+mod frames;
+
 pub(crate) mod report;
 
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod stack;
 
+#[cfg(feature = "profile")]
+pub(crate) use frames::{Modules, write_frames};
 #[cfg_attr(loom, allow(unused_imports, reason = "no model reports"))]
 pub(crate) use native::io;
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
 #[cfg(feature = "profile")]
-pub(crate) use native::{find_unwinder, is_readable, unwind};
+pub(crate) use native::{find_unwinder, is_readable, on_fault, thread_id, unwind, with_room};
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 pub(crate) use stack::{capture_stack, module_of};
 
@@ -37,6 +42,20 @@ pub(crate) use native::{
 };
 
 use core::ptr::NonNull;
+
+/// An access to memory that may not be accessed so.
+#[cfg(feature = "profile")]
+pub(crate) struct Fault {
+    pub(crate) address: usize,
+    /// Whether it was a write, where that is known.
+    pub(crate) is_write: Option<bool>,
+    /// Where the instruction is; 0 where that is not known, as for the other two.
+    pub(crate) code: usize,
+    /// The frame pointer, if the register has one.
+    pub(crate) frame: usize,
+    /// The stack pointer.
+    pub(crate) stack: usize,
+}
 
 /// Why a thread waits no longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,6 +147,24 @@ pub(crate) trait Platform: Sync {
     /// # Safety
     /// - `start..start + len` was mapped by this platform, and nobody writes there any more.
     unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// Makes part of a mapping inaccessible: any access faults until it is permitted again. True on success; on failure nothing has changed. What the part holds stays.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform, and whoever uses it wants that to fault.
+    #[cfg(feature = "profile")]
+    unsafe fn forbid(&self, _start: NonNull<u8>, _len: usize) -> bool {
+        false
+    }
+
+    /// Makes what was forbidden readable and writable again; true on success. On failure nothing has changed.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform.
+    #[cfg(feature = "profile")]
+    unsafe fn permit(&self, _start: NonNull<u8>, _len: usize) -> bool {
+        false
+    }
 
     /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed.
     ///

@@ -107,6 +107,31 @@ pub(crate) fn is_readable(_address: usize) -> bool {
     false
 }
 
+/// Nothing faults.
+#[cfg(feature = "profile")]
+pub(crate) fn on_fault(_hook: fn(&super::Fault) -> bool) -> bool {
+    false
+}
+
+/// There is one stack.
+///
+/// # Safety
+/// - None.
+#[cfg(feature = "profile")]
+pub(crate) unsafe fn with_room(work: &mut dyn FnMut()) {
+    work();
+}
+
+/// There are no files.
+#[cfg(feature = "profile")]
+pub(crate) fn modules_of(_frames: &[usize], _modules: &mut super::Modules) {}
+
+/// There is one thread.
+#[cfg(feature = "profile")]
+pub(crate) fn thread_id() -> u32 {
+    1
+}
+
 /// There is no unwinder.
 #[cfg(feature = "profile")]
 pub(crate) fn find_unwinder() -> bool {

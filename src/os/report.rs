@@ -29,12 +29,23 @@ impl Write for Line {
 /// Writes `tenure: ` and the message as one line to standard error, as far as that is possible. Keeps `errno`.
 #[cold]
 pub(crate) fn complain(message: fmt::Arguments<'_>) {
+    write(format_args!("tenure: {message}"));
+}
+
+fn write(message: fmt::Arguments<'_>) {
     let mut line = Line { bytes: [0; LINE], len: 0 };
     // `Line` cuts what does not fit and never fails.
-    let _ = write!(line, "tenure: {message}");
+    let _ = line.write_fmt(message);
     line.len = line.len.min(LINE - 1);
     let _ = line.write_str("\n");
     super::write_stderr(&line.bytes[..line.len]);
+}
+
+/// Writes the message as one line to standard error, as [`complain`] does: a line that belongs to one before it.
+#[cfg(feature = "profile")]
+#[cold]
+pub(crate) fn line(message: fmt::Arguments<'_>) {
+    write(message);
 }
 
 /// Knows more about an address, and writes it as the end of a sentence.
@@ -48,6 +59,30 @@ static TELLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 #[cfg(not(loom))]
 pub(crate) fn ask(teller: Teller) {
     TELLER.store(teller as *mut (), Ordering::Relaxed);
+}
+
+/// Knows where an address came from, and writes lines of its own about it.
+#[cfg(all(feature = "profile", not(loom)))]
+pub(crate) type OriginTeller = fn(usize);
+
+/// Who is asked where addresses came from; null as long as nobody is.
+#[cfg(all(feature = "profile", not(loom)))]
+static ORIGIN_TELLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Has `teller` asked where the address of each misuse came from, after the line that names the misuse.
+#[cfg(all(feature = "profile", not(loom)))]
+pub(crate) fn ask_for_origin(teller: OriginTeller) {
+    ORIGIN_TELLER.store(teller as *mut (), Ordering::Relaxed);
+}
+
+#[cfg(all(feature = "profile", not(loom)))]
+fn tell_origin(address: usize) {
+    let teller = ORIGIN_TELLER.load(Ordering::Relaxed);
+    if !teller.is_null() {
+        // SAFETY: `ask_for_origin` alone stores there, and a teller.
+        let teller = unsafe { mem::transmute::<*mut (), OriginTeller>(teller) };
+        teller(address);
+    }
 }
 
 /// What is known of an address.
@@ -73,7 +108,10 @@ impl Display for Known {
 #[cold]
 #[inline(never)]
 pub(crate) fn fatal_about(address: usize, message: fmt::Arguments<'_>) -> ! {
-    fatal(format_args!("{message}{}", Known(address)))
+    complain(format_args!("{message}{}", Known(address)));
+    #[cfg(all(feature = "profile", not(loom)))]
+    tell_origin(address);
+    super::abort()
 }
 
 /// Writes `tenure: ` and the message as one line, and aborts.

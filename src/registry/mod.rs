@@ -262,7 +262,7 @@ fn index_of(heap: &Heap) -> usize {
 }
 
 // Heaps' ids and the owner map's other values are apart.
-const _: () = assert!(MAX_HEAPS < Owner::STATIC.0 as usize);
+const _: () = assert!(MAX_HEAPS < Owner::GUARDED.0 as usize);
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -7,10 +7,13 @@
 use super::mix;
 use crate::sync::Cell;
 
+/// A gap that does not end while a process lives.
+const NEVER: u64 = u64::MAX;
+
 /// A thread's source of gaps. Touched by one thread at a time.
 pub(crate) struct Gaps {
     state: Cell<u64>,
-    /// Bytes between sample points, on average. Up to 1, every allocation is a sample.
+    /// Bytes between sample points, on average. At 1, every allocation is a sample; at 0, none.
     rate: Cell<u64>,
 }
 
@@ -27,8 +30,10 @@ impl Gaps {
 
     /// Blocks of `size` bytes up to the next in which a sample point lies, with that one.
     pub(crate) fn blocks(&self, size: usize) -> u64 {
-        if self.rate.get() <= 1 {
-            return 1;
+        match self.rate.get() {
+            0 => return NEVER,
+            1 => return 1,
+            _ => {}
         }
         // A cast of a number that is too large gives the largest there is.
         ((self.bytes_exactly() / size as f64) as u64).saturating_add(1)
@@ -36,19 +41,38 @@ impl Gaps {
 
     /// Bytes up to the next sample point, with the one in which it lies.
     pub(crate) fn bytes(&self) -> u64 {
-        if self.rate.get() <= 1 {
-            return 1;
+        match self.rate.get() {
+            0 => return NEVER,
+            1 => return 1,
+            _ => {}
         }
         (self.bytes_exactly() as u64).saturating_add(1)
     }
 
+    /// Blocks up to the next of those of which one in `one_in` is chosen, with that one; whatever their size.
+    pub(crate) fn chosen(&self, one_in: u64) -> u64 {
+        match one_in {
+            0 => return NEVER,
+            1 => return 1,
+            _ => {}
+        }
+        // None of n blocks is chosen with a likelihood of (1 - 1 / one_in)^n.
+        let mean = -1.0 / libm::log1p(-1.0 / one_in as f64);
+        ((self.exponential() * mean) as u64).saturating_add(1)
+    }
+
     /// Exponentially distributed.
     fn bytes_exactly(&self) -> f64 {
+        self.exponential() * self.rate.get() as f64
+    }
+
+    /// Exponentially distributed, with a mean of 1.
+    fn exponential(&self) -> f64 {
         let (word, state) = mix::next(self.state.get());
         self.state.set(state);
         // 53 bits, and never zero.
         let uniform = ((word >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-        -libm::log(uniform) * self.rate.get() as f64
+        -libm::log(uniform)
     }
 }
 
@@ -80,6 +104,16 @@ mod tests {
             let mean = (0..DRAWS).map(|_| gaps.blocks(size)).sum::<u64>() as f64 / DRAWS as f64;
             let likelihood = 1.0 - (-(size as f64) / rate as f64).exp();
             assert!((mean * likelihood - 1.0).abs() < TOLERANCE, "{size} at {rate}: one in {mean}");
+        }
+    }
+
+    #[test]
+    fn one_block_in_so_many_is_chosen() {
+        let gaps = gaps(0);
+        assert_eq!((gaps.chosen(0), gaps.chosen(1), gaps.blocks(8), gaps.bytes()), (NEVER, 1, NEVER, NEVER));
+        for one_in in [2, 3, 1000] {
+            let mean = (0..DRAWS).map(|_| gaps.chosen(one_in)).sum::<u64>() as f64 / DRAWS as f64;
+            assert!((mean / one_in as f64 - 1.0).abs() < TOLERANCE, "one in {one_in}: one in {mean}");
         }
     }
 

@@ -6,7 +6,7 @@
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The finaliser of Vigna's SplitMix64: a permutation of all words.
-pub(super) const fn mix(word: u64) -> u64 {
+pub(crate) const fn mix(word: u64) -> u64 {
     let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ word >> 31

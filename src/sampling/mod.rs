@@ -7,14 +7,17 @@ mod addresses;
 mod gaps;
 mod mix;
 mod profile;
+mod recent;
 mod retrace;
 mod stacks;
 mod unwind;
 mod weight;
 
 pub(crate) use gaps::Gaps;
-pub(crate) use profile::{Profile, Tables};
+pub(crate) use mix::mix;
+pub(crate) use profile::{Profile, Tables, Trail};
 pub(crate) use retrace::LastWalk;
 pub(crate) use stacks::{Figures, MAX_FRAMES};
 pub use unwind::Unwinder;
+pub(crate) use unwind::{walk_from, walk_whole};
 pub(crate) use weight::Weight;

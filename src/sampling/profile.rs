@@ -3,6 +3,7 @@
 //! The tables are made when a profile is armed for the first time, and stay: a block may be freed long after the profile was disarmed.
 
 use super::addresses::{Addresses, BUCKET};
+use super::recent::{Freed, Recent};
 use super::retrace::LastWalk;
 use super::stacks::{Figures, MAX_FRAMES, Slot, Stacks};
 use super::unwind::{Unwinder, walk};
@@ -23,10 +24,24 @@ impl Trail {
     pub(crate) const EMPTY: Trail = Trail { frames: [0; MAX_FRAMES], len: 0 };
 
     /// Adds a caller; false where there is no room for another after it.
-    pub(super) fn push(&mut self, address: usize) -> bool {
+    pub(crate) fn push(&mut self, address: usize) -> bool {
         self.frames[self.len] = address;
         self.len += 1;
         self.len < MAX_FRAMES
+    }
+
+    /// Leaves out what comes before the instruction at `address`, which was interrupted, and takes that for a call: with an address behind it. False where it is not there, and nothing has
+    /// changed.
+    pub(crate) fn begin_at(&mut self, address: usize) -> bool {
+        let Some(first) = self.frames().iter().position(|&frame| frame == address) else { return false };
+        self.frames.copy_within(first..self.len, 0);
+        self.len -= first;
+        self.frames[0] += 1;
+        true
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
     }
 
     pub(crate) fn frames(&self) -> &[usize] {
@@ -49,6 +64,9 @@ const STACKS: usize = 1 << 15;
 /// Return addresses of all stacks together.
 const FRAMES: usize = 1 << 20;
 
+/// Samples that were freed and are known still.
+const FREED: usize = 1 << 12;
+
 /// What is known of a sample, for when it is freed. Touched by whoever holds its slot.
 struct Detail {
     size: Cell<usize>,
@@ -69,6 +87,7 @@ pub(crate) struct Tables {
     addresses: Addresses<'static>,
     details: &'static [Detail],
     stacks: Stacks<'static>,
+    recent: Recent<'static>,
     samples: AtomicU64,
     dropped: AtomicU64,
 }
@@ -103,7 +122,8 @@ impl Tables {
         let details = Part::behind::<Detail>(addresses.end, live);
         let slots = Part::behind::<Slot>(details.end, STACKS);
         let frames = Part::behind::<AtomicUsize>(slots.end, FRAMES);
-        let len = frames.end.next_multiple_of(os.page_size());
+        let freed = Part::behind::<Freed>(frames.end, FREED);
+        let len = freed.end.next_multiple_of(os.page_size());
         let base = os.map(0, len)?;
         let start = base.as_ptr();
         // SAFETY: mapped just now, zero, and laid out above; atomics and cells of numbers are valid as zeros. It is kept, or given back before anybody has seen it.
@@ -112,6 +132,7 @@ impl Tables {
                 addresses: Addresses::new(addresses.items(start)),
                 details: details.items(start),
                 stacks: Stacks::new(slots.items(start), frames.items(start)),
+                recent: Recent::new(freed.items(start)),
                 samples: AtomicU64::new(0),
                 dropped: AtomicU64::new(0),
             }
@@ -148,11 +169,21 @@ impl Tables {
 
     /// Takes the sample out whose block is `block`, if it is one.
     pub(crate) fn take(&self, block: usize) -> Option<Sample> {
-        self.addresses.remove(block, |index| {
+        let sample = self.addresses.remove(block, |index| {
             let detail = &self.details[index];
             let weight = Weight::from_units(detail.weight.get());
             Sample { size: detail.size.get(), weight, stack: detail.stack.get() }
-        })
+        })?;
+        self.recent.note(block, sample.stack, sample.size);
+        Some(sample)
+    }
+
+    /// Where the block at `block` was allocated, if it is a sample, or was one not long ago: writes the return addresses to the start of `frames`, and returns how many there are, and how many
+    /// bytes were asked for. For a process that is about to end: the block is no sample any more.
+    pub(crate) fn origin(&self, block: usize, frames: &mut [usize; MAX_FRAMES]) -> Option<(usize, usize)> {
+        let _ = self.take(block);
+        let (stack, size) = self.recent.find(block)?;
+        Some((self.stacks.frames_of(stack, frames), size))
     }
 
     /// Puts a sample back that was taken out: its block stays in use after all.
@@ -258,5 +289,6 @@ impl Profile {
     }
 }
 
+const _: () = assert!(FREED.is_power_of_two() && STACKS <= 1 << 16);
 const _: () = assert!(BUCKET.is_power_of_two() && LIVE.is_power_of_two() && STACKS.is_power_of_two());
 const _: () = assert!(!mem::needs_drop::<Tables>());

@@ -121,6 +121,17 @@ pub(super) fn walk(last: &LastWalk, trail: &mut Trail) {
     last.frames[fresh..last.len.get()].iter().all(|frame| trail.push(frame.get().address));
 }
 
+/// The calling functions, all of them found by the tables.
+pub(super) fn walk_whole(trail: &mut Trail) {
+    let mut last = (0, 0);
+    os::unwind(&mut |address, stack| {
+        // As above.
+        let is_end = address == 0 || last == (address, stack);
+        last = (address, stack);
+        !is_end && trail.push(address)
+    });
+}
+
 #[cfg(all(test, not(loom), not(miri)))]
 mod tests {
     use super::*;

@@ -120,6 +120,11 @@ impl<'a> Stacks<'a> {
         }
     }
 
+    /// Writes the addresses of the stack of this number to the start of `into`; how many there are.
+    pub(super) fn frames_of(&self, index: usize, into: &mut [usize; MAX_FRAMES]) -> usize {
+        self.slots.get(index).map_or(0, |slot| self.frames(slot, into))
+    }
+
     fn frames(&self, slot: &Slot, into: &mut [usize; MAX_FRAMES]) -> usize {
         // Acquire: pairs with the Release in `keep_frames`.
         let Some(place) = Place::unpack(slot.place.load(Ordering::Acquire)) else { return 0 };

@@ -38,6 +38,19 @@ pub(crate) fn walk(unwinder: Unwinder, last: &LastWalk, trail: &mut Trail) {
     }
 }
 
+/// As [`walk`], of a thread of whose walks nothing is known.
+pub(crate) fn walk_whole(unwinder: Unwinder, trail: &mut Trail) {
+    match unwinder {
+        Unwinder::FramePointers => walk_frame_pointers(frame_pointer(), trail),
+        Unwinder::Tables => retrace::walk_whole(trail),
+    }
+}
+
+/// As [`walk`] along the frame pointers, of another place than this: from the frame at `frame`, all of which lies above `below`.
+pub(crate) fn walk_from(frame: usize, below: usize, trail: &mut Trail) {
+    follow(frame, below, trail);
+}
+
 /// The register that holds the frame pointer, where there are frame pointers.
 #[inline(always)]
 fn frame_pointer() -> usize {
@@ -60,9 +73,12 @@ fn frame_pointer() -> usize {
 }
 
 /// Follows the chain that starts at `frame`: there lies the caller's frame pointer, and above it the return address.
-fn walk_frame_pointers(mut frame: usize, trail: &mut Trail) {
+fn walk_frame_pointers(frame: usize, trail: &mut Trail) {
     let here = 0_u8;
-    let mut below = ptr::from_ref(&here).addr();
+    follow(frame, ptr::from_ref(&here).addr(), trail);
+}
+
+fn follow(mut frame: usize, mut below: usize, trail: &mut Trail) {
     let mut readable_page = 0;
     while frame > below && frame - below <= LONGEST_FRAME && frame.is_multiple_of(ALIGN) {
         // Both words are on one page, since the frame is at a multiple of their size.

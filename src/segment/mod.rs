@@ -13,6 +13,8 @@ mod cache;
 mod clear;
 mod conversion;
 mod density;
+#[cfg(feature = "profile")]
+mod guarded;
 mod huge;
 mod limit;
 mod live;

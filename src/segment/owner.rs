@@ -46,12 +46,20 @@ impl Owner {
     pub(crate) const ALIGNED_MAPPING: Owner = Owner(u16::MAX - 4);
     /// Static memory. No heap has this id, so a free of what lies there leaves the fast path.
     pub(crate) const STATIC: Owner = Owner(u16::MAX - 5);
+    /// Blocks that stand alone, each between two pages that nobody may touch.
+    pub(crate) const GUARDED: Owner = Owner(u16::MAX - 6);
     /// What a thread without a heap compares with. In the map only for a moment, while a segment changes hands and nobody may take it.
     pub(crate) const UNMATCHED: Owner = Owner(u16::MAX - 3);
 
     /// True for the id of a heap.
     pub(crate) fn is_heap(self) -> bool {
-        self != Owner::NONE && self.0 < Owner::STATIC.0
+        self != Owner::NONE && self.0 < Owner::GUARDED.0
+    }
+
+    /// True where blocks are as large as was asked for, and have no class: in static memory, and between guard pages. Says so of what no block can be in, too: one comparison is enough.
+    #[inline(always)]
+    pub(crate) fn has_exact_sizes(self) -> bool {
+        self.0 >= Owner::GUARDED.0
     }
 
     /// True where a block with a mapping of its own starts.

@@ -13,10 +13,10 @@ impl Backend {
     /// from there on, the system is asked for huge pages. Returns where, and how many; `None` where the system has not even what is needed.
     pub(crate) fn map_static(&self, wanted: usize, needed: usize, small: usize) -> Option<(NonNull<u8>, usize)> {
         // Memory that is kept for reuse is given up for what is needed alone.
-        let as_wanted = self.map_granules(wanted).map(|start| (start, wanted));
+        let as_wanted = self.map_granules(wanted, Owner::STATIC).map(|start| (start, wanted));
         let (start, len) = as_wanted.or_else(|| {
             let bytes = needed.checked_add(GRANULE)?;
-            self.or_relieve(bytes, || self.map_granules(needed)).map(|start| (start, needed))
+            self.or_relieve(bytes, || self.map_granules(needed, Owner::STATIC)).map(|start| (start, needed))
         })?;
         if small < len
             && let Some(huge) = NonNull::new(start.as_ptr().wrapping_add(small))
@@ -27,7 +27,8 @@ impl Backend {
         Some((start, len))
     }
 
-    fn map_granules(&self, len: usize) -> Option<NonNull<u8>> {
+    /// Maps zeros at a multiple of a granule, all of whose granules are owned by `owner`, which is no heap.
+    pub(super) fn map_granules(&self, len: usize, owner: Owner) -> Option<NonNull<u8>> {
         debug_assert!(len > 0 && align::is_aligned(len, GRANULE));
         let start = self.map_placed(len, Place { align: GRANULE, offset: 0, headroom: 0 })?;
         let _ = start.as_ptr().expose_provenance();
@@ -38,7 +39,7 @@ impl Backend {
             return None;
         }
         self.counters.reserved.fetch_add(len, Ordering::Relaxed);
-        self.set_granules(address, len, Owner::STATIC);
+        self.set_granules(address, len, owner);
         Some(start)
     }
 
@@ -51,7 +52,7 @@ impl Backend {
         is_admitted
     }
 
-    fn set_granules(&self, address: usize, len: usize, owner: Owner) {
+    pub(super) fn set_granules(&self, address: usize, len: usize, owner: Owner) {
         for granule in (address..address + len).step_by(GRANULE) {
             self.owners.set(granule, owner);
         }

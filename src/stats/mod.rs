@@ -134,9 +134,9 @@ pub struct Stats {
     pub span_rounding: Rounding,
     /// The same of blocks with a mapping of their own.
     pub mapping_rounding: Rounding,
-    /// Number of live blocks with a mapping of their own.
+    /// Number of live blocks with a mapping of their own, and of those between guard pages.
     pub mappings: usize,
-    /// Number of blocks with a mapping of their own that were allocated so far. What grows in place, or by moving its pages, was allocated once.
+    /// Number of blocks with a mapping of their own, and of those between guard pages, that were allocated so far. What grows in place, or by moving its pages, was allocated once.
     pub mappings_allocated: u64,
     /// Number of blocks that were allocated so far, all threads and sizes together, exactly: a program that stands still is told how many it has asked for. Blocks in static
     /// memory are not among them; a block that moves when it is resized was allocated twice, one that stays once.

@@ -15,10 +15,17 @@ pub(crate) enum Call {
     Protect,
     Resize,
     Relocate,
+    #[cfg(feature = "profile")]
+    Forbid,
+    #[cfg(feature = "profile")]
+    Permit,
 }
 
 impl Call {
-    /// Every kind of call.
+    /// Number of kinds.
+    const COUNT: usize = Self::ALL.len() + 2;
+
+    /// Every kind of call that heaps make.
     pub(crate) const ALL: [Call; 9] = [
         Call::Map,
         Call::MapExactly,
@@ -46,7 +53,7 @@ struct Fault {
 #[derive(Default)]
 pub(super) struct Faults {
     orders: Vec<Fault>,
-    calls: [usize; Call::ALL.len()],
+    calls: [usize; Call::COUNT],
     failures: usize,
 }
 

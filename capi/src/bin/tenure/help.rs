@@ -37,6 +37,7 @@ Environment, read by the library in every process that it is preloaded into; the
   TENURE_PROFILE       FILE[:RATE]: write a heap profile when the process ends, as --profile says, and numbered ones on the signal
   TENURE_LEAKS         0 or 1: print what is still in use when the process ends (default 0)
   TENURE_COMMAND       this command, which writes profiles (default: beside the library, or in ../bin)
+  TENURE_GUARD         N: one in N small allocations stands beside a guard page; a misuse of it prints where it was made, allocated and freed
   TENURE_PURGE_DELAY   milliseconds that unused memory is kept before it goes back to the system, 0 to 3600000 (default 1000)
   TENURE_LIMIT         committed memory at most, such as 512M, or 400M:512M (soft and hard), or cgroup (default: no limit)
   TENURE_PURGER        0 or 1: a thread of the library gives unused memory back, also in an idle process (default 0)

@@ -1,0 +1,118 @@
+//! Room: a stack for what a signal handler does that needs more than it may have been given, which is 8 KiB in all or less.
+//!
+//! The way back is described to unwinders, so that a stack can be walked from there.
+
+use crate::sync::UnsafeCell;
+use core::ffi::c_void;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+/// Bytes of the stack: many times what a report takes without optimisation.
+const LEN: usize = 64 * 1024;
+
+#[repr(C, align(64))]
+struct Stack(UnsafeCell<MaybeUninit<[u8; LEN]>>);
+
+// SAFETY: `with_room` has one caller at a time.
+unsafe impl Sync for Stack {}
+
+static STACK: Stack = Stack(UnsafeCell::new(MaybeUninit::uninit()));
+
+/// Runs `work` with room on the stack, and without signals: a handler might begin where the interrupted one has its frames.
+///
+/// # Safety
+/// - One thread at a time does this.
+pub(crate) unsafe fn with_room(mut work: &mut dyn FnMut()) {
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: a valid place for a set.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: valid sets.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+    // SAFETY: the stack is this thread's, says the caller, and what it is told to run gets what it expects.
+    unsafe { call_on(ptr::from_mut(&mut work).cast(), run, STACK.0.get().cast::<u8>().add(LEN)) };
+    // SAFETY: filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+}
+
+extern "C" fn run(work: *mut c_void) {
+    // SAFETY: what `with_room` passes, which waits meanwhile.
+    let work = unsafe { &mut *work.cast::<&mut dyn FnMut()>() };
+    work();
+}
+
+type Work = extern "C" fn(*mut c_void);
+
+#[cfg(target_arch = "x86_64")]
+core::arch::global_asm!(
+    ".pushsection .text.tenure_call_on, \"ax\", @progbits",
+    ".globl tenure_call_on",
+    ".hidden tenure_call_on",
+    ".type tenure_call_on, @function",
+    "tenure_call_on:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "mov rsp, rdx",
+    "call rsi",
+    "mov rsp, rbp",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    ".size tenure_call_on, . - tenure_call_on",
+    ".popsection",
+);
+
+/// Calls `work` with `argument` on the stack that ends at `top`, a multiple of 16.
+///
+/// # Safety
+/// - The stack is nobody else's, and long enough.
+#[cfg(target_arch = "x86_64")]
+unsafe fn call_on(argument: *mut c_void, work: Work, top: *mut u8) {
+    unsafe extern "C" {
+        fn tenure_call_on(argument: *mut c_void, work: Work, top: *mut u8);
+    }
+    // SAFETY: passed on.
+    unsafe { tenure_call_on(argument, work, top) };
+}
+
+/// Calls `work` on the stack that there is.
+///
+/// # Safety
+/// - None.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn call_on(argument: *mut c_void, work: Work, _top: *mut u8) {
+    work(argument);
+}
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_has_room_and_its_callers_are_found_from_there() {
+        let (mut lowest, mut frames) = ([0_usize; 2], 0);
+        let here = 0_u8;
+        let mut work = || {
+            let mut there = [1_u8; LEN / 2];
+            lowest = [ptr::from_ref(&here).addr(), core::hint::black_box(&mut there).as_ptr().addr()];
+            crate::os::find_unwinder();
+            crate::os::unwind(&mut |address, _| {
+                frames += 1;
+                address != 0 && frames < 64
+            });
+        };
+        // SAFETY: no other test does this.
+        unsafe { with_room(&mut work) };
+        let stack = STACK.0.get().addr();
+        if cfg!(target_arch = "x86_64") {
+            assert!((stack..stack + LEN).contains(&lowest[1]) && !(stack..stack + LEN).contains(&lowest[0]));
+        }
+        // The test harness has more callers than there are here.
+        assert!(frames > 8 || !crate::os::find_unwinder(), "{frames}");
+    }
+}
