@@ -1,4 +1,3 @@
-use super::*;
 use crate::segment::tests::{MIB, Source, mark};
 
 /// A mapping of 2 MiB that was never used before, of which every `step`th page was written to; freed.
