@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod budget;
+mod exact;
 mod misuse;
 mod pressure;
 #[cfg(feature = "profile")]
@@ -101,9 +102,9 @@ impl Tenure {
         stats.fill(&BACKEND, &REGISTRY, &REGION);
     }
 
-    /// Forgets the peak of committed memory, so that [`Stats::peak_since_reset`] tells of what comes from now on. Costs two stores' worth.
+    /// Forgets the peaks of committed memory and of live bytes, so that [`Stats::peak_since_reset`] and [`Stats::peak_live_since_reset`] tell of what comes from now on. Costs some stores.
     ///
-    /// What other threads commit at that very moment may be left out of the new peak.
+    /// What other threads commit and allocate at that very moment may be left out of the new peaks.
     ///
     /// ```
     /// #[global_allocator]
@@ -219,11 +220,11 @@ unsafe impl GlobalAlloc for Tenure {
         // SAFETY: the caller gives back a block, which is not null.
         let address = unsafe { NonNull::new_unchecked(block) };
         let Some(class) = SizeClass::of(layout) else { return slow::free_large(address, layout) };
-        let thread = tls::current();
+        let hand = tls::freeing();
         // SAFETY: the block came from Tenure.
         let owner = unsafe { BACKEND.owners.owner_of(block) };
         // SAFETY: the calling thread's own tops.
-        if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block) } {
+        if owner != hand.owner.get() || !unsafe { hand.tops.push(class, block) } {
             slow::free(address, class, layout);
         }
     }

@@ -88,8 +88,10 @@ impl Heap {
     pub(super) fn put_back(&self, core: &mut Core, class: SizeClass, blocks: &[Place]) {
         core.put_back(self.backend, class, blocks);
         self.counts_of(class).flush(blocks.len());
+        self.live_changed(blocks.len() * class.size(), 0);
     }
 
+    #[inline(always)]
     pub(super) fn low(&self, class: SizeClass) -> *mut Place {
         self.magazines[class.index()].low(class)
     }
@@ -127,10 +129,15 @@ impl Heap {
         let taken = {
             let mut core = self.core.lock();
             core.collect_in_time(self.home());
-            let taken = core.take_blocks(self.home(), class, places, &mut left);
-            self.counts_of(class).refill(taken);
+            let mut taken = core.depot.take(self.counts_of(class), class, places);
+            if taken == 0 {
+                taken = core.take_blocks(self.home(), class, places, &mut left);
+                self.counts_of(class).refill(taken);
+            }
+            self.live_changed(0, taken * class.size());
             if let (Some((span, _)), None) = (waiting, left) {
                 self.counts_of(span).flush(1);
+                self.live_changed(span.size(), 0);
             }
             taken
         };
@@ -170,6 +177,7 @@ impl Heap {
         core.collect_in_time(self.home());
         let (block, is_zero) = core.take_block(self.home(), class)?;
         self.counts_of(class).refill(1);
+        self.live_changed(0, class.size());
         counts::add(&self.given_directly, 1);
         Some((NonNull::new(block)?, is_zero))
     }
@@ -204,7 +212,13 @@ impl Heap {
         if given > 0 {
             // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
             let places = unsafe { slice::from_raw_parts_mut(low, held) };
-            self.put_back(&mut self.core.lock(), class, &places[..given]);
+            let mut core = self.core.lock();
+            if !class.is_span() && core.depot.put(self.backend, self.counts_of(class), class, &places[..given]) {
+                self.live_changed(given * class.size(), 0);
+            } else {
+                self.put_back(&mut core, class, &places[..given]);
+            }
+            drop(core);
             places.copy_within(given.., 0);
         }
         // SAFETY: a flush has made room, or the magazine is empty.
@@ -278,9 +292,10 @@ impl Heap {
         unsafe {
             self.empty_returns(tops);
         }
-        self.outbox.drain();
+        self.live_changed(self.outbox.drain(), 0);
         let mut core = self.core.lock();
         core.collect(self.home());
+        core.empty_depot(self.home());
         for class in SizeClass::all() {
             let held = self.waiting_in(class, tops);
             if held > 0 {

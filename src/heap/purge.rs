@@ -51,6 +51,9 @@ impl Heap {
             };
             if is_first {
                 core.collect(self.home());
+                if core.depot.is_quiet() || before == u64::MAX {
+                    core.empty_depot(self.home());
+                }
                 core.retire_empty_slabs(self.backend);
                 is_first = false;
             }

@@ -5,6 +5,7 @@ use crate::size_class::SLOT_SIZE;
 use std::alloc::Layout;
 use std::boxed::Box;
 
+mod depot;
 mod exchange;
 mod outbox;
 mod probation;

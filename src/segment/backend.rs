@@ -5,6 +5,7 @@
 
 use super::cache::{Kept, RangeCache};
 use super::limit::Limits;
+use super::live::Live;
 use super::owner::{Owner, OwnerMap};
 use super::tagged::Tagged;
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
@@ -42,6 +43,8 @@ pub(crate) struct Counters {
     pooled: AtomicUsize,
     /// Segments that were released but for their first slot; a hint.
     released: AtomicUsize,
+    /// What the program has.
+    pub(super) live: Live,
     /// How much may be committed.
     pub(crate) limits: Limits,
 }
@@ -62,6 +65,7 @@ impl Counters {
                 blocks_mapped: AtomicU64::new(0),
                 pooled: AtomicUsize::new(0),
                 released: AtomicUsize::new(0),
+                live: Live::none(),
                 limits: Limits::none(),
             }
         }
@@ -162,9 +166,10 @@ impl Counters {
         self.peak_since_reset.load(Ordering::Relaxed)
     }
 
-    /// Forgets the peak but for what is committed now. What other threads commit in that moment may be left out.
+    /// Forgets the peaks but for what is committed and live now. What other threads commit and allocate in that moment may be left out.
     pub(crate) fn reset_peak(&self) {
         self.peak_since_reset.store(self.committed(), Ordering::Relaxed);
+        self.reset_live_peak();
     }
 
     pub(crate) fn reserved(&self) -> usize {

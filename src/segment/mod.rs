@@ -14,6 +14,7 @@ mod clear;
 mod conversion;
 mod huge;
 mod limit;
+mod live;
 mod mapping;
 mod owner;
 mod static_chunk;

@@ -146,7 +146,7 @@ fn whoever_purges_collects_as_well() {
     let block = sample.alloc(class);
     sample.empty_magazines();
     // SAFETY: a block of the heap.
-    unsafe { return_remotely(class, block) };
+    unsafe { return_remotely(class, block, &sample.backend.counters) };
     assert!(!sample.heap.pending.is_empty());
     sample.heap.purge(u64::MAX, 0, false);
     assert!(sample.heap.pending.is_empty());
