@@ -360,7 +360,12 @@ pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
 }
 
 fn take_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    take_large(layout, |class| take(class, layout.size())).map(|(block, _)| block)
+    let (block, is_new) = take_large(layout, |class| take(class, layout.size()))?;
+    if is_new && !heap::is_span(layout) {
+        // SAFETY: a mapping's block, which was mapped just now, since it reads as zero.
+        unsafe { BACKEND.expect_density(block) };
+    }
+    Some(block)
 }
 
 /// A block that is too large for a slab, and reads as zero.

@@ -109,6 +109,13 @@ impl Platform for Native {
         unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
     }
 
+    unsafe fn is_resident(&self, page: NonNull<u8>) -> bool {
+        let _errno = KeepErrno::new();
+        let mut state = 0u8;
+        // SAFETY: writes one byte for one page.
+        unsafe { libc::mincore(page.as_ptr().cast(), 1, &raw mut state) == 0 && state & 1 == 1 }
+    }
+
     unsafe fn refuse_huge_pages(&self, start: NonNull<u8>, len: usize) {
         let _errno = KeepErrno::new();
         // SAFETY: as above.

@@ -29,6 +29,7 @@ struct State {
     now_ns: u64,
     tick_ns: u64,
     page_faults: u64,
+    huge_pages: usize,
 }
 
 /// A system of a test's own.
@@ -101,6 +102,11 @@ impl Mock {
     /// Sets the number of page faults, which is 0 otherwise.
     pub(crate) fn set_page_faults(&self, page_faults: u64) {
         self.state().page_faults = page_faults;
+    }
+
+    /// Bytes for which huge pages were asked for so far.
+    pub(crate) fn huge_pages(&self) -> usize {
+        self.state().huge_pages
     }
 
     /// Bytes that are mapped or reserved.
@@ -242,7 +248,15 @@ impl Platform for Mock {
 
     unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize) {
         self.assert_pages(start.addr().get(), len);
-        self.state().account.assert_holds(start, len, Some(Use::Mapping));
+        let mut state = self.state();
+        state.account.assert_holds(start, len, Some(Use::Mapping));
+        state.huge_pages += len;
+    }
+
+    unsafe fn is_resident(&self, page: NonNull<u8>) -> bool {
+        self.state().account.assert_holds(page, self.page_size(), Some(Use::Mapping));
+        // SAFETY: passed on.
+        unsafe { Native.is_resident(page) }
     }
 
     unsafe fn refuse_huge_pages(&self, start: NonNull<u8>, len: usize) {

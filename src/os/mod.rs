@@ -111,6 +111,12 @@ pub(crate) trait Platform: Sync {
     /// - `start..start + len` was mapped by this platform.
     unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize);
 
+    /// True where a page of a mapping is resident, as far as the system tells.
+    ///
+    /// # Safety
+    /// - `page` is the start of a page that was mapped by this platform.
+    unsafe fn is_resident(&self, page: NonNull<u8>) -> bool;
+
     /// Says that a mapping is not to be backed by huge pages any more, neither now nor later. A hint: it may have no effect.
     ///
     /// # Safety

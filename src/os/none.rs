@@ -45,6 +45,10 @@ impl Platform for Native {
 
     unsafe fn prefer_huge_pages(&self, _start: NonNull<u8>, _len: usize) {}
 
+    unsafe fn is_resident(&self, _page: NonNull<u8>) -> bool {
+        false
+    }
+
     unsafe fn refuse_huge_pages(&self, _start: NonNull<u8>, _len: usize) {}
 
     unsafe fn protect(&self, _start: NonNull<u8>, _len: usize) -> bool {

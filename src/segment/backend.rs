@@ -4,6 +4,7 @@
 //! is no list to corrupt, no lock to hold across a fork, and the lowest address is always taken first.
 
 use super::cache::{Kept, RangeCache};
+use super::density::Density;
 use super::limit::Limits;
 use super::live::Live;
 use super::owner::{Owner, OwnerMap};
@@ -217,6 +218,7 @@ pub(crate) struct Backend {
     pub(crate) owners: OwnerMap,
     pub(crate) counters: Counters,
     pub(super) cache: RangeCache,
+    pub(super) density: Density,
     /// Start of the mapping that was made last: the next one is asked for below it.
     last: AtomicUsize,
     /// The highest start so far.
@@ -236,6 +238,7 @@ impl Backend {
                 owners: OwnerMap::new(),
                 counters: Counters::new(),
                 cache: RangeCache::new(),
+                density: Density::unknown(),
                 last: AtomicUsize::new(0),
                 highest: AtomicUsize::new(0),
             }

@@ -22,6 +22,8 @@ pub(super) struct Mapping {
     offset: Cell<usize>,
     /// The tag under which the block was allocated, or 0. 0 while the block is free.
     tag: Cell<u8>,
+    /// True until the block is freed for the first time.
+    pub(super) is_new: Cell<bool>,
     /// What is known of the block's memory.
     freshness: Freshness,
 }
@@ -75,6 +77,7 @@ impl Mapping {
     pub(super) fn wipe(&self) {
         self.len.set(0);
         self.offset.set(0);
+        self.is_new.set(false);
         self.freshness.forget();
     }
 
@@ -88,16 +91,16 @@ impl Mapping {
         &self.freshness
     }
 
-    fn address(&self) -> usize {
+    pub(super) fn address(&self) -> usize {
         ptr::from_ref(self).addr()
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len.get()
     }
 
     /// Bytes from the block's start to the mapping's end.
-    fn body(&self) -> usize {
+    pub(super) fn body(&self) -> usize {
         self.len.get() - self.offset.get()
     }
 
@@ -105,11 +108,11 @@ impl Mapping {
         self.address() + self.len()
     }
 
-    fn block(&self) -> *mut u8 {
+    pub(super) fn block(&self) -> *mut u8 {
         ptr::with_exposed_provenance_mut(self.address() + self.offset.get())
     }
 
-    fn start(&self) -> NonNull<u8> {
+    pub(super) fn start(&self) -> NonNull<u8> {
         NonNull::from(self).cast()
     }
 }
@@ -142,6 +145,7 @@ impl Backend {
         let mapping = unsafe { start.cast::<Mapping>().as_ref() };
         mapping.len.set(len);
         mapping.offset.set(placement.offset);
+        mapping.is_new.set(true);
         self.counters.reserved.fetch_add(len, Ordering::Relaxed);
         self.counters.metadata.fetch_add(head, Ordering::Relaxed);
         self.counters.mappings.fetch_add(1, Ordering::Relaxed);
@@ -206,6 +210,7 @@ impl Backend {
         }
         self.counters.recount_mappings(mapping.tag.replace(0), [1, 0], [mapping.body(), 0]);
         self.counters.live_changed(mapping.body(), 0);
+        self.note_density(mapping);
         if mapping.offset.get() == cache::OFFSET {
             // What it had left behind itself comes back to it.
             if let Some(leftover) = self.cache.take_leftover(mapping.end()) {

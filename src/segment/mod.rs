@@ -12,6 +12,7 @@ mod backend;
 mod cache;
 mod clear;
 mod conversion;
+mod density;
 mod huge;
 mod limit;
 mod live;
@@ -21,6 +22,7 @@ mod static_chunk;
 mod tagged;
 
 pub(crate) use backend::{Backend, Counters};
+use mapping::Mapping;
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
 use crate::align;
