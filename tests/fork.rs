@@ -222,7 +222,7 @@ fn a_child_of_a_bare_clone_which_calls_no_hook_goes_on_with_the_heap_of_the_thre
             let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
             assert!(child >= 0);
             if child == 0 {
-                end_after(PATIENCE);
+                end_after(100);
                 let outcome = catch_unwind(AssertUnwindSafe(|| {
                     free_all(blocks.drain(..));
                     (0..100).for_each(|_| free_all(some_blocks()));
