@@ -142,7 +142,7 @@ pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
     // SAFETY: whoever calls a free of a class has looked the owner up in this way, or found that a heap owns the block.
     let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
     // SAFETY: the calling thread's own, and the block's class and owner.
-    unsafe { sampling.take_back(block.as_ptr(), class.code(), owner) }
+    unsafe { sampling.take_back(block.as_ptr(), class, owner) }
 }
 
 /// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is not.
@@ -151,7 +151,7 @@ pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNu
     let Some(sampling) = thread.sampling.get().filter(|_| !class.is_span()) else { return false };
     // Nobody has tried that yet where the tops are set aside.
     // SAFETY: the calling thread's own, and a block of its heap.
-    if !unsafe { sampling.take_back(block.as_ptr(), class.code(), heap.owner()) } {
+    if !unsafe { sampling.take_back(block.as_ptr(), class, heap.owner()) } {
         // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
         unsafe { heap.flush_returns(sampling, class, block) };
     }

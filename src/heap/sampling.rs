@@ -67,9 +67,9 @@ impl Sampling {
     /// - The calling thread has borrowed the heap.
     /// - `class` is that of the block, and `owner` its owner.
     #[inline(always)]
-    pub(crate) unsafe fn take_back(&self, block: *mut u8, code: usize, owner: Owner) -> bool {
-        // SAFETY: the calling thread's own tops, and a code from a class or a segment.
-        owner == self.hand.owner.get() && unsafe { self.hand.tops.push_under(code, block) }
+    pub(crate) unsafe fn take_back(&self, block: *mut u8, class: SizeClass, owner: Owner) -> bool {
+        // SAFETY: the calling thread's own tops.
+        owner == self.hand.owner.get() && unsafe { self.hand.tops.push(class, block) }
     }
 
     /// What the thread's frees go to.
@@ -173,7 +173,26 @@ impl Sampling {
 }
 
 /// Blocks of the returns that a magazine is given at a time: those that were freed last, which are in the processor's cache still.
-const HOT: usize = 24;
+#[inline(always)]
+fn hot(class: SizeClass) -> usize {
+    /// Bytes of them, at most, and at least [`LEAST`] blocks.
+    const BYTES: usize = 1024;
+    const MOST: usize = 16;
+    static HOT: [u8; size_class::SLABS] = {
+        let mut hot = [0; size_class::SLABS];
+        let mut index = 0;
+        while index < size_class::SLABS {
+            hot[index] = match BYTES / size_class::size_of(index) {
+                LEAST..MOST => BYTES / size_class::size_of(index),
+                MOST.. => MOST,
+                _ => LEAST,
+            } as u8;
+            index += 1;
+        }
+        hot
+    };
+    HOT[class.index()].into()
+}
 
 /// Returns of fewer blocks are left to become more, since each visit has a cost of its own: the magazine is filled from slabs then.
 const LEAST: usize = 4;
@@ -271,7 +290,7 @@ impl Heap {
         held: usize,
         most: usize,
     ) -> Option<NonNull<u8>> {
-        let moved = held.min(most).min(HOT);
+        let moved = held.min(most).min(hot(class));
         let from = sampling.magazines[class.index()].low(class).wrapping_add(held - moved);
         let low = self.low(class);
         // SAFETY: the returns hold `held` blocks up to their top, and a magazine has room for as many; the borrower alone has access.
