@@ -130,6 +130,29 @@ fn committed_memory_can_be_limited() {
 }
 
 #[test]
+fn exact_bytes_are_counted_from_the_start_where_that_is_asked_for() {
+    let program = compile("exact.c", &[]);
+    let report = |exact: &str| {
+        let output = Run::on_tenure(&program).env("TENURE_STATS", "json").env("TENURE_EXACT", exact).output();
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str::<Value>(&stderr(&output)).unwrap()
+    };
+    let of = |report: &Value, size: u64| {
+        let classes = report["classes"].as_array().unwrap().clone();
+        classes.into_iter().find(|class| class["block_size"] == size).unwrap()["rounding"].clone()
+    };
+    let counted = report("1");
+    // 100 of malloc, 100 of calloc, 100 of realloc and 100 of aligned_alloc, whose sizes are multiples of the alignment.
+    let expected =
+        serde_json::json!({ "blocks": 400, "requested": 3 * 100 * 2900 + 100 * 2944, "granted": 400 * 3072 });
+    assert_eq!(of(&counted, 3072), expected);
+    assert_eq!(counted["span_rounding"]["requested"], 10 * 70_000);
+    assert_eq!(counted["mapping_rounding"]["blocks"], 1);
+    let silent = report("0");
+    assert!(of(&silent, 3072).is_null() && silent["span_rounding"].is_null());
+}
+
+#[test]
 fn a_purger_keeps_no_process_from_ending() {
     let program = compile("last_thread_ends.c", &[]);
     for purger in ["0", "1"] {
@@ -160,6 +183,7 @@ fn wrong_values_and_unknown_names_are_reported_in_a_line_each_and_ignored() {
         ("TENURE_PURGE_DELAY", "3600001"),
         ("TENURE_PURGE_DELAY", "99999999999999999999999"),
         ("TENURE_PURGER", "yes"),
+        ("TENURE_EXACT", "2"),
         ("TENURE_LIMIT", ""),
         ("TENURE_LIMIT", "0"),
         ("TENURE_LIMIT", "10X"),
