@@ -19,6 +19,8 @@ mod misuse;
 mod outbox;
 mod probation;
 mod purge;
+#[cfg(feature = "hardened")]
+mod quarantine;
 mod roomy;
 #[cfg(feature = "profile")]
 mod sampling;
@@ -36,6 +38,8 @@ pub(crate) use misuse::{Misuse, refuse};
 pub(crate) use outbox::return_remotely;
 #[cfg(feature = "profile")]
 pub(crate) use sampling::{Next, Sampling};
+#[cfg(feature = "hardened")]
+pub(crate) use span::asked as span_asked;
 pub(crate) use span::{is_at as is_span_at, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely};
 
 use self::core::Core;
@@ -53,6 +57,8 @@ use ::core::array;
 use ::core::ptr::NonNull;
 use exchange::Traffic;
 use outbox::Outbox;
+#[cfg(feature = "hardened")]
+use quarantine::Quarantine;
 use seat::Seat;
 
 /// A heap.
@@ -75,6 +81,9 @@ pub(crate) struct Heap {
     waiting_span: Cell<u8>,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
+    /// What the borrower has freed and nobody is to have yet. Borrower-only, but for statistics.
+    #[cfg(feature = "hardened")]
+    quarantine: Quarantine,
     /// True once the classes were put on probation. Borrower-only.
     has_begun: Cell<bool>,
     /// What the borrower does while it is counted. Borrower-only.
@@ -124,7 +133,7 @@ impl Heap {
         };
         let heap = heap.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox, which is not on probation, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
+        // Magazines, quarantine, outbox, which is not on probation, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
@@ -134,6 +143,8 @@ impl Heap {
             (&raw mut (*place).pieces).write([Piece::empty(), Piece::empty()]);
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             (&raw mut (*place).has_begun).write(Cell::new(false));
+            #[cfg(feature = "hardened")]
+            Quarantine::begin(&raw mut (*place).quarantine, place.addr());
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());
             #[cfg(feature = "profile")]
@@ -220,6 +231,11 @@ impl Heap {
     /// Number of blocks that were allocated from this heap so far, but for those that the borrower has taken from the magazines at its hand.
     pub(crate) fn given(&self) -> u64 {
         self.given_directly.load(Ordering::Relaxed) + self.taken_before.load(Ordering::Relaxed) + self.aside.taken()
+    }
+
+    #[cfg(feature = "hardened")]
+    pub(crate) fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

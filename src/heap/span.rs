@@ -8,6 +8,8 @@ use crate::magazine::{Place, Tops};
 use crate::segment::{self, Backend, Segment};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Slab, SlotKind};
+#[cfg(feature = "hardened")]
+use crate::sync::AtomicUsize;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -196,6 +198,17 @@ unsafe fn span_at<'a>(block: NonNull<u8>) -> Option<&'a Slab> {
     // SAFETY: passed on.
     let slab = unsafe { segment::slab_of(address) };
     (slab.kind() == SlotKind::Span).then_some(slab)
+}
+
+/// Of the span that starts at `block`, the word in its head that tells what was asked for, and its bytes.
+///
+/// # Safety
+/// - `block` lies in a segment.
+#[cfg(feature = "hardened")]
+pub(crate) unsafe fn asked(block: NonNull<u8>) -> Option<(&'static AtomicUsize, usize)> {
+    // SAFETY: passed on; segments' heads stay for good.
+    let slab: &'static Slab = unsafe { span_at(block) }?;
+    Some((slab.asked(), slab.extent() * SLOT_SIZE))
 }
 
 /// Returns a span to the heap that owns it, from any thread; false where none starts at `block`, or it was returned already.

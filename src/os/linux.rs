@@ -5,6 +5,10 @@
 #[path = "linux_cgroup.rs"]
 mod cgroup;
 
+#[cfg(feature = "hardened")]
+#[path = "linux_hardened.rs"]
+mod hardened;
+
 #[path = "linux_io.rs"]
 pub(crate) mod io;
 
@@ -15,6 +19,8 @@ mod process;
 mod thread;
 
 pub(crate) use cgroup::cgroup_limit;
+#[cfg(feature = "hardened")]
+pub(crate) use hardened::{close, guard, is_untouched, open, random, unguard};
 pub(crate) use thread::{end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake};
 
 use super::{EndOfWait, Platform, Process, SystemMemory};
