@@ -20,6 +20,7 @@ mod static_chunk;
 mod tagged;
 
 pub(crate) use backend::{Backend, Counters};
+pub(crate) use cache::Kept;
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
 use crate::align;

@@ -1,5 +1,5 @@
 //! Check words: the last eight bytes of every block of a slab say how much of it was asked for, in a way that depends on its address and on the process's secret. What lies between is slack, and
-//! filled with a pattern. A block that is free has zeros there, as everywhere.
+//! filled with a pattern. A block in quarantine has a word there that says whose quarantine it is; one that is free has zeros, as everywhere.
 //!
 //! ```text
 //! block                  size          room       class size
@@ -10,6 +10,7 @@
 
 use super::size::{CHECK, room};
 use crate::secret;
+use crate::segment::Owner;
 use crate::size_class::SizeClass;
 use crate::sync::{AtomicU64, Ordering};
 use core::ptr::NonNull;
@@ -37,6 +38,22 @@ pub(super) fn size_of(key: u64, word: u64) -> Option<usize> {
     let spread = word ^ key;
     let size = (spread & 0xFFFF) as usize;
     (spread == (size as u64).wrapping_mul(SPREAD)).then_some(size)
+}
+
+/// A size that no block of a slab has: that of a block in quarantine.
+const NO_SIZE: u64 = 0xFFFF;
+
+const _: () = assert!(crate::size_class::MAX_SIZE < NO_SIZE as usize);
+
+/// The check word of a block in the quarantine of `holder`.
+#[inline(always)]
+pub(super) fn word_in_quarantine(key: u64, holder: Owner) -> u64 {
+    key ^ (u64::from(holder.0) << 16 | NO_SIZE)
+}
+
+/// True for the check word of a block in some quarantine.
+pub(super) fn is_in_quarantine(key: u64, word: u64) -> bool {
+    (word ^ key) & NO_SIZE == NO_SIZE && (word ^ key) >> 32 == 0
 }
 
 /// Eight bytes of slack, of which none is zero: the byte that is written beyond an end by mistake most often.

@@ -32,6 +32,19 @@ pub(super) unsafe fn is_zero(start: NonNull<u8>, len: usize) -> bool {
     bits == 0
 }
 
+/// True where `len` bytes from `start` on, which may be none, are all `byte`.
+///
+/// # Safety
+/// - The bytes can be read.
+pub(super) unsafe fn is_filled(start: NonNull<u8>, len: usize, byte: u8) -> bool {
+    let mut differs = 0;
+    for at in 0..len {
+        // SAFETY: the caller says so. Without a way out, the compiler compares many bytes at once.
+        differs |= unsafe { start.add(at).read() } ^ byte;
+    }
+    differs == 0
+}
+
 /// The first and the last of `len` bytes from `start` on that are not zero, if there are any.
 ///
 /// # Safety
@@ -43,7 +56,7 @@ pub(super) unsafe fn dirty(start: NonNull<u8>, len: usize) -> Option<(usize, usi
     Some(((0..len).find(is_dirty)?, (0..len).rev().find(is_dirty)?))
 }
 
-/// Makes `len` bytes from `start` on zero; `len` is a multiple of 8, and not 0.
+/// Makes `len` bytes from `start` on zero; `len` is a multiple of 8.
 ///
 /// # Safety
 /// - The bytes are the caller's, who needs nothing of them, and `start` is a multiple of 8.
@@ -54,7 +67,8 @@ pub(super) unsafe fn wipe(start: NonNull<u8>, len: usize) {
     let put = |offset: usize| unsafe { words.byte_add(offset).write(0) };
     // SAFETY: as above.
     let four = |offset: usize| unsafe { words.byte_add(offset).cast::<[u64; 4]>().write([0; 4]) };
-    if len < 32 {
+    if len == 0 {
+    } else if len < 32 {
         put(0);
         put(len / 2 & !7);
         put(len - 8);

@@ -28,6 +28,9 @@ const IN_USE: usize = 1;
 /// Mappings of up to so many bytes are looked at when they are handed out again; longer ones are given back to the system once more.
 const LOOKED_AT: usize = 16 * 1024 * 1024;
 
+/// Spans above this size are closed while they are in quarantine.
+const CLOSED_FROM: usize = 128 * 1024;
+
 /// A span or a mapping, free or in use.
 #[derive(Clone, Copy)]
 struct Place {
@@ -105,9 +108,8 @@ impl Place {
 
     /// True where nobody has written behind `size` bytes.
     fn is_whole(&self, size: usize) -> bool {
-        let byte = check::slack_byte(self.key());
         // SAFETY: in the block, which is the caller's.
-        (size..Self::end(size)).all(|at| unsafe { self.at(at).read() } == byte)
+        unsafe { contents::is_filled(self.at(size), Self::end(size) - size, check::slack_byte(self.key())) }
     }
 
     /// Makes bytes of the block zero, from `start` to `end`: at a page's start both.
@@ -230,16 +232,18 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
     place.wipe(0, Place::end(size));
     let thread = tls::current();
     let Some(heap) = thread.heap.get().filter(|_| !thread.is_busy.get()) else { return leave(block) };
-    close(&place, size);
+    if is_closed(&place, size) {
+        // SAFETY: whole pages of a block that nobody uses.
+        unsafe { os::close(block, Place::end(size)) };
+    }
     if let Some(leaves) = heap.quarantine().exchange_large(block) {
         leave(leaves);
     }
 }
 
-/// Makes a free block fault where it is touched, if the system allows that.
-fn close(place: &Place, size: usize) {
-    // SAFETY: whole pages of a block that nobody uses.
-    unsafe { os::close(place.block, Place::end(size)) };
+/// True for a block that faults where it is touched while it is in quarantine, as far as the system allows that. Of a smaller one it is looked at whether it was touched, which costs less.
+fn is_closed(place: &Place, size: usize) -> bool {
+    place.is_mapping() || size > CLOSED_FROM
 }
 
 /// Gives a free block back to the heap.
@@ -248,11 +252,11 @@ pub(super) fn leave(block: NonNull<u8>) {
     let Some(place) = Place::of(block, owner) else { misuse::refuse(block, None, owner, Deed::Free) };
     let size = place.asked.load(Ordering::Relaxed) >> 1;
     // SAFETY: the pages of a free block. Where the system refuses to open them again, or the guards, they are lost.
-    if !unsafe { os::open(block, Place::end(size)) } || !place.disclose(size) {
+    if is_closed(&place, size) && !unsafe { os::open(block, Place::end(size)) } || !place.disclose(size) {
         return;
     }
-    // SAFETY: the same, which can be read now.
-    if !place.is_mapping() && !unsafe { contents::is_zero(block, Place::end(size)) } {
+    // SAFETY: the same, which can be read.
+    if !is_closed(&place, size) && !unsafe { contents::is_zero(block, Place::end(size)) } {
         misuse::written_while_free(block, Place::end(size));
     }
     slow::release_large(block, place.len);

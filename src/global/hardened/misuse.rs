@@ -45,7 +45,7 @@ fn refuse_block(block: NonNull<u8>, class: SizeClass, told: Option<usize>, deed:
     // SAFETY: a block of a slab.
     let word = unsafe { check::place(block, class) }.load(Ordering::Relaxed);
     match check::size_of(key, word) {
-        _ if word == 0 => is_free(block, class.size(), deed),
+        _ if word == 0 || check::is_in_quarantine(key, word) => is_free(block, class.size(), deed),
         Some(size) if told.is_some_and(|told| told != size) => has_other_size(block, size, told.unwrap_or(0)),
         // SAFETY: a block in use, with room for the size that its check word tells.
         Some(size) if size <= room(class) && unsafe { check::is_filled(block, class, size, key) } => {
@@ -103,6 +103,26 @@ pub(super) fn written_beyond(block: NonNull<u8>, room: usize, told: Option<usize
             ),
         ),
     }
+}
+
+/// Ends the process on a block of `class` that is not as it was when it went into quarantine.
+#[cold]
+#[inline(never)]
+pub(super) fn changed_in_quarantine(block: NonNull<u8>, class: SizeClass) -> ! {
+    let key = check::key(block.addr().get());
+    // SAFETY: a block of a slab.
+    let place = unsafe { check::place(block, class) };
+    let word = place.load(Ordering::Relaxed);
+    if word == 0 || check::is_in_quarantine(key, word) {
+        // SAFETY: a free block's memory.
+        if unsafe { contents::dirty(block, room(class)) }.is_none() {
+            // Another thread has freed it at the same moment.
+            is_free(block, class.size(), Deed::Free);
+        }
+        // For whoever looks what was written.
+        place.store(0, Ordering::Relaxed);
+    }
+    written_while_free(block, class.size())
 }
 
 /// Ends the process on a free block of `size` bytes that does not read as zero.

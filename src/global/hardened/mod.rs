@@ -1,11 +1,11 @@
 //! Hardened: a layer above the heap that looks at each block when it is handed out and when it is freed.
 //!
 //! The heap below is that of every build: magazines, slabs, spans and mappings. All that it holds reads as zero, since a block is wiped when it is freed, and that is looked at when it leaves the
-//! [quarantine](crate::heap::Quarantine) and once more when it is handed out. A block in use ends in a [check word](check), which a free exchanges for a zero in one step: of two threads that free a
-//! block, one finds it free. None of this takes a lock.
+//! [quarantine](crate::heap::Quarantine) and once more when it is handed out. A block in use ends in a [check word](check), by which a free sees whether
+//! it is one, and of which size. None of this takes a lock.
 //!
 //! ```text
-//! in use (check word) -- free: check, wipe --> quarantine (zeros) -- check --> magazine, slab (zeros) -- check --> in use
+//! in use (check word) -- free: check, wipe --> quarantine (zeros, and whose it is) -- check --> magazine, slab (zeros) -- check --> in use
 //! ```
 //!
 //! What is larger than a slab's block has [pages of its own](large).
@@ -23,7 +23,7 @@ pub(super) use quarantine::empty as empty_quarantine;
 use super::samples;
 use super::static_memory::free_static;
 use super::{BACKEND, Tenure, slow, tls};
-use crate::heap::Borrower;
+use crate::heap::{Borrower, Heap};
 use crate::secret;
 use crate::segment::{self, GRANULE, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -124,6 +124,7 @@ fn owner_in_view(thread: &Borrower, block: NonNull<u8>) -> Owner {
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     let thread = tls::current();
+    let holder = holder(thread);
     let owner = owner_in_view(thread, block);
     if owner.is_heap() {
         let address = block.addr().get();
@@ -132,9 +133,9 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
         if code == class.code()
             && is_inside(address, class)
             // SAFETY: inside of a slab.
-            && unsafe { take_back(block, class, layout.size()) }
+            && unsafe { take_back(block, class, layout.size(), holder.map(Heap::owner)) }
         {
-            return freed(block, class, layout.size(), owner, thread);
+            return freed(block, class, layout.size(), owner, thread, holder);
         }
     }
     free_slowly(block, layout, owner);
@@ -149,37 +150,56 @@ fn free_slowly(block: NonNull<u8>, layout: Layout, seen: Owner) {
         return;
     }
     if !seen.is_heap() && owner.is_heap() {
+        let thread = tls::current();
+        let holder = holder(thread);
+        learn_owners(thread);
         // SAFETY: a heap owns the granule.
         if let Some(class) = unsafe { class_at(block) }
             && size::class_of(layout) == Some(class)
             // SAFETY: inside of a slab.
-            && unsafe { take_back(block, class, layout.size()) }
+            && unsafe { take_back(block, class, layout.size(), holder.map(Heap::owner)) }
         {
-            return freed(block, class, layout.size(), owner, tls::current());
+            return freed(block, class, layout.size(), owner, thread, holder);
         }
     }
     misuse::refuse(block, Some(layout.size()), owner, Deed::Free)
 }
 
-/// Makes a block in use of `size` bytes a free one; false where there is none. Slack that was written to ends the process.
+/// Makes a block in use of `size` bytes a free one, which goes into the quarantine of `holder`, if there is one; false where there is no such block. Slack that was written to ends the process.
+///
+/// Two threads that free a block in the same few nanoseconds may both find it in use. Then each puts its own word there, and the one whose word does not stay notices that when the block leaves its
+/// quarantine: before anybody else gets it from there.
 ///
 /// # Safety
 /// - `class` bytes from `block` on, a multiple of 8, lie in a slab.
 #[inline(always)]
-unsafe fn take_back(block: NonNull<u8>, class: SizeClass, size: usize) -> bool {
+unsafe fn take_back(block: NonNull<u8>, class: SizeClass, size: usize, holder: Option<Owner>) -> bool {
     let key = check::key(block.addr().get());
     // SAFETY: passed on.
     let place = unsafe { check::place(block, class) };
     let word = check::word(key, size);
-    // One step: of two threads that free the block, one finds it free. Acquire and Release: who frees a block comes behind who has used it, by the program's own means.
-    if size > size::room(class) || place.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+    // Relaxed: who frees a block comes behind who has used it, by the program's own means.
+    if size > size::room(class) || place.load(Ordering::Relaxed) != word {
         return false;
     }
     // SAFETY: the block was in use, and is the caller's.
     if !unsafe { check::is_filled(block, class, size, key) } {
         misuse::written_beyond(block, class.size(), Some(size));
     }
-    true
+    match holder {
+        Some(holder) => {
+            // No read-modify-write, which would wait for a block that is in no cache.
+            place.store(check::word_in_quarantine(key, holder), Ordering::Relaxed);
+            true
+        }
+        None => place.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok(),
+    }
+}
+
+/// Whose quarantine takes what the calling thread frees: its heap's, unless that is at work.
+#[inline(always)]
+fn holder(thread: &Borrower) -> Option<&'static Heap> {
+    thread.heap.get().filter(|_| !thread.is_busy.get())
 }
 
 /// The bytes that were asked for of `block`, of `class`, which is in use; ends the process otherwise.
@@ -244,9 +264,16 @@ fn learn_owners(thread: &Borrower) {
     }
 }
 
-/// A block was taken back that its program has freed: wipes it and puts it into quarantine.
+/// A block was taken back that its program has freed: wipes it and puts it into the quarantine of `holder`, or gives it to its heap where there is none.
 #[inline(always)]
-fn freed(block: NonNull<u8>, class: SizeClass, size: usize, owner: Owner, thread: &'static Borrower) {
+fn freed(
+    block: NonNull<u8>,
+    class: SizeClass,
+    size: usize,
+    owner: Owner,
+    thread: &'static Borrower,
+    holder: Option<&'static Heap>,
+) {
     if tls::routing().is_watched() {
         slow::note_freed(block, size);
     }
@@ -256,29 +283,41 @@ fn freed(block: NonNull<u8>, class: SizeClass, size: usize, owner: Owner, thread
     }
     #[cfg(not(feature = "profile"))]
     let _ = owner;
-    // SAFETY: the block is nobody's but this thread's. Its check word is zero already.
-    unsafe { contents::wipe(block, size::room(class).max(size::CHECK)) };
-    quarantine::put(block, class, thread);
+    // SAFETY: the block is nobody's but this thread's, and has room for that beside its check word.
+    unsafe { contents::wipe(block, size::room(class)) };
+    match holder {
+        Some(heap) => quarantine::put(block, class, heap, thread),
+        None => slow::release(block, class),
+    }
 }
 
 /// Frees a block of which nothing is told.
 #[inline(never)]
 pub(super) fn free_untyped(block: NonNull<u8>) {
-    let thread = tls::current();
-    let owner = owner_in_view(thread, block);
+    let owner = owner_in_view(tls::current(), block);
     if owner.is_heap()
         // SAFETY: a heap owns the granule.
         && let Some(class) = unsafe { class_at(block) }
     {
-        // SAFETY: a block of a slab, or refused.
-        let size = unsafe { size_in_use(block, class, None, owner, Deed::Free) };
         // SAFETY: inside of a slab.
-        if unsafe { take_back(block, class, size) } {
-            return freed(block, class, size, owner, thread);
-        }
-        misuse::refuse(block, None, owner, Deed::Free);
+        return unsafe { free_in_slab(block, class, owner) };
     }
     free_untyped_slowly(block);
+}
+
+/// # Safety
+/// - `class` bytes from `block` on, a multiple of 8, lie in a slab of a heap, `owner`.
+#[inline(always)]
+unsafe fn free_in_slab(block: NonNull<u8>, class: SizeClass, owner: Owner) {
+    let thread = tls::current();
+    let holder = holder(thread);
+    // SAFETY: passed on.
+    let size = unsafe { size_in_use(block, class, None, owner, Deed::Free) };
+    // SAFETY: passed on.
+    if !unsafe { take_back(block, class, size, holder.map(Heap::owner)) } {
+        misuse::refuse(block, None, owner, Deed::Free);
+    }
+    freed(block, class, size, owner, thread, holder)
 }
 
 #[cold]
@@ -290,12 +329,8 @@ fn free_untyped_slowly(block: NonNull<u8>) {
         // SAFETY: a heap owns the granule.
         && let Some(class) = unsafe { class_at(block) }
     {
-        // SAFETY: a block of a slab, or refused.
-        let size = unsafe { size_in_use(block, class, None, owner, Deed::Free) };
         // SAFETY: inside of a slab.
-        if unsafe { take_back(block, class, size) } {
-            return freed(block, class, size, owner, tls::current());
-        }
+        return unsafe { free_in_slab(block, class, owner) };
     }
     large::free(block, None)
 }
