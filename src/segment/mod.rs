@@ -12,6 +12,8 @@ mod backend;
 mod cache;
 mod clear;
 mod conversion;
+#[cfg(feature = "hardened")]
+mod guard;
 mod huge;
 mod limit;
 mod mapping;
@@ -36,8 +38,14 @@ pub(crate) const SEGMENT_SIZE: usize = GRANULE;
 /// Slots of a segment, the first included.
 pub(crate) const SLOTS: usize = SEGMENT_SIZE / SLOT_SIZE;
 
-/// Every slot but the first.
-const USABLE: u32 = !1;
+/// Where the slots that may be used end. A hardened build leaves the last one alone: what is written beyond the slot before it does not reach the next segment's first.
+pub(crate) const END: usize = if cfg!(feature = "hardened") { SLOTS - 1 } else { SLOTS };
+
+/// Every slot that may be used: all but the first.
+const USABLE: u32 = run_mask(1, END - 1);
+
+/// Bytes of these slots.
+const USABLE_BYTES: usize = (END - 1) * SLOT_SIZE;
 
 /// Blocks that one line of a bitmap is enough for.
 const LINE_BLOCKS: usize = slab::LINE_WORDS * 64;
@@ -359,7 +367,7 @@ impl Segment {
     /// Makes the span at `slab` `count` slots long, where it stands; false where a slot in the way is in use. Owner-only.
     pub(crate) fn resize_span(&self, slab: &Slab, count: usize, counters: &Counters) -> bool {
         let (slot, old) = (self.slot_index(slab), slab.extent());
-        if slot + count > SLOTS {
+        if slot + count > END {
             return false;
         }
         if count < old {

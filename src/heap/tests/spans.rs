@@ -1,5 +1,6 @@
 use super::*;
 use crate::os::mock::Call;
+use crate::segment::END;
 use std::vec::Vec;
 
 #[test]
@@ -19,7 +20,7 @@ fn no_segment_is_added_while_one_has_room_however_many_have_too_little() {
 #[test]
 fn what_just_fits_is_filled_up_before_larger_runs_are_broken() {
     let sample = Sample::new();
-    let spans: Vec<_> = (0..31 * 3).map(|_| sample.span(1)).collect();
+    let spans: Vec<_> = (0..(END - 1) * 3).map(|_| sample.span(1)).collect();
     // One segment with a gap of one slot, one with a gap of three, and one with a gap of two.
     for nth in [5, 40, 41, 42, 70, 71] {
         sample.free_span(spans[nth]);
@@ -37,7 +38,7 @@ fn a_span_that_is_going_to_grow_stands_where_it_can_in_memory_that_was_touched()
         // SAFETY: the test's own heap and tops.
         unsafe { sample.heap.take_growing_span(sample.tops(), class) }
     };
-    let spans: Vec<_> = (0..31).map(|_| sample.span(1)).collect();
+    let spans: Vec<_> = (0..END - 1).map(|_| sample.span(1)).collect();
     let fresh = sample.span(1);
     assert_eq!(growing(1), None, "there is room behind it, but nobody has touched that");
     // A gap of one slot comes first, and then one of 16.
