@@ -5,7 +5,6 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::os::unix::process::ExitStatusExt;
-use std::ptr::NonNull;
 use support::memory::{KIB, MIB};
 use support::process::{alone, command, end_after, part, set_limit};
 use tenure::{Limit, Tenure};
@@ -280,22 +279,4 @@ fn a_realloc_notices_what_was_written_beyond_the_end() {
         assert_eq!(signal, Some(libc::SIGABRT), "{size}: {said}");
         assert!(said.contains("write beyond the end of"), "{said}");
     }
-}
-
-#[test]
-fn more_large_blocks_than_there_may_be_mappings_are_served() {
-    alone(60, || {
-        // Three entries of the system's table for each would be too many; where guards need no entries, there are as many as blocks.
-        let layout = layout(64 * KIB);
-        let blocks: Vec<_> = (0..24 * 1024).map(|_| NonNull::new(allocate(layout)).unwrap()).collect();
-        for (nth, &block) in blocks.iter().enumerate() {
-            // SAFETY: the test's own block.
-            unsafe { block.cast::<usize>().write(nth) };
-        }
-        for (nth, block) in blocks.into_iter().enumerate() {
-            // SAFETY: as above.
-            assert_eq!(unsafe { block.cast::<usize>().read() }, nth);
-            free(block.as_ptr(), layout);
-        }
-    });
 }

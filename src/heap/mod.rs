@@ -111,6 +111,25 @@ pub(crate) struct Heap {
 // SAFETY: what is not atomic or locked is borrower-only, and the registry lends a heap to one thread at a time.
 unsafe impl Sync for Heap {}
 
+/// Memory for a heap.
+#[cfg(not(feature = "hardened"))]
+fn map_guarded(backend: &Backend, len: usize) -> Option<NonNull<u8>> {
+    backend.os.map(0, len)
+}
+
+/// Memory for a heap, between pages that fault when they are touched, if the system allows that.
+#[cfg(feature = "hardened")]
+fn map_guarded(backend: &Backend, len: usize) -> Option<NonNull<u8>> {
+    let page = backend.os.page_size();
+    let start = backend.os.map(0, len + 2 * page)?;
+    // SAFETY: the first and the last page of what was mapped just now, which nobody uses.
+    unsafe {
+        crate::os::guard(start, page);
+        crate::os::guard(start.add(page + len), page);
+        Some(start.add(page))
+    }
+}
+
 /// What stands in place of the number of a tag's heap in one that nobody borrows, under a tag or under none.
 #[cfg(feature = "profile")]
 pub(crate) const FOR_SAMPLES: u8 = u8::MAX;
@@ -127,7 +146,7 @@ impl Heap {
         if !backend.counters.try_commit_metadata(len) {
             return None;
         }
-        let Some(heap) = backend.os.map(0, len) else {
+        let Some(heap) = map_guarded(backend, len) else {
             backend.counters.uncommit_metadata(len);
             return None;
         };

@@ -5,7 +5,7 @@ use super::core::{Core, Home, Misuse, refuse};
 use super::counts::{self, SPANS};
 use super::probation::check_span_in_use;
 use crate::magazine::{Place, Tops};
-use crate::segment::{self, Backend, Segment};
+use crate::segment::{self, Backend, END, Segment};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Slab, SlotKind};
 #[cfg(feature = "hardened")]
@@ -17,7 +17,8 @@ use core::ptr::NonNull;
 fn extent(layout: Layout) -> Option<(usize, usize)> {
     let slots = layout.size().div_ceil(SLOT_SIZE).max(1);
     let align = (layout.align() / SLOT_SIZE).max(1);
-    (slots.max(align) <= MAX_SPAN / SLOT_SIZE).then_some((slots, align))
+    // The first multiple of an alignment stands as far from the segment's start, where its description is.
+    (slots.max(align) <= MAX_SPAN / SLOT_SIZE && align + slots <= END).then_some((slots, align))
 }
 
 /// True where a block of `layout`, too large for a slab, is a span and not a mapping.

@@ -4,7 +4,7 @@
 //! whoever holds an address that once was a segment's may read its head: statistics and purges need no lock for that.
 //!
 //! ```text
-//! slots 1 to 31 == free (bit in `free`) + slabs + spans
+//! slots 1 to 31 == free (bit in `free`) + slabs + spans            (1 to 30 in a hardened build)
 //! touched: slots that may hold something other than zeros, and so may be resident
 //! ```
 
@@ -291,7 +291,10 @@ impl Segment {
 
     /// Makes a free slot a slab of `class`. Owner-only.
     pub(crate) fn carve_slab(&self, class: SizeClass, warmth: Warmth, counters: &Counters) -> Option<&Slab> {
+        #[cfg(not(feature = "hardened"))]
         let (slot, is_zero) = self.take_slots(1, 1, warmth, counters)?;
+        #[cfg(feature = "hardened")]
+        let (slot, is_zero) = self.take_any_slot(warmth, counters)?;
         let slab = self.slab(slot);
         slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.bits[0][slot]).cast(), is_zero);
         self.classes.0[slot].store(class.code() as u32, Ordering::Relaxed);

@@ -68,7 +68,9 @@ pub(super) unsafe fn wipe(start: NonNull<u8>, len: usize) {
     // SAFETY: as above.
     let four = |offset: usize| unsafe { words.byte_add(offset).cast::<[u64; 4]>().write([0; 4]) };
     if len == 0 {
-    } else if len < 32 {
+        return;
+    }
+    if len < 32 {
         put(0);
         put(len / 2 & !7);
         put(len - 8);

@@ -131,7 +131,10 @@ impl Place {
     fn look_at(&self, end: usize, is_given_back: bool) {
         if self.is_mapping() && end > LOOKED_AT {
             // Nothing is said of what was written there, but nobody reads it.
-            return if is_given_back { () } else { self.wipe(0, end) };
+            if !is_given_back {
+                self.wipe(0, end);
+            }
+            return;
         }
         if (self.is_mapping() || is_given_back)
             // SAFETY: whole pages of the block.
@@ -295,4 +298,10 @@ pub(in super::super) fn resize(block: NonNull<u8>, old: Option<usize>, new: Layo
 pub(in super::super) fn size_of(block: NonNull<u8>, owner: Owner) -> Option<usize> {
     let place = Place::of(block, owner)?;
     Some(place.size_in_use(None, Deed::Use))
+}
+
+/// As [`size_of`], of a block that is about to be freed.
+pub(super) fn size_in_use(block: NonNull<u8>, owner: Owner) -> Option<usize> {
+    let place = Place::of(block, owner)?;
+    Some(place.size_in_use(None, Deed::Free))
 }

@@ -1,14 +1,14 @@
 //! Hardened: a layer above the heap that looks at each block when it is handed out and when it is freed.
 //!
 //! The heap below is that of every build: magazines, slabs, spans and mappings. All that it holds reads as zero, since a block is wiped when it is freed, and that is looked at when it leaves the
-//! [quarantine](crate::heap::Quarantine) and once more when it is handed out. A block in use ends in a [check word](check), by which a free sees whether
+//! quarantine and once more when it is handed out. A block in use ends in a check word, by which a free sees whether
 //! it is one, and of which size. None of this takes a lock.
 //!
 //! ```text
 //! in use (check word) -- free: check, wipe --> quarantine (zeros, and whose it is) -- check --> magazine, slab (zeros) -- check --> in use
 //! ```
 //!
-//! What is larger than a slab's block has [pages of its own](large).
+//! What is larger than a slab's block has pages of its own.
 
 mod check;
 mod contents;
@@ -294,25 +294,39 @@ fn freed(
 /// Frees a block of which nothing is told.
 #[inline(never)]
 pub(super) fn free_untyped(block: NonNull<u8>) {
+    free_told(block, None);
+}
+
+/// Frees a block of which it is told that `size` bytes were asked for.
+#[inline(never)]
+pub(super) fn free_untyped_sized(block: NonNull<u8>, size: usize) {
+    free_told(block, Some(size));
+}
+
+#[inline(always)]
+fn free_told(block: NonNull<u8>, told: Option<usize>) {
     let owner = owner_in_view(tls::current(), block);
     if owner.is_heap()
         // SAFETY: a heap owns the granule.
         && let Some(class) = unsafe { class_at(block) }
     {
         // SAFETY: inside of a slab.
-        return unsafe { free_in_slab(block, class, owner) };
+        return unsafe { free_in_slab(block, class, told, owner) };
     }
-    free_untyped_slowly(block);
+    free_told_slowly(block, told);
 }
 
 /// # Safety
 /// - `class` bytes from `block` on, a multiple of 8, lie in a slab of a heap, `owner`.
 #[inline(always)]
-unsafe fn free_in_slab(block: NonNull<u8>, class: SizeClass, owner: Owner) {
+unsafe fn free_in_slab(block: NonNull<u8>, class: SizeClass, told: Option<usize>, owner: Owner) {
     let thread = tls::current();
     let holder = holder(thread);
     // SAFETY: passed on.
     let size = unsafe { size_in_use(block, class, None, owner, Deed::Free) };
+    if let Some(told) = told.filter(|&told| is_another(told, size)) {
+        misuse::has_other_size(block, size, told);
+    }
     // SAFETY: passed on.
     if !unsafe { take_back(block, class, size, holder.map(Heap::owner)) } {
         misuse::refuse(block, None, owner, Deed::Free);
@@ -320,9 +334,14 @@ unsafe fn free_in_slab(block: NonNull<u8>, class: SizeClass, owner: Owner) {
     freed(block, class, size, owner, thread, holder)
 }
 
+/// True where a block of `size` bytes is not one of `told` bytes. Who asks for none may get one.
+fn is_another(told: usize, size: usize) -> bool {
+    told.max(1) != size.max(1)
+}
+
 #[cold]
 #[inline(never)]
-fn free_untyped_slowly(block: NonNull<u8>) {
+fn free_told_slowly(block: NonNull<u8>, told: Option<usize>) {
     let owner = misuse::owner_of(block.addr().get());
     learn_owners(tls::current());
     if owner.is_heap()
@@ -330,7 +349,12 @@ fn free_untyped_slowly(block: NonNull<u8>) {
         && let Some(class) = unsafe { class_at(block) }
     {
         // SAFETY: inside of a slab.
-        return unsafe { free_in_slab(block, class, owner) };
+        return unsafe { free_in_slab(block, class, told, owner) };
+    }
+    if let (Some(told), Some(size)) = (told, large::size_in_use(block, owner))
+        && is_another(told, size)
+    {
+        misuse::has_other_size(block, size, told);
     }
     large::free(block, None)
 }

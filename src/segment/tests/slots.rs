@@ -89,14 +89,14 @@ fn bitmaps_of_a_segments_slabs_do_not_overlap() {
     let class = SizeClass::from_index(0);
     while segment.carve_slab(class, Warmth::Any, counters).is_some() {}
     let mut places = [ptr::null_mut(); slab::MAX_BLOCKS];
-    for slab in segment.slots() {
+    for slab in segment.slots().take(END - 1) {
         assert_eq!(slab.free(), slab::MAX_BLOCKS);
         assert_eq!(slab.take(slab::Blocks::of(class), &mut places), slab::MAX_BLOCKS);
         for word in 0..slab::MAX_BLOCKS / 64 {
             assert_eq!(segment.put_remote(slab, word, u64::MAX), 0, "a word that another slab has as well");
         }
     }
-    for slab in segment.slots() {
+    for slab in segment.slots().take(END - 1) {
         assert_eq!((slab.free(), segment.waiting_remote(slab)), (0, slab::MAX_BLOCKS));
     }
 }
@@ -242,7 +242,7 @@ fn free_and_touched_slots_agree_with_a_list_after_every_random_step() {
             assert_eq!(used & run_mask(slot, count), 0, "slots that are used twice");
             used |= run_mask(slot, count);
         }
-        assert_eq!(segment.free_slots(), !used);
+        assert_eq!(segment.free_slots(), USABLE & !used);
         assert_eq!(segment.touched_slots() & used, used & !1, "whatever is in use counts as touched");
         assert_eq!(counters.committed() - described, segment.touched_slots().count_ones() as usize * SLOT_SIZE);
     }
