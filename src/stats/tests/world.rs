@@ -83,7 +83,8 @@ impl World {
     /// Panics unless what the mock has mapped is what the counters say. `lost` more bytes may be mapped, whose unmapping failed.
     #[track_caller]
     pub(super) fn assert_no_leak(&self, map: usize, lost: usize) {
-        let heap = size_of::<Heap>().next_multiple_of(self.mock.page_size());
+        let guards = if cfg!(feature = "hardened") { 2 * self.mock.page_size() } else { 0 };
+        let heap = size_of::<Heap>().next_multiple_of(self.mock.page_size()) + guards;
         let known = self.backend.counters.reserved() + map + self.registry.heaps().count() * heap;
         let mapped = self.mock.mapped();
         assert!((known..=known + lost).contains(&mapped), "{mapped} bytes are mapped, {known} known, {lost} lost");
