@@ -77,7 +77,7 @@ pub use phase::{Arena, Scope};
 pub use region::Sealed;
 #[cfg(not(loom))]
 pub use stats::{
-    Balance, BalanceLine, ClassStats, Json, Prometheus, SIZE_CLASSES, Stats, SystemStats, TagStats, Traffic,
+    Balance, BalanceLine, ClassStats, Json, Prometheus, Rounding, SIZE_CLASSES, Stats, SystemStats, TagStats, Traffic,
 };
 #[cfg(not(loom))]
 pub use tag::Tag;

@@ -1,11 +1,11 @@
 //! Magazine: a size class's free list, as an array of block addresses.
 //!
-//! A full magazine's top stands at a multiple of 512, and below an empty magazine's top lies a null. There is one more magazine, static, in which
+//! A full magazine's top stands at a multiple of 1024, and below an empty magazine's top lies a null. There is one more magazine, static, in which
 //! both hold at once: a thread whose tops all stand there fails every test and so reaches the slow paths, without
 //! a check of its own on the fast one.
 //!
 //! ```text
-//!        low                          top                                   end, a multiple of 512
+//!        low                          top                                   end, a multiple of 1024
 //!         v                            v                                     v
 //!   null | block | block | ... | block | stale | stale | ...         | stale |
 //!                 <- handed out from the right           taken back to the right ->
@@ -19,7 +19,7 @@ use core::ptr::{self, NonNull};
 pub(crate) type Place = *mut u8;
 
 /// Places of a magazine, the null at its low end included.
-const PLACES: usize = 64;
+const PLACES: usize = 128;
 
 /// Bytes of a magazine, and what it is aligned to.
 const ALIGN: usize = PLACES * size_of::<Place>();
@@ -28,13 +28,13 @@ const ALIGN: usize = PLACES * size_of::<Place>();
 const MAX_BYTES: usize = 64 * 1024;
 
 /// The places for one size class.
-#[repr(C, align(512))]
+#[repr(C, align(1024))]
 pub(crate) struct Magazine(UnsafeCell<[Place; PLACES]>);
 
 const _: () = assert!(align_of::<Magazine>() == ALIGN && size_of::<Magazine>() == ALIGN);
 
 /// The magazine that is full and empty at once. Nobody can write to it.
-#[repr(align(512))]
+#[repr(align(1024))]
 struct NoMagazine {
     _places: [usize; PLACES],
 }
@@ -42,16 +42,29 @@ struct NoMagazine {
 static NO_MAGAZINE: NoMagazine = NoMagazine { _places: [0; PLACES] };
 
 /// Most blocks that a magazine of `class` holds.
+#[inline(always)]
 pub(crate) const fn capacity(class: SizeClass) -> usize {
-    match MAX_BYTES / size_class::size_of(class.index()) {
-        0 => 1,
-        fitting if fitting < PLACES => fitting,
-        _ => PLACES - 1,
-    }
+    CAPACITIES[class.index()] as usize
 }
+
+/// By a class's index: a division for each would take longer than many an exchange.
+static CAPACITIES: [u8; size_class::COUNT] = {
+    let mut capacities = [0; size_class::COUNT];
+    let mut index = 0;
+    while index < size_class::COUNT {
+        capacities[index] = match MAX_BYTES / size_class::size_of(index) {
+            0 => 1,
+            fitting if fitting < PLACES => fitting as u8,
+            _ => PLACES as u8 - 1,
+        };
+        index += 1;
+    }
+    capacities
+};
 
 impl Magazine {
     /// The top of this magazine when it is empty and serves `class`. The place below is null, as all places are before the first use.
+    #[inline(always)]
     pub(crate) fn low(&self, class: SizeClass) -> *mut Place {
         self.0.get().cast::<Place>().wrapping_add(PLACES - capacity(class))
     }
@@ -133,11 +146,22 @@ impl Tops {
     /// - These are the calling thread's tops.
     #[inline(always)]
     pub(crate) unsafe fn push(&self, class: SizeClass, block: *mut u8) -> bool {
-        // SAFETY: the caller's own tops, and a class's code.
-        unsafe { self.push_under(class.code(), block) }
+        let slot = self.top(class);
+        let top = slot.load(Ordering::Relaxed);
+        if top.addr().is_multiple_of(ALIGN) {
+            return false;
+        }
+        // SAFETY: below the end of a magazine of the calling thread's own.
+        unsafe { *top = block };
+        // Loaded anew, which makes the step one instruction in memory.
+        let step = slot.load(Ordering::Relaxed).wrapping_add(1);
+        slot.store(step, Ordering::Relaxed);
+        true
     }
 
-    /// As [`Tops::push`], for the class with this code; false for code 0, which is no class's.
+    /// As [`Tops::push`], for the class with this code, which is not known when the program is compiled; false for code 0, which is no class's.
+    ///
+    /// The top is moved before its block is written: a processor that does not know yet where one free writes can begin the next free, which reads the top, all the same.
     ///
     /// # Safety
     /// - These are the calling thread's tops.
@@ -150,12 +174,41 @@ impl Tops {
         if top.addr().is_multiple_of(ALIGN) {
             return false;
         }
+        // SAFETY: passed on; the top is not at its magazine's end.
+        unsafe { self.step_up(code, top) };
         // SAFETY: below the end of a magazine of the calling thread's own.
         unsafe { *top = block };
-        // Loaded anew, which makes the step one instruction in memory.
-        let step = slot.load(Ordering::Relaxed).wrapping_add(1);
-        slot.store(step, Ordering::Relaxed);
         true
+    }
+
+    /// Moves the top that stands at `top` up by one place.
+    ///
+    /// In assembly, because a compiler keeps what it has loaded in a register, and then needs an instruction to add and another to store.
+    ///
+    /// # Safety
+    /// - These are the calling thread's tops.
+    /// - `code` is a class's, or 0.
+    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(loom), not(miri)))]
+    #[inline(always)]
+    unsafe fn step_up(&self, code: usize, _top: *mut Place) {
+        // SAFETY: adds one place to one of `under`, which `code` says, and changes nothing else: on this architecture what an atomic load and an atomic store, both relaxed, would do.
+        unsafe {
+            core::arch::asm!(
+                "add qword ptr [{tops} + {code} * 8 + {under}], {place}",
+                tops = in(reg) self,
+                code = in(reg) code,
+                under = const core::mem::offset_of!(Tops, under),
+                place = const size_of::<Place>(),
+                options(nostack),
+            );
+        }
+    }
+
+    #[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(loom), not(miri))))]
+    #[inline(always)]
+    unsafe fn step_up(&self, code: usize, top: *mut Place) {
+        // SAFETY: passed on.
+        unsafe { self.under(code) }.store(top.wrapping_add(1), Ordering::Relaxed);
     }
 
     /// The block that [`Tops::pop`] would give. Own thread only.

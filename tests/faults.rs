@@ -1,4 +1,4 @@
-//! Faults of the process's surroundings that no other test brings about: signals at any moment, forbidden system calls, and very many mappings.
+//! Faults of the process's surroundings that no other test brings about: signals at any moment, and very many mappings.
 #![cfg(all(not(loom), target_os = "linux"))]
 
 mod support;
@@ -86,58 +86,6 @@ fn thousands_of_signals_while_threads_allocate_change_nothing() {
             assert!(rounds.iter().all(|&rounds| rounds > 0));
         });
         assert!(GLOBAL.stats().is_balanced());
-    });
-}
-
-/// From now on these calls fail in this thread and in those that it starts, with `EPERM`.
-fn forbid(calls: &[libc::c_long]) {
-    let statement = |code: u32, jt: usize, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: jt as u8, jf, k };
-    // The number of the call is the first word of what the filter sees.
-    let mut filter = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
-    for (nth, &call) in calls.iter().enumerate() {
-        filter.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, calls.len() - nth, 0, call as u32));
-    }
-    filter.push(statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
-    filter.push(statement(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: a valid filter, for this process alone.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program), 0);
-    }
-}
-
-#[test]
-fn a_process_that_may_give_no_memory_back_and_has_no_random_numbers_allocates_and_frees() {
-    alone(120, || {
-        // What goes on without the calls must not have been made ready with them.
-        forbid(&[libc::SYS_madvise, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_getrandom]);
-        work(seed(), 3000);
-        // What could not be given back is not said to read as zero.
-        for size in [2000, 30_000, 70_000, 3 * MIB] {
-            let mut block = Block::of(size);
-            block.check();
-            assert!(block.resize(size + 1));
-            block.free();
-            GLOBAL.purge();
-            Block::zeroed(layout(size, 8)).expect("there is memory").free();
-        }
-        assert!(GLOBAL.stats().is_balanced());
-
-        work(seed() + 1, 3000);
-    });
-}
-
-#[test]
-fn a_process_that_may_not_map_gets_null_and_goes_on_with_what_it_has() {
-    alone(60, || {
-        let blocks: Vec<_> = (0..1000).map(|_| Block::of(1000)).collect();
-        forbid(&[libc::SYS_mmap, libc::SYS_mremap]);
-        assert!(Block::new(layout(100 * MIB, 8)).is_none());
-        blocks.into_iter().for_each(Block::free);
-        for _ in 0..1000 {
-            Block::of(1000).free();
-        }
     });
 }
 

@@ -212,3 +212,33 @@ fn the_child_of_a_thread_that_has_no_heap_yet_allocates() {
         workers.stop();
     });
 }
+
+#[test]
+fn a_child_of_a_bare_clone_which_calls_no_hook_goes_on_with_the_heap_of_the_thread_that_made_it() {
+    alone(120, || {
+        let mut blocks = some_blocks();
+        for _ in 0..20 {
+            // SAFETY: a process like one of `fork`, of which the C library and the allocator are not told. It ends by `_exit`.
+            let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+            assert!(child >= 0);
+            if child == 0 {
+                end_after(PATIENCE);
+                let outcome = catch_unwind(AssertUnwindSafe(|| {
+                    free_all(blocks.drain(..));
+                    (0..100).for_each(|_| free_all(some_blocks()));
+                    GLOBAL.purge();
+                    assert!(GLOBAL.stats().is_balanced());
+                }));
+                // SAFETY: no preconditions.
+                unsafe { libc::_exit(i32::from(outcome.is_err())) };
+            }
+            let mut status = 0;
+            // SAFETY: a child of this process.
+            assert_eq!(i64::from(unsafe { libc::waitpid(child as i32, &mut status, 0) }), child);
+            assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "status {status}");
+            free_all(blocks.drain(..));
+            blocks = some_blocks();
+        }
+        free_all(blocks);
+    });
+}

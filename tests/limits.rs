@@ -6,10 +6,12 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::c_void;
 use std::fs;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::mpsc;
 use std::thread;
 use support::block::{Block, layout};
+use support::errno::keeping_errno;
+use support::hoard::Hoard;
 use support::memory::{KIB, MIB};
 use support::process::{Limit, alone, alone_under, set_limit};
 use tenure::Tenure;
@@ -19,71 +21,6 @@ static GLOBAL: Tenure = Tenure::new();
 
 /// Sizes of every kind: two of slabs, a span, a mapping.
 const KINDS: [usize; 4] = [64, 5000, 100 * KIB, 3 * MIB];
-
-/// An errno that no system call of Tenure's sets.
-const ERRNO: i32 = libc::EXDEV;
-
-fn errno() -> i32 {
-    // SAFETY: valid for the calling thread.
-    unsafe { *libc::__errno_location() }
-}
-
-fn set_errno(value: i32) {
-    // SAFETY: valid for the calling thread.
-    unsafe { *libc::__errno_location() = value }
-}
-
-/// Runs `call`, which has to leave `errno` alone.
-fn keeping_errno<T>(call: impl FnOnce() -> T) -> T {
-    set_errno(ERRNO);
-    let result = call();
-    assert_eq!(errno(), ERRNO);
-    result
-}
-
-/// Allocates as many blocks of a size as there is memory for. They are linked through their first words, which takes no memory.
-struct Hoard {
-    last: Option<NonNull<u8>>,
-    layout: Layout,
-    blocks: usize,
-}
-
-// SAFETY: the blocks are this value's alone.
-unsafe impl Send for Hoard {}
-
-impl Hoard {
-    fn of_all_memory(size: usize) -> Self {
-        let mut hoard = Self { last: None, layout: layout(size, 8), blocks: 0 };
-        while hoard.add() {}
-        hoard
-    }
-
-    fn add(&mut self) -> bool {
-        // SAFETY: the size is not zero.
-        let Some(block) = NonNull::new(keeping_errno(|| unsafe { GLOBAL.alloc(self.layout) })) else { return false };
-        // SAFETY: the block is large and aligned enough for a pointer.
-        unsafe { block.cast::<Option<NonNull<u8>>>().write(self.last) };
-        self.last = Some(block);
-        self.blocks += 1;
-        true
-    }
-
-    /// Frees so many of the blocks, the youngest first.
-    fn free(&mut self, count: usize) {
-        for _ in 0..count {
-            let Some(block) = self.last else { return };
-            // SAFETY: `add` has written the pointer.
-            self.last = unsafe { block.cast::<Option<NonNull<u8>>>().read() };
-            self.blocks -= 1;
-            // SAFETY: allocated with this layout, and not in the list any more.
-            keeping_errno(|| unsafe { GLOBAL.dealloc(block.as_ptr(), self.layout) });
-        }
-    }
-
-    fn free_all(mut self) {
-        self.free(self.blocks);
-    }
-}
 
 /// A thread that does what it is told. It exists before memory runs out.
 struct Helper {
@@ -105,7 +42,7 @@ impl Helper {
         });
         let helper = Self { orders, hoards, results };
         // What channels allocate at first comes before memory runs out.
-        helper.run(|hoard| hoard, Hoard { last: None, layout: Layout::new::<u64>(), blocks: 0 });
+        helper.run(|hoard| hoard, Hoard::none());
         helper
     }
 

@@ -10,6 +10,7 @@
  *   TENURE_STATS=1|text|json   print the statistics when the process ends
  *   TENURE_STATS_FILE=path     append them there, with %p for the process's id, instead of printing them on standard error
  *   TENURE_STATS_PID=number    print only in the process with this id
+ *   TENURE_EXACT=0|1           count exact bytes, for what rounding costs, from the start: tenure_count_exact_bytes
  *   TENURE_PURGE_DELAY=ms      milliseconds that unused memory is kept, from 0 to 3600000; default 1000
  *   TENURE_LIMIT=512M|400M:512M|cgroup   a hard limit on committed memory, a soft and a hard one, or those of the control group
  *   TENURE_PURGER=0|1          a thread of the library's own gives unused memory back, also while the program does nothing
@@ -52,6 +53,12 @@ int tenure_stats_print(int descriptor);
 size_t tenure_stats_json(char *buffer, size_t size);
 
 /*
+ * Says whether exact bytes are counted from now on: of each allocation how much was asked for, and how much was given. The statistics tell then what rounding costs, by size class.
+ * Meanwhile each allocation and each free takes tens of nanoseconds more. Threads at work follow when one of their stocks of free blocks is empty or full.
+ */
+void tenure_count_exact_bytes(int are_wanted);
+
+/*
  * Gives unused memory back to the system now, whatever the delay. Free blocks at other threads' hands stay. Takes a system call for each run of
  * unused pieces of 64 KiB.
  */
@@ -62,6 +69,58 @@ uint64_t tenure_purge_delay(void);
 
 /* Sets them, from 0 to 3600000. Returns 0, or -1 with errno set to EINVAL, and then nothing has changed. */
 int tenure_set_purge_delay(uint64_t milliseconds);
+
+/*
+ * Starts a thread that gives unused memory back once the delay is over, also while the program does nothing. Without it, threads do that on their way, and none
+ * does in an idle process. Returns 0 where it runs, then or already; or -1 with errno set to EAGAIN where the system has no thread or no memory for it. It takes
+ * no signals, and keeps no process from ending. A forked child has none, and may start one.
+ */
+int tenure_start_purger(void);
+
+/* ---- Limits on committed memory ---- */
+
+/* No limit. */
+#define TENURE_NO_LIMIT SIZE_MAX
+
+/*
+ * Limits what is committed, in bytes. What is committed already stays.
+ *
+ * From the soft limit on, unused memory is given back at once, and the program is called (see tenure_on_pressure) if that does not suffice; requests are met all
+ * the same. A request that would exceed the hard limit is met as if the system had no memory: what is unused goes back, the program is called, and then the
+ * request fails with ENOMEM.
+ *
+ * Returns 0; or -1 with errno set to EINVAL where the soft limit is above the hard one, and then nothing has changed.
+ */
+int tenure_set_limit(size_t soft, size_t hard);
+
+/*
+ * Sets limits that fit what the control group of the process may use, or one of those around it: a hard one at 15/16 of it, and a soft one at 7/8. Reads some
+ * files, and does not allocate. What the group may use later is not noticed.
+ *
+ * Returns 0; or -1 with errno set to ENOENT where none of the groups has a limit, or they cannot be read, and then nothing has changed.
+ */
+int tenure_set_limit_of_cgroup(void);
+
+/* The limits in bytes, or TENURE_NO_LIMIT. */
+size_t tenure_soft_limit(void);
+size_t tenure_hard_limit(void);
+
+/* What a program is told when memory runs short. Members may be added at the end. */
+struct tenure_pressure {
+    size_t committed; /* Bytes that are committed, after everything unused was given back. */
+    size_t limit;     /* The limit that was reached; where the system itself refuses memory, `committed`. */
+    int is_critical;  /* 1 where a request fails unless memory is freed now; else 0. */
+};
+
+/*
+ * Says what is called when memory runs short, or nothing where `callback` is NULL: when the soft limit is passed, and before a request fails. Always after what is
+ * unused was given back.
+ *
+ * The function runs on the thread that needs memory, inside of its allocation but outside of the allocator's locks, and may free and allocate. It may run on several
+ * threads at once; one that allocates inside of it does not enter it again. It must not wait for what its thread may hold while it allocates, such as a lock, and it
+ * has to return: neither longjmp nor an exception may leave it. What it is given is valid until then.
+ */
+void tenure_on_pressure(void (*callback)(const struct tenure_pressure *pressure));
 
 /* ---- Functions of other systems and standards ---- */
 

@@ -13,6 +13,7 @@ mod errno;
 mod glibc_names;
 mod introspection;
 mod life;
+mod limits;
 mod name;
 mod output;
 mod own;

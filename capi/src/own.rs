@@ -73,6 +73,12 @@ pub unsafe extern "C" fn tenure_stats_json(buffer: *mut c_char, size: usize) -> 
     text.len
 }
 
+/// Says whether exact bytes are counted from now on: not where `are_wanted` is 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn tenure_count_exact_bytes(are_wanted: c_int) {
+    TENURE.count_exact_bytes(are_wanted != 0);
+}
+
 /// Gives unused memory back to the system now.
 #[unsafe(no_mangle)]
 pub extern "C" fn tenure_purge() {

@@ -196,6 +196,16 @@ fn own_functions_do_what_the_header_says() {
 }
 
 #[test]
+fn limits_are_kept_and_the_program_is_called_before_a_request_fails() {
+    own("limits.c");
+}
+
+#[test]
+fn a_purger_gives_memory_back_while_the_program_does_nothing_and_a_child_has_none() {
+    own("purger.c");
+}
+
+#[test]
 fn glibc_other_names_are_the_same_allocator() {
     own("glibc_names.c");
 }

@@ -20,6 +20,7 @@ mod settings;
 /// | `TENURE_STATS_SIGNAL` | `USR1`, `USR2`, `HUP`, `12`, ... | also report whenever the process gets this signal, in the same form; a heap profile that `TENURE_PROFILE` asks for is written then, too | none |
 /// | `TENURE_STATS_FILE` | a path | where reports go; `%p` stands for the process's id. Text and lines of JSON are appended, `prom` replaces the file | standard error |
 /// | `TENURE_STATS_PID` | a number | report only in the process with this id | every process |
+/// | `TENURE_EXACT` | `0`, `1` | count exact bytes, for what rounding costs: [`Tenure::count_exact_bytes`](crate::Tenure::count_exact_bytes) | `0` |
 /// | `TENURE_PURGE_DELAY` | 0 to 3600000 | milliseconds that unused memory is kept | 1000 |
 /// | `TENURE_PURGER` | `0`, `1` | a thread gives unused memory back, also while the program does nothing | `0` |
 /// | `TENURE_LIMIT` | a size, two sizes with `:` between, or `cgroup` | a hard limit on committed memory; a soft and a hard one; those of the control group. Sizes are bytes, or have one of the suffixes K, M, G, T | none |

@@ -79,6 +79,9 @@ pub(super) fn begin() -> bool {
     if let Some(limit) = reporter.settings.limit {
         TENURE.set_limit(limit);
     }
+    if reporter.settings.exact {
+        TENURE.count_exact_bytes(true);
+    }
     if reporter.settings.purger && !TENURE.start_purger() {
         complain(format_args!(
             "TENURE_PURGER: the system has no thread for it; unused memory is given back by the program's own threads"

@@ -71,6 +71,8 @@ pub(super) struct Settings {
     pub(super) purge_delay: Option<u64>,
     /// Whether a purger runs.
     pub(super) purger: bool,
+    /// Whether exact bytes are counted.
+    pub(super) exact: bool,
     /// How much memory may be committed.
     pub(super) limit: Option<Limit>,
 }
@@ -85,6 +87,7 @@ impl Settings {
         only: None,
         purge_delay: None,
         purger: false,
+        exact: false,
         limit: None,
     };
 
@@ -142,15 +145,8 @@ impl Settings {
             // Whoever writes profiles reads these.
             #[cfg(feature = "profile")]
             b"PROFILE" | b"LEAKS" | b"COMMAND" => None,
-            b"PURGER" => {
-                let is_wanted = match value {
-                    b"0" => Some(false),
-                    b"1" => Some(true),
-                    _ => None,
-                };
-                self.purger = is_wanted.unwrap_or(self.purger);
-                if is_wanted.is_none() { Some("must be 0 or 1") } else { None }
-            }
+            b"PURGER" => switch(&mut self.purger, value),
+            b"EXACT" => switch(&mut self.exact, value),
             b"LIMIT" if value == b"cgroup" => {
                 set(&mut self.limit, Limit::of_cgroup(), "the control group has no limit")
             }
@@ -208,6 +204,16 @@ fn size(text: &[u8]) -> Option<usize> {
         _ => (text, 0),
     };
     usize::try_from(number(digits)?).ok()?.checked_mul(1 << shift).filter(|&bytes| bytes > 0 && bytes < usize::MAX)
+}
+
+/// Takes a 0 or a 1.
+fn switch(place: &mut bool, value: &[u8]) -> Option<&'static str> {
+    match value {
+        b"0" => *place = false,
+        b"1" => *place = true,
+        _ => return Some("must be 0 or 1"),
+    }
+    None
 }
 
 fn set<T>(place: &mut Option<T>, value: Option<T>, wrong: &'static str) -> Option<&'static str> {

@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod budget;
+mod exact;
 #[cfg(feature = "hardened")]
 mod hardened;
 mod misuse;
@@ -106,9 +107,9 @@ impl Tenure {
         stats.fill(&BACKEND, &REGISTRY, &REGION);
     }
 
-    /// Forgets the peak of committed memory, so that [`Stats::peak_since_reset`] tells of what comes from now on. Costs two stores' worth.
+    /// Forgets the peaks of committed memory and of live bytes, so that [`Stats::peak_since_reset`] and [`Stats::peak_live_since_reset`] tell of what comes from now on. Costs some stores.
     ///
-    /// What other threads commit at that very moment may be left out of the new peak.
+    /// What other threads commit and allocate at that very moment may be left out of the new peaks.
     ///
     /// ```
     /// #[global_allocator]

@@ -16,7 +16,7 @@ use core::marker::PhantomData;
 ///
 /// ```text
 /// bit 0      1        2        3      4 to 10   11 to 36   37 to 62   63
-/// static | counted | shares | unused |  tag  |   scope  |   last   | in a hook
+/// static | counted | shares | exact  |  tag  |   scope  |   last   | in a hook
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Routing(u64);
@@ -28,8 +28,10 @@ impl Routing {
     pub(super) const COUNTED: u64 = 1 << 1;
     /// The thread allocates from a heap that other threads have, block by block: its tag has no heap left to lend.
     pub(super) const SHARES: u64 = 1 << 2;
+    /// The thread counts what it asks for, for statistics.
+    pub(super) const EXACT: u64 = 1 << 3;
     /// All reasons for the tops to be set aside.
-    const ASIDE: u64 = Self::STATIC | Self::COUNTED | Self::SHARES;
+    const ASIDE: u64 = Self::STATIC | Self::COUNTED | Self::SHARES | Self::EXACT;
 }
 
 /// Where the numbers stand in the word.
@@ -69,7 +71,7 @@ impl Routing {
     /// True where somebody wants to know what the thread allocates and frees.
     #[inline(always)]
     pub(super) fn is_watched(self) -> bool {
-        self.0 & Self::COUNTED != 0
+        self.0 & (Self::COUNTED | Self::EXACT) != 0
     }
 
     /// True where the thread is watched for this reason.

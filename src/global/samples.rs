@@ -7,9 +7,9 @@
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
 use super::{BACKEND, REGISTRY, routing, slow, tls};
-use crate::heap::{self, Borrower, Heap, Next};
+use crate::heap::{self, Borrower, Heap, Next, Sampling};
 use crate::sampling::{Tables, Weight};
-use crate::segment::{self, Owner};
+use crate::segment::Owner;
 use crate::size_class::SizeClass;
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -36,6 +36,7 @@ fn change(heap: &'static Heap, thread: &'static Borrower, rate: u64) {
             sampling.stop();
         }
         thread.sample_as(None);
+        settle(thread);
         // SAFETY: the calling thread's own heap and tops.
         return unsafe { heap.empty_magazines(tops) };
     }
@@ -47,8 +48,25 @@ fn change(heap: &'static Heap, thread: &'static Borrower, rate: u64) {
 }
 
 /// The calling thread's frees take the shortest way, unless its tops are set aside: then somebody else may want to know of them.
-pub(super) fn settle(thread: &Borrower) {
-    thread.returns.set(thread.sampling.get().filter(|_| !tls::routing().is_aside()));
+pub(super) fn settle(thread: &'static Borrower) {
+    let returns = thread.sampling.get().filter(|_| !tls::routing().is_aside());
+    thread.returns.set(returns);
+    tls::free_to(returns.map_or(&thread.hand, Sampling::hand));
+}
+
+/// A block of `class`, whose magazine is empty, where the calling thread is sampled and has freed some lately; `None` where another way is to be taken. The shortest way that
+/// an allocation of a sampled thread can take past the fast path.
+#[inline(always)]
+pub(super) fn take_hot(class: SizeClass) -> Option<NonNull<u8>> {
+    let thread = tls::current();
+    let sampling = thread.returns.get()?;
+    let heap = thread.heap.get()?;
+    if thread.is_busy.get() || sampling.rate() != PROFILE.rate() || class.is_span() {
+        return None;
+    }
+    let _busy = Busy::new(thread);
+    // SAFETY: the calling thread's own heap and tops, which are not set aside.
+    unsafe { heap.refill_hot(sampling, &thread.tops, class) }
 }
 
 /// A block of `class` for a request of `size` bytes, where the calling thread is sampled; its magazine is empty. `None` where it is not, and nothing has been done.
@@ -63,7 +81,7 @@ pub(super) fn alloc(
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
     loop {
         match sampling.next(class) {
-            Next::Sample => match sample(class, size, sampling.rate()) {
+            Next::Sample => match sample(class, size, sampling) {
                 Some((block, _)) => return Some(Some(block)),
                 None => continue,
             },
@@ -86,7 +104,7 @@ pub(super) fn alloc_zeroed(
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
     loop {
         match sampling.next(class) {
-            Next::Sample => match sample(class, size, sampling.rate()) {
+            Next::Sample => match sample(class, size, sampling) {
                 Some(found) => return Some(Some(found)),
                 None => continue,
             },
@@ -101,10 +119,11 @@ pub(super) fn alloc_zeroed(
 /// A sampled block, and whether it reads as zero.
 #[cold]
 #[inline(never)]
-fn sample(class: SizeClass, size: usize, rate: u64) -> Option<(NonNull<u8>, bool)> {
+fn sample(class: SizeClass, size: usize, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
     let tables = PROFILE.tables()?;
     let found = REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?;
-    tables.add(found.0.addr().get(), size, Weight::of(class.size(), rate), PROFILE.unwinder());
+    let weight = Weight::of(class.size(), sampling.rate());
+    tables.add(found.0.addr().get(), size, weight, PROFILE.unwinder(), sampling.last_walk());
     Some(found)
 }
 
@@ -116,23 +135,6 @@ pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
     let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
     // SAFETY: the calling thread's own, and the block's class and owner.
     unsafe { sampling.take_back(block.as_ptr(), class.code(), owner) }
-}
-
-/// As [`take_back`], of a block that may be anything.
-#[inline(always)]
-pub(super) fn take_back_untyped(block: *mut u8) -> bool {
-    let thread = tls::current();
-    let Some(sampling) = thread.returns.get() else { return false };
-    let owners = thread.owners.get();
-    let granule = owners.granule_of(block.addr());
-    let owner = owners.owner_of(granule);
-    if !owner.is_heap() {
-        return false;
-    }
-    // SAFETY: a heap owns the granule, so it is a segment.
-    let code = unsafe { segment::class_code_at(granule, block.addr()) };
-    // SAFETY: the calling thread's own, and the block's class and owner.
-    unsafe { sampling.take_back(block, code, owner) }
 }
 
 /// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is not.
@@ -162,13 +164,13 @@ pub(super) fn freed(block: NonNull<u8>, owner: Owner) {
 /// A block for `layout`, of more than 32 KiB, which is a sample, and whether it reads as zero; `None` where it is to be none, or where there is no memory.
 #[inline]
 pub(super) fn alloc_large(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let rate = rate_if_sample(layout.size())?;
-    sample_large(layout, rate)
+    let sampling = is_sample(layout.size())?;
+    sample_large(layout, sampling)
 }
 
 #[cold]
 #[inline(never)]
-fn sample_large(layout: Layout, rate: u64) -> Option<(NonNull<u8>, bool)> {
+fn sample_large(layout: Layout, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
     let tables = PROFILE.tables()?;
     let (_, thread) = own()?;
     let _busy = Busy::new(thread);
@@ -178,39 +180,58 @@ fn sample_large(layout: Layout, rate: u64) -> Option<(NonNull<u8>, bool)> {
     } else {
         slow::map(layout)?
     };
-    add(tables, found.0, layout.size(), rate);
+    add(tables, found.0, layout.size(), sampling);
     Some(found)
 }
 
-fn add(tables: &Tables, block: NonNull<u8>, size: usize, rate: u64) {
-    tables.add(block.addr().get(), size, Weight::of(size, rate), PROFILE.unwinder());
+fn add(tables: &Tables, block: NonNull<u8>, size: usize, sampling: &Sampling) {
+    let weight = Weight::of(size, sampling.rate());
+    tables.add(block.addr().get(), size, weight, PROFILE.unwinder(), sampling.last_walk());
 }
 
-/// Counts an allocation of `size` bytes, more than 32 KiB; the rate of the profile where it is a sample, `None` where it is not.
+/// Counts an allocation of `size` bytes, more than 32 KiB; what the thread has for the profile where it is a sample, `None` where it is not.
 #[inline]
-fn rate_if_sample(size: usize) -> Option<u64> {
+fn is_sample(size: usize) -> Option<&'static Sampling> {
     let (heap, thread) = own()?;
     {
         let _busy = Busy::new(thread);
         follow(heap, thread);
     }
     let sampling = thread.sampling.get()?;
-    sampling.is_sample(size).then(|| sampling.rate())
+    sampling.is_sample(size).then_some(sampling)
 }
 
 /// Counts a mapping that was made just now for a block of `size` bytes, and takes it as a sample where it is one.
 pub(super) fn mapped(block: NonNull<u8>, size: usize) {
-    if let Some(rate) = rate_if_sample(size)
+    if let Some(sampling) = is_sample(size)
         && let (Some(tables), Some((_, thread))) = (PROFILE.tables(), own())
     {
         let _busy = Busy::new(thread);
-        add(tables, block, size, rate);
+        add(tables, block, size, sampling);
     }
 }
 
 /// A span that is to be another size stays where it is, unless it is a sample: then here is another, for `layout`.
 pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
     alloc_large(layout).map(|(block, _)| block)
+}
+
+/// A block for `layout`, of more than 32 KiB, for one that is copied to grow: a sample where it is to be one, else what `take` gives. Where that is nothing, nothing has been counted.
+#[inline]
+pub(super) fn alloc_growing(
+    thread: &Borrower,
+    layout: Layout,
+    take: impl FnOnce() -> Option<NonNull<u8>>,
+) -> Option<NonNull<u8>> {
+    let Some(sampling) = thread.sampling.get() else { return take() };
+    if let Some((block, _)) = alloc_large(layout) {
+        return Some(block);
+    }
+    let taken = take();
+    if taken.is_none() {
+        sampling.take_off_count(layout.size());
+    }
+    taken
 }
 
 /// Runs `resize` on a span or a mapping, which gives a block of `size` bytes in its place, or `None`. To the profile one is freed and the other allocated. That of a span

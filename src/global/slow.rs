@@ -7,7 +7,7 @@ use super::routing::Routing;
 use super::samples;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
-use super::{BACKEND, REGISTRY, Tenure, misuse, pressure, purger, routing, tls, watch};
+use super::{BACKEND, REGISTRY, Tenure, exact, misuse, pressure, purger, routing, tls, watch};
 use crate::heap::{self, Borrower, Heap, Misuse};
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -33,7 +33,11 @@ static NEXT_PURGE: AtomicU64 = AtomicU64::new(0);
 #[cold]
 #[inline(never)]
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
-    let routing = tls::routing();
+    #[cfg(feature = "profile")]
+    if let Some(block) = samples::take_hot(class) {
+        return Some(block);
+    }
+    let routing = exact::routing();
     if !routing.is_aside() {
         return take(class, layout.size());
     }
@@ -69,7 +73,7 @@ fn note_zeroed(routing: Routing, found: Option<(NonNull<u8>, bool)>, size: usize
 
 /// A block of `class` from the calling thread's heap, whatever scope it is in, for a request of `size` bytes.
 pub(super) fn alloc_dynamic(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
-    note(tls::routing(), take(class, size), size)
+    note(exact::routing(), take(class, size), size)
 }
 
 /// A block of `class` from the calling thread's heap, for a request of `size` bytes.
@@ -113,7 +117,7 @@ fn take(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let routing = tls::routing();
+    let routing = exact::routing();
     let found = match route(tenure, layout) {
         Route::Static(placed) => Some((placed.zeroed(), true)),
         Route::Dynamic => take_zeroed(class, layout.size()),
@@ -124,7 +128,7 @@ pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) ->
 
 /// As [`alloc_dynamic`], and whether the block reads as zero.
 pub(super) fn alloc_dynamic_zeroed(class: SizeClass, size: usize) -> Option<(NonNull<u8>, bool)> {
-    note_zeroed(tls::routing(), take_zeroed(class, size), size)
+    note_zeroed(exact::routing(), take_zeroed(class, size), size)
 }
 
 /// As [`take`], and whether the block reads as zero.
@@ -279,14 +283,14 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
         }
         None if class.is_span() => {
             // SAFETY: a block of some heap.
-            if !unsafe { heap::return_span_remotely(block) } {
+            if !unsafe { heap::return_span_remotely(block, &BACKEND.counters) } {
                 refuse(block, class.size(), owner);
             }
         }
         None => {
             check_in_use(block, class, owner, Misuse::DoubleFree);
             // SAFETY: a block of some heap.
-            unsafe { heap::return_remotely(class, block) };
+            unsafe { heap::return_remotely(class, block, &BACKEND.counters) };
         }
     }
 }
@@ -297,10 +301,10 @@ fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>
         if home.outbox().probation().frees() {
             check_in_use(block, class, owner, Misuse::DoubleFree);
             // SAFETY: a block of some heap.
-            return unsafe { heap::return_remotely(class, block) };
+            return unsafe { heap::return_remotely(class, block, &BACKEND.counters) };
         }
         // SAFETY: the calling thread's own heap, and a block of another one.
-        return unsafe { home.outbox().put(class, block) };
+        return unsafe { home.put_in_outbox(class, block) };
     }
     // The thread is under a tag, and its own magazines are set aside.
     let tops = home.aside();
@@ -365,7 +369,7 @@ fn refuse(block: NonNull<u8>, size: usize, owner: Owner) -> ! {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    let routing = tls::routing();
+    let routing = exact::routing();
     // Where the tops are set aside no magazine is at hand.
     if let Some(span) = SizeClass::of_span(layout).and_then(span_at_hand) {
         return Some(span);
@@ -380,7 +384,7 @@ pub(super) fn alloc_large(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>
 
 /// A block that is too large for a slab, from the calling thread's heap, whatever scope it is in.
 pub(super) fn alloc_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    let routing = tls::routing();
+    let routing = exact::routing();
     note(routing, take_large_dynamic(layout), layout.size())
 }
 
@@ -392,7 +396,7 @@ fn take_large_dynamic(layout: Layout) -> Option<NonNull<u8>> {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonNull<u8>> {
-    let routing = tls::routing();
+    let routing = exact::routing();
     let block = match route(tenure, layout) {
         Route::Static(placed) => Some(placed.zeroed()),
         Route::Dynamic => take_large_zeroed(layout),
@@ -403,7 +407,7 @@ pub(super) fn alloc_large_zeroed(tenure: &Tenure, layout: Layout) -> Option<NonN
 
 /// As [`alloc_large_dynamic`], of a block that reads as zero.
 pub(super) fn alloc_large_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
-    let routing = tls::routing();
+    let routing = exact::routing();
     note(routing, take_large_zeroed(layout), layout.size())
 }
 
@@ -535,7 +539,7 @@ fn take_back_large(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'s
             refuse(block, layout.size(), owner);
         }
         // SAFETY: as above.
-        unsafe { heap::return_span_remotely(block) }
+        unsafe { heap::return_span_remotely(block, &BACKEND.counters) }
     } else if let Some(class) = SizeClass::of_span(layout) {
         let tops = thread.heap.get().map_or(&thread.tops, |heap| routing::tops(heap, thread));
         if tops.next(class) == Some(block) {
@@ -569,7 +573,7 @@ fn take_back_large(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'s
         unsafe { heap.put_span(block, layout) }
     } else {
         // SAFETY: the block is some heap's.
-        unsafe { heap::return_span_remotely(block) }
+        unsafe { heap::return_span_remotely(block, &BACKEND.counters) }
     };
     if !is_freed {
         refuse_large(block, layout, owner);
@@ -704,16 +708,17 @@ pub(super) fn growing_span(old: usize, new: Layout) -> Option<NonNull<u8>> {
     }
     let class = SizeClass::of_span(new)?;
     let (heap, thread) = own()?;
-    #[cfg(feature = "profile")]
-    if thread.sampling.get().is_some() {
-        return None;
-    }
     if thread.tops.next(class).is_some() {
         return None;
     }
-    let _busy = Busy::new(thread);
-    // SAFETY: the calling thread's own heap and tops.
-    unsafe { heap.take_growing_span(&thread.tops, class) }
+    let take = || {
+        let _busy = Busy::new(thread);
+        // SAFETY: the calling thread's own heap and tops.
+        unsafe { heap.take_growing_span(&thread.tops, class) }
+    };
+    #[cfg(feature = "profile")]
+    let take = || samples::alloc_growing(thread, new, take);
+    take()
 }
 
 /// Resizes a span or a mapping without copying, where that is possible.

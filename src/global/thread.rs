@@ -188,7 +188,12 @@ pub(super) fn is_at_work() -> bool {
 
 /// The ledger of the calling thread, if it has a heap.
 pub(super) fn ledger() -> Option<&'static Ledger> {
-    tls::current().home.get().map(Heap::ledger)
+    home_if_any().map(Heap::ledger)
+}
+
+/// The heap that is the calling thread's own, if it has one.
+pub(super) fn home_if_any() -> Option<&'static Heap> {
+    tls::current().home.get()
 }
 
 /// The heap that is the calling thread's own; lends it one if it is fresh. `None` where it can have none, or is inside a slow path.

@@ -1,11 +1,13 @@
-//! The thread's slot without the standard library: two words of thread-local storage, which stable Rust can only name in assembly.
+//! The thread's slot without the standard library: a few words of thread-local storage, which stable Rust can only name in assembly.
 //!
 //! The slot itself lies in the borrowed heap. A thread without one points at one of two statics, which say so and are never written.
 //! The access is of the initial-exec form: two instructions and no call, in a program as in a shared library.
 
 use super::routing::Routing;
-use crate::heap::{Borrower, Heap};
+use crate::heap::{Borrower, Hand, Heap};
 use core::arch::{asm, global_asm};
+#[cfg(feature = "profile")]
+use core::mem;
 use core::ptr;
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -34,7 +36,23 @@ global_asm!(
     fresh = sym FRESH,
 );
 
-// A word beside it says how the thread is routed, which a thread without a heap has to know as well.
+// A word beside it says where frees go: to the hand of the slot, or, while the thread's allocations are sampled, to that of the returns.
+#[cfg(feature = "profile")]
+global_asm!(
+    ".pushsection .tdata, \"awT\", @progbits",
+    ".balign 8",
+    ".globl tenure_thread_hand",
+    ".hidden tenure_thread_hand",
+    ".type tenure_thread_hand, @object",
+    ".size tenure_thread_hand, 8",
+    "tenure_thread_hand:",
+    ".quad {fresh} + {hand}",
+    ".popsection",
+    fresh = sym FRESH,
+    hand = const mem::offset_of!(Nobodys, 0.hand),
+);
+
+// Another says how the thread is routed, which a thread without a heap has to know as well.
 global_asm!(
     ".pushsection .tbss, \"awT\", @nobits",
     ".balign 8",
@@ -64,6 +82,47 @@ pub(super) fn current() -> &'static Borrower {
     unsafe { &*slot }
 }
 
+/// What the calling thread's frees go to. Not to be kept, nor passed to another thread.
+#[cfg(feature = "profile")]
+#[inline(always)]
+pub(super) fn freeing() -> &'static Hand {
+    let hand: *const Hand;
+    // SAFETY: reads the thread's own copy of the variable defined above.
+    unsafe {
+        asm!(
+            "mov {hand}, qword ptr [rip + tenure_thread_hand@GOTTPOFF]",
+            "mov {hand}, qword ptr fs:[{hand}]",
+            hand = out(reg) hand,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    // SAFETY: always part of a slot, or of what a heap has for a profile, and neither is ever given back.
+    unsafe { &*hand }
+}
+
+/// What the calling thread's frees go to.
+#[cfg(not(feature = "profile"))]
+#[inline(always)]
+pub(super) fn freeing() -> &'static Hand {
+    &current().hand
+}
+
+/// The calling thread's frees go to `hand` from now on.
+#[cfg(feature = "profile")]
+pub(super) fn free_to(hand: &'static Hand) {
+    // SAFETY: writes the thread's own copy of the variable defined above.
+    unsafe {
+        asm!(
+            "mov {offset}, qword ptr [rip + tenure_thread_hand@GOTTPOFF]",
+            "mov qword ptr fs:[{offset}], {hand}",
+            offset = out(reg) _,
+            hand = in(reg) ptr::from_ref(hand),
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Sets the slot, to whose hand the thread's frees go from now on.
 fn set(slot: &'static Borrower) {
     // SAFETY: writes the thread's own copy of the variable defined above.
     unsafe {
@@ -75,6 +134,8 @@ fn set(slot: &'static Borrower) {
             options(nostack, preserves_flags),
         );
     }
+    #[cfg(feature = "profile")]
+    free_to(&slot.hand);
 }
 
 /// The calling thread borrows `heap`.

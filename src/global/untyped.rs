@@ -93,14 +93,14 @@ impl Tenure {
     /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used afterwards.
     #[inline]
     pub unsafe fn free_untyped(&self, block: *mut u8) {
-        let thread = tls::current();
-        let owners = thread.owners.get();
+        let hand = tls::freeing();
+        let owners = hand.owners.get();
         let granule = owners.granule_of(block.addr());
-        if owners.owner_of(granule) == thread.owner.get() {
+        if owners.owner_of(granule) == hand.owner.get() {
             // SAFETY: the thread's own heap owns the granule, so it is a segment.
             let code = unsafe { segment::class_code_at(granule, block.addr()) };
             // SAFETY: the calling thread's own tops, and a code from a segment.
-            if unsafe { thread.tops.push_under(code, block) } {
+            if unsafe { hand.tops.push_under(code, block) } {
                 return;
             }
         }
@@ -184,7 +184,13 @@ fn untyped(size: usize) -> Option<Layout> {
 #[inline(never)]
 fn alloc_slowly(size: usize) -> *mut u8 {
     into_raw(match SizeClass::of_untyped(size) {
-        Some(class) => slow::alloc_dynamic(class, size),
+        Some(class) => {
+            #[cfg(feature = "profile")]
+            if let Some(block) = samples::take_hot(class) {
+                return block.as_ptr();
+            }
+            slow::alloc_dynamic(class, size)
+        }
         None => untyped(size).and_then(slow::alloc_large_dynamic),
     })
 }
@@ -249,15 +255,6 @@ impl Extent {
 #[cold]
 #[inline(never)]
 fn free(block: *mut u8) {
-    #[cfg(feature = "profile")]
-    if samples::take_back_untyped(block) {
-        return;
-    }
-    free_elsewhere(block);
-}
-
-#[inline(never)]
-fn free_elsewhere(block: *mut u8) {
     let Some(block) = NonNull::new(block) else { return };
     let address = block.addr().get();
     let owner = BACKEND.owners.look_up(address);
@@ -300,7 +297,12 @@ fn layout_of(len: usize) -> Layout {
 /// Gives a thread the owner map that borrowed its heap before there was one.
 fn learn_owners(thread: &Borrower) {
     if thread.heap.get().is_some() {
-        thread.owners.set(BACKEND.owners.view());
+        let owners = BACKEND.owners.view();
+        thread.owners.set(owners);
+        #[cfg(feature = "profile")]
+        if let Some(sampling) = thread.sampling.get() {
+            sampling.hand().owners.set(owners);
+        }
     }
 }
 

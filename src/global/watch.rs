@@ -5,6 +5,7 @@
 //!
 //! What is not seen: a `realloc` that stays in its size class, which takes no memory, and what hooks allocate themselves.
 
+use super::exact;
 use super::routing::{self, Routing};
 use super::thread::ledger;
 use super::untyped::Extent;
@@ -23,6 +24,9 @@ pub(super) fn allocated(block: NonNull<u8>, size: usize) {
     routing::in_hook(|routing| {
         if routing.is_watched_for(Routing::COUNTED) {
             count(|ledger| ledger.allocated(extent(block, size), size));
+        }
+        if routing.is_watched_for(Routing::EXACT) {
+            exact::count(block, size);
         }
     });
 }

@@ -4,6 +4,7 @@
 //! in no list at all, and found again when something of it is freed.
 
 use super::counts::{Counts, KINDS, SPANS};
+use super::depot::Depot;
 use super::list::{Linked, Ring};
 pub(super) use super::misuse::{Misuse, refuse};
 use super::roomy::Roomy;
@@ -51,6 +52,7 @@ pub(super) struct Core {
     patience: u8,
     /// Bytes of blocks that were returned on probation since the last collection.
     held_back: usize,
+    pub(super) depot: Depot,
 }
 
 /// Bytes of blocks that were returned on probation and are kept from being reused, at most.
@@ -74,6 +76,7 @@ impl Core {
             segments: 0,
             patience: 0,
             held_back: 0,
+            depot: Depot::new(),
         }
     }
 
@@ -161,6 +164,9 @@ impl Core {
             && let Some((class, span)) = waiting.take()
         {
             self.put_back_spans(home.backend, class, &[span]);
+        }
+        if !self.roomy.has_warm(self.spare()) && self.make_room(home) && self.usable[class.index()].first().is_some() {
+            return true;
         }
         let Some(slab) = self.carve_slab(class, counters).or_else(|| {
             self.add_segment(home)?;
@@ -267,9 +273,9 @@ impl Core {
         self.retire(backend, slab);
     }
 
-    /// True where the class has several slabs that are nearly empty.
+    /// True where the class has several slabs, and would do with half of them.
     pub(super) fn is_scattered(&self, class: SizeClass) -> bool {
-        self.usable[class.index()].has_several_sparse()
+        self.usable[class.index()].is_scattered()
     }
 
     /// Ends the use of every slab whose blocks are all free.

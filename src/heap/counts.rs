@@ -20,6 +20,7 @@ pub(crate) struct Counts {
     flushes: AtomicU64,
     flushed: AtomicU64,
     collected: AtomicU64,
+    in_depot: AtomicU64,
 }
 
 /// What [`Counts`] said at one moment.
@@ -35,6 +36,8 @@ pub(crate) struct Counted {
     pub(crate) flushed: u64,
     /// Blocks that other threads had freed, and that have come home.
     pub(crate) collected: u64,
+    /// The blocks that wait in the depot now.
+    pub(crate) in_depot: u64,
 }
 
 /// The only writer only.
@@ -67,6 +70,22 @@ impl Counts {
         add(&self.collected, blocks as u64);
     }
 
+    /// Blocks wait in the depot. Lock-holder only.
+    pub(super) fn wait(&self, blocks: usize) {
+        add(&self.in_depot, blocks as u64);
+    }
+
+    /// Blocks that have waited do not any more. Lock-holder only.
+    pub(super) fn leave(&self, blocks: usize) {
+        add(&self.in_depot, (blocks as u64).wrapping_neg());
+    }
+
+    /// Blocks that are in no slab now: in use, in magazines or in outboxes. Lock-holder only.
+    pub(super) fn out(&self) -> u64 {
+        let Counted { refilled, flushed, collected, .. } = self.read();
+        refilled.wrapping_sub(flushed.wrapping_add(collected))
+    }
+
     /// What was counted so far; a snapshot.
     pub(crate) fn read(&self) -> Counted {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -76,6 +95,7 @@ impl Counts {
             flushes: read(&self.flushes),
             flushed: read(&self.flushed),
             collected: read(&self.collected),
+            in_depot: read(&self.in_depot),
         }
     }
 }

@@ -20,6 +20,9 @@ const FIRST_BATCH: u8 = 8;
 /// hardly any other; past the magazine, what comes is taken from slabs that have many in use, and what goes leaves those that have few.
 const PAST: u16 = 512;
 
+/// And at most: such a block takes some tens of nanoseconds.
+const PAST_MOST: u64 = 8192;
+
 /// How the magazine of one class is doing. Borrower-only.
 pub(super) struct Traffic {
     /// Blocks in the last refill, or the first.
@@ -50,11 +53,10 @@ impl Traffic {
         usize::from(self.batch.get()).min(capacity)
     }
 
-    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last. Where the class is `scattered`, blocks go past the magazine
-    /// for a while.
-    fn rest(&self, is_scattered: bool) {
+    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last. So many blocks go past the magazine then.
+    fn rest(&self, past: u16) {
         self.batch.set((self.batch.get() / 2).max(FIRST_BATCH / 2));
-        self.past.set(if is_scattered { PAST } else { 0 });
+        self.past.set(past);
     }
 
     /// True where the next block is to go past the magazine.
@@ -86,8 +88,10 @@ impl Heap {
     pub(super) fn put_back(&self, core: &mut Core, class: SizeClass, blocks: &[Place]) {
         core.put_back(self.backend, class, blocks);
         self.counts_of(class).flush(blocks.len());
+        self.live_changed(blocks.len() * class.size(), 0);
     }
 
+    #[inline(always)]
     pub(super) fn low(&self, class: SizeClass) -> *mut Place {
         self.magazines[class.index()].low(class)
     }
@@ -125,10 +129,15 @@ impl Heap {
         let taken = {
             let mut core = self.core.lock();
             core.collect_in_time(self.home());
-            let taken = core.take_blocks(self.home(), class, places, &mut left);
-            self.counts_of(class).refill(taken);
+            let mut taken = core.depot.take(self.counts_of(class), class, places);
+            if taken == 0 {
+                taken = core.take_blocks(self.home(), class, places, &mut left);
+                self.counts_of(class).refill(taken);
+            }
+            self.live_changed(0, taken * class.size());
             if let (Some((span, _)), None) = (waiting, left) {
                 self.counts_of(span).flush(1);
+                self.live_changed(span.size(), 0);
             }
             taken
         };
@@ -171,6 +180,7 @@ impl Heap {
         core.collect_in_time(self.home());
         let (block, is_zero) = core.take_block(self.home(), class)?;
         self.counts_of(class).refill(1);
+        self.live_changed(0, class.size());
         counts::add(&self.given_directly, 1);
         Some((NonNull::new(block)?, is_zero))
     }
@@ -205,7 +215,13 @@ impl Heap {
         if given > 0 {
             // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
             let places = unsafe { slice::from_raw_parts_mut(low, held) };
-            self.put_back(&mut self.core.lock(), class, &places[..given]);
+            let mut core = self.core.lock();
+            if !class.is_span() && core.depot.put(self.backend, self.counts_of(class), class, &places[..given]) {
+                self.live_changed(given * class.size(), 0);
+            } else {
+                self.put_back(&mut core, class, &places[..given]);
+            }
+            drop(core);
             places.copy_within(given.., 0);
         }
         // SAFETY: a flush has made room, or the magazine is empty.
@@ -246,6 +262,11 @@ impl Heap {
         tops.give_up(other);
     }
 
+    /// How many blocks of a scattered class are to go past the magazine: each block in use is freed and another one taken, on average.
+    fn past(&self, class: SizeClass) -> u16 {
+        (2 * self.counts_of(class).out()).clamp(PAST.into(), PAST_MOST) as u16
+    }
+
     /// As [`Heap::empty_magazines`], of a thread that goes on: what it uses will be refilled as it was.
     ///
     /// # Safety
@@ -255,7 +276,8 @@ impl Heap {
         unsafe { self.empty_magazines(tops) };
         let core = self.core.lock();
         for class in SizeClass::slabs() {
-            self.traffic[class.index()].rest(core.is_scattered(class));
+            let past = if core.is_scattered(class) { self.past(class) } else { 0 };
+            self.traffic[class.index()].rest(past);
         }
         if self.has_begun.get() {
             self.traffic.iter().for_each(|traffic| traffic.probation.resume());
@@ -273,9 +295,10 @@ impl Heap {
         unsafe {
             self.empty_returns(tops);
         }
-        self.outbox.drain();
+        self.live_changed(self.outbox.drain(), 0);
         let mut core = self.core.lock();
         core.collect(self.home());
+        core.empty_depot(self.home());
         for class in SizeClass::all() {
             let held = self.waiting_in(class, tops);
             if held > 0 {

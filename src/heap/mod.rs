@@ -12,9 +12,11 @@ mod borrower;
 mod budget;
 mod core;
 mod counts;
+mod depot;
 mod exchange;
 mod ledger;
 mod list;
+mod live;
 mod misuse;
 mod outbox;
 mod probation;
@@ -22,20 +24,24 @@ mod purge;
 #[cfg(feature = "hardened")]
 mod quarantine;
 mod roomy;
+mod rounding;
 #[cfg(feature = "profile")]
 mod sampling;
 mod seat;
 mod span;
 mod usable;
 
-pub(crate) use borrower::Borrower;
+pub(crate) use borrower::{Borrower, Hand};
 #[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
 pub(crate) use budget::{Budget, FRAMES};
 pub(crate) use counts::{Counted, SPANS};
 use counts::{Counts, KINDS};
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
+#[cfg(all(test, not(loom)))]
+pub(crate) use live::UNTOLD;
 pub(crate) use misuse::{Misuse, refuse};
 pub(crate) use outbox::return_remotely;
+pub(crate) use rounding::{MAPPINGS, Roundings};
 #[cfg(feature = "profile")]
 pub(crate) use sampling::{Next, Sampling};
 #[cfg(feature = "hardened")]
@@ -52,7 +58,7 @@ use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
 #[cfg(feature = "profile")]
 use crate::sync::AtomicPtr;
-use crate::sync::{AtomicBool, AtomicU64, Cell, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Cell, Ordering};
 use ::core::array;
 use ::core::ptr::NonNull;
 use exchange::Traffic;
@@ -90,6 +96,10 @@ pub(crate) struct Heap {
     ledger: Ledger,
     /// Written by whoever holds the lock, read by others for statistics.
     counts: [Counts; KINDS],
+    /// What the borrower was given while exact bytes were counted. Borrower-only, but for statistics.
+    roundings: Roundings,
+    /// What the process was not told of what the heap has given out, in bytes, modulo the size of a word.
+    untold: AtomicUsize,
     /// Blocks that went past the magazines. Written by whoever holds the lock.
     given_directly: AtomicU64,
     /// Blocks that earlier borrowers have taken from their magazines. Borrower-only, but for statistics.
@@ -232,6 +242,11 @@ impl Heap {
         &self.ledger
     }
 
+    /// What the borrower was given while exact bytes were counted.
+    pub(crate) fn roundings(&self) -> &Roundings {
+        &self.roundings
+    }
+
     /// What has passed between magazines and slabs: by class, and last of all spans.
     pub(crate) fn counts(&self) -> &[Counts; KINDS] {
         &self.counts
@@ -301,7 +316,14 @@ impl Heap {
         }
         let mut core = self.core.lock();
         core.collect(self.home());
+        core.empty_depot(self.home());
         core.release_unused(self.backend);
+    }
+
+    /// Bytes that the depot has mapped.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn depot_bytes(&self) -> usize {
+        self.core.lock().depot.mapped(self.backend)
     }
 
     /// True where some thread holds the heap's lock.

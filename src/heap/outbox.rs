@@ -2,9 +2,10 @@
 //!
 //! Blocks that lie side by side are often freed one after the other, and then one atomic operation returns them all.
 
+use super::Heap;
 use super::core::{Misuse, refuse};
 use super::probation::Probation;
-use crate::segment::{self, Segment};
+use crate::segment::{self, Counters, Segment};
 use crate::size_class::SizeClass;
 use crate::slab::{Blocks, Slab, SlotKind};
 use crate::sync::{AtomicPtr, AtomicUsize, Cell, Ordering};
@@ -32,36 +33,38 @@ impl Outbox {
         &self.probation
     }
 
-    /// Keeps a block of `class`, or sends it, or sends all.
+    /// Keeps a block of `class`, or sends it, or sends all; returns how many bytes of blocks were sent.
     ///
     /// # Safety
     /// - The calling thread has borrowed the heap whose outbox this is.
     /// - `block` lies in a segment of another heap.
-    pub(crate) unsafe fn put(&self, class: SizeClass, block: NonNull<u8>) {
+    unsafe fn put(&self, class: SizeClass, block: NonNull<u8>) -> usize {
         if class.size() > MAX_SIZE {
             // SAFETY: passed on.
-            return unsafe { return_remotely(class, block) };
+            unsafe { send(class, block) };
+            return class.size();
         }
         let len = self.len.load(Ordering::Relaxed);
         self.blocks[len].store(block.as_ptr(), Ordering::Relaxed);
         self.classes[len].set(class);
         self.len.store(len + 1, Ordering::Relaxed);
-        if len + 1 == PLACES {
-            self.drain();
-        }
+        if len + 1 == PLACES { self.drain() } else { 0 }
     }
 
-    /// Sends every block home. Borrower-only.
-    pub(super) fn drain(&self) {
+    /// Sends every block home; returns how many bytes they have. Borrower-only.
+    pub(super) fn drain(&self) -> usize {
         let len = self.len.load(Ordering::Relaxed);
         let mut run = Run::EMPTY;
+        let mut bytes = 0;
         for (place, class) in self.blocks[..len].iter().zip(&self.classes) {
             let block = place.load(Ordering::Relaxed);
+            bytes += class.get().size();
             // SAFETY: `put` is given blocks that lie in segments.
             run.add(unsafe { segment::slab_of(block.addr()) }, class.get(), block);
         }
         run.send();
         self.len.store(0, Ordering::Relaxed);
+        bytes
     }
 
     /// Forgets the blocks that wait.
@@ -117,11 +120,34 @@ impl<'a> Run<'a> {
     }
 }
 
+impl Heap {
+    /// Keeps a block of another heap, to send it home with others, or sends it.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap.
+    /// - `block` is one of `class`, in a segment of another heap.
+    pub(crate) unsafe fn put_in_outbox(&self, class: SizeClass, block: NonNull<u8>) {
+        // SAFETY: passed on.
+        let sent = unsafe { self.outbox.put(class, block) };
+        if sent > 0 {
+            self.live_changed(sent, 0);
+        }
+    }
+}
+
 /// Returns one block of `class` to the heap that owns it, from any thread.
 ///
 /// # Safety
+/// - `block` lies in a slab of some heap, which has its memory from `counters`' backend.
+pub(crate) unsafe fn return_remotely(class: SizeClass, block: NonNull<u8>, counters: &Counters) {
+    // SAFETY: passed on.
+    unsafe { send(class, block) };
+    counters.live_changed(class.size(), 0);
+}
+
+/// # Safety
 /// - `block` lies in a slab of some heap.
-pub(crate) unsafe fn return_remotely(class: SizeClass, block: NonNull<u8>) {
+unsafe fn send(class: SizeClass, block: NonNull<u8>) {
     let mut run = Run::EMPTY;
     // SAFETY: the caller says that it lies in a slab.
     run.add(unsafe { segment::slab_of(block.addr().get()) }, class, block.as_ptr());

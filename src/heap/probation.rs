@@ -111,6 +111,7 @@ impl Heap {
         if is_free(class, place) || !return_here(&core, place) {
             refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
+        self.live_changed(class.size(), 0);
         // The next span that is wanted takes in all that was returned, this one included.
         if !class.is_span() {
             core.hold_back(self.home(), class.size());

@@ -12,6 +12,9 @@ use crate::slab::{Blocks, Slab};
 /// System calls while the lock is held, at most; and what one slab needs more.
 const CALLS_AT_A_TIME: usize = 256;
 
+/// Slabs that are looked at while the lock is held, at most.
+const LOOKS_AT_A_TIME: usize = 8192;
+
 /// Since when what is given back has to be unused, and what time it is: milliseconds of the platform's clock. Whatever is unused, where `before` is `u64::MAX`.
 #[derive(Clone, Copy)]
 pub(super) struct Since {
@@ -48,6 +51,9 @@ impl Heap {
             };
             if is_first {
                 core.collect(self.home());
+                if core.depot.is_quiet() || before == u64::MAX {
+                    core.empty_depot(self.home());
+                }
                 core.retire_empty_slabs(self.backend);
                 is_first = false;
             }
@@ -76,28 +82,30 @@ impl Core {
         true
     }
 
-    /// Gives the free pages of slabs back that have been left alone since then, some slabs at a time; true once it has gone through all. Those slabs are sparse from then on,
+    /// Gives the pages of slabs back that have been free since then, some slabs at a time; true once it has gone through all. Those slabs are sparse from then on,
     /// however many blocks they have in use.
     fn purge_slabs(&mut self, backend: &Backend, since: Since, progress: &mut Progress) -> bool {
-        let mut calls = 0;
+        let page_size = backend.os.page_size();
+        let (mut calls, mut looks) = (0, 0);
         while progress.rings < 2 * size_class::SLABS {
             let blocks = Blocks::of(SizeClass::from_index(progress.rings / 2));
             let usable = &mut self.usable[progress.rings / 2];
             let ring = usable.ring(progress.rings.is_multiple_of(2));
             let (mut passed, mut left) = progress.slabs.unwrap_or_else(|| (0, ring.iter().count()));
             for slab in ring.iter().skip(passed).take(left) {
-                if calls >= CALLS_AT_A_TIME {
+                if calls >= CALLS_AT_A_TIME || looks >= LOOKS_AT_A_TIME {
                     progress.slabs = Some((passed, left));
                     return false;
                 }
                 left -= 1;
                 // The only slab of a class stays when it is empty, at the front, until the next purge.
                 let is_empty = slab.free() == slab.extent();
-                let made = if !is_empty && slab.is_quiet_since(since.before, since.now) {
-                    backend.purge_pages(slab, blocks)
-                } else {
+                let made = if is_empty {
                     0
+                } else {
+                    backend.purge_pages(slab, slab.idle_pages(blocks, page_size, since.before, since.now))
                 };
+                looks += 1;
                 if made > 0 && slab.has_purged() {
                     // To the end of the sparse ones.
                     usable.file(slab);

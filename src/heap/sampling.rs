@@ -4,9 +4,9 @@
 //! finds it empty knows how many there were. For that to be true nothing may come back to a magazine, so the blocks that the thread
 //! frees go to others, the *returns*, from which the magazines are refilled.
 
-use super::Heap;
+use super::{Hand, Heap};
 use crate::magazine::{Magazine, Tops};
-use crate::sampling::Gaps;
+use crate::sampling::{Gaps, LastWalk};
 use crate::segment::Owner;
 use crate::size_class::{self, SizeClass};
 use crate::sync::{Cell, Ordering};
@@ -18,16 +18,15 @@ use core::slice;
 pub(crate) struct Sampling {
     /// The blocks that the thread has freed.
     magazines: [Magazine; size_class::SLABS],
-    tops: Tops,
+    hand: Hand,
     /// For each class, allocations up to the next sample, with that one and without those that the magazine can serve; 0 where none are counted yet.
     blocks_left: [Cell<u64>; size_class::SLABS],
     /// Bytes of larger blocks up to the next sample; 0 where none are counted yet.
     bytes_left: Cell<u64>,
     gaps: Gaps,
+    last_walk: LastWalk,
     /// True while the allocations of whoever has borrowed the heap are sampled: it stays so while the thread allocates from another.
     is_on: Cell<bool>,
-    /// The heap's.
-    owner: Owner,
 }
 
 /// What an allocation that finds its magazine empty is.
@@ -47,7 +46,12 @@ impl Sampling {
     #[inline(always)]
     pub(crate) unsafe fn take_back(&self, block: *mut u8, code: usize, owner: Owner) -> bool {
         // SAFETY: the calling thread's own tops, and a code from a class or a segment.
-        owner == self.owner && unsafe { self.tops.push_under(code, block) }
+        owner == self.hand.owner.get() && unsafe { self.hand.tops.push_under(code, block) }
+    }
+
+    /// What the thread's frees go to.
+    pub(crate) fn hand(&self) -> &Hand {
+        &self.hand
     }
 
     /// What the next allocation of `class` is, whose magazine is empty.
@@ -93,6 +97,11 @@ impl Sampling {
         self.gaps.rate()
     }
 
+    /// The stack at the thread's last sample.
+    pub(crate) fn last_walk(&self) -> &LastWalk {
+        &self.last_walk
+    }
+
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.get()
     }
@@ -104,22 +113,29 @@ impl Sampling {
 
     fn start(&self, rate: u64, seed: u64) {
         self.is_on.set(true);
-        self.gaps.start(rate, seed ^ u64::from(self.owner.0) << 48);
+        self.gaps.start(rate, seed ^ u64::from(self.hand.owner.get().0) << 48);
+        self.last_walk.forget();
         self.bytes_left.set(0);
         self.blocks_left.iter().for_each(|left| left.set(0));
     }
 
     /// Number of blocks of `class` among the returns, and 0 of spans, which never go there.
     pub(crate) fn waiting(&self, class: SizeClass) -> usize {
-        self.magazines.get(class.index()).map_or(0, |magazine| self.tops.waiting_in(magazine, class))
+        self.magazines.get(class.index()).map_or(0, |magazine| self.hand.tops.waiting_in(magazine, class))
     }
 
     /// In a forked child, where the borrower does not exist.
     pub(super) fn forget(&self) {
         self.is_on.set(false);
-        self.tops.reset();
+        self.hand.tops.reset();
     }
 }
+
+/// Blocks of the returns that a magazine is given at a time: those that were freed last, which are in the processor's cache still.
+const HOT: usize = 24;
+
+/// Returns of fewer blocks are left to become more, since each visit has a cost of its own: the magazine is filled from slabs then.
+const LEAST: usize = 4;
 
 impl Heap {
     /// What the borrower has at hand for a profile, if one was ever armed.
@@ -138,6 +154,8 @@ impl Heap {
         let sampling = self.sampling().or_else(|| self.make_sampling())?;
         // SAFETY: passed on.
         unsafe { self.empty_magazines(tops) };
+        sampling.hand.owner.set(self.owner);
+        sampling.hand.owners.set(self.owners());
         sampling.start(rate, seed);
         Some(sampling)
     }
@@ -149,8 +167,7 @@ impl Heap {
         // Everything else is valid as zeros, and the magazines stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for it.
         unsafe {
-            (&raw mut (*place).tops).write(Tops::nowhere());
-            (&raw mut (*place).owner).write(self.owner);
+            (&raw mut (*place).hand).write(Hand::empty());
         }
         self.backend.counters.commit_metadata(len);
         // Release: the tops are there. Pairs with the Acquire in `sampling`.
@@ -173,18 +190,51 @@ impl Heap {
     ) -> Option<NonNull<u8>> {
         let held = sampling.waiting(class);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        if held == 0 {
+        if held < LEAST.min(most) {
             // SAFETY: passed on.
             let (block, taken) = unsafe { self.refill_within(tops, class, most) }?;
             sampling.count(class, taken);
             return Some(block);
         }
-        let moved = held.min(most);
+        // SAFETY: passed on.
+        unsafe { self.take_hot(sampling, tops, class, held, most) }
+    }
+
+    /// A block of `class`, whose magazine is empty, from the returns, and more of them into the magazine, where that is all that there is to be done: so it is for most allocations that find
+    /// a magazine empty.
+    ///
+    /// # Safety
+    /// - As for [`Heap::refill_sampled`].
+    #[inline(always)]
+    pub(crate) unsafe fn refill_hot(&self, sampling: &Sampling, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
+        let held = sampling.waiting(class);
+        let most = sampling.blocks_left.get(class.index())?.get().saturating_sub(1) as usize;
+        if held < LEAST || most < LEAST || tops.next(class).is_some() {
+            return None;
+        }
+        // SAFETY: passed on.
+        unsafe { self.take_hot(sampling, tops, class, held, most) }
+    }
+
+    /// At most `most` of the `held` blocks of `class` among the returns.
+    ///
+    /// # Safety
+    /// - As for [`Heap::refill_sampled`].
+    #[inline(always)]
+    unsafe fn take_hot(
+        &self,
+        sampling: &Sampling,
+        tops: &Tops,
+        class: SizeClass,
+        held: usize,
+        most: usize,
+    ) -> Option<NonNull<u8>> {
+        let moved = held.min(most).min(HOT);
         let from = sampling.magazines[class.index()].low(class).wrapping_add(held - moved);
         let low = self.low(class);
         // SAFETY: the returns hold `held` blocks up to their top, and a magazine has room for as many; the borrower alone has access.
         unsafe { from.copy_to_nonoverlapping(low, moved) };
-        sampling.tops.set(class, from);
+        sampling.hand.tops.set(class, from);
         sampling.count(class, moved);
         tops.set(class, low.wrapping_add(moved - 1));
         tops.count(1);
@@ -219,7 +269,7 @@ impl Heap {
     /// - `block` lies in one of this heap's segments, and `class` is one of slabs.
     pub(crate) unsafe fn flush_returns(&self, sampling: &Sampling, class: SizeClass, block: NonNull<u8>) {
         // SAFETY: passed on; the returns' tops stand in the returns' magazines.
-        unsafe { self.flush_from(&sampling.magazines[class.index()], &sampling.tops, class, block) }
+        unsafe { self.flush_from(&sampling.magazines[class.index()], &sampling.hand.tops, class, block) }
     }
 
     /// Empties the returns, if there are any, and takes note of what is about to go from the magazines without having been allocated.
@@ -242,6 +292,6 @@ impl Heap {
                 self.put_back(&mut core, class, places);
             }
         }
-        sampling.tops.reset();
+        sampling.hand.tops.reset();
     }
 }

@@ -5,7 +5,7 @@ use super::core::{Core, Home, Misuse, refuse};
 use super::counts::{self, SPANS};
 use super::probation::check_span_in_use;
 use crate::magazine::{Place, Tops};
-use crate::segment::{self, Backend, END, Segment};
+use crate::segment::{self, Backend, Counters, END, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Slab, SlotKind};
 #[cfg(feature = "hardened")]
@@ -33,6 +33,14 @@ impl Core {
         let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
         // What others have returned may be a span, which is worth looking for each time.
         self.collect(home);
+        if !self.depot.is_empty() {
+            let found = self.roomy.find_warm(slots, self.spare(), |segment| carve(segment, Warmth::Warm));
+            if let Some((segment, span)) = found {
+                self.changed(segment);
+                return Some(span);
+            }
+            self.make_room(home);
+        }
         if let Some(span) = self.use_slots(slots, carve) {
             return Some(span);
         }
@@ -77,6 +85,7 @@ impl Heap {
         let mut core = self.core.lock();
         let span = core.take_span(self.home(), slots, align)?;
         self.counts[SPANS].refill(1);
+        self.live_changed(0, slots * SLOT_SIZE);
         counts::add(&self.given_directly, 1);
         Some(span)
     }
@@ -90,6 +99,7 @@ impl Heap {
         unsafe { self.make_way_for_span(tops, class) };
         let span = self.core.lock().take_growing_span(self.home(), class.size() / SLOT_SIZE)?;
         self.counts[SPANS].refill(1);
+        self.live_changed(0, class.size());
         counts::add(&self.given_directly, 1);
         Some(span)
     }
@@ -104,8 +114,10 @@ impl Heap {
         // SAFETY: passed on.
         let Some(slab) = (unsafe { span_for(layout, block) }) else { return false };
         check_span_in_use(slab, block.as_ptr());
+        let bytes = slab.extent() * SLOT_SIZE;
         core.retire(self.backend, slab);
         self.counts[SPANS].flush(1);
+        self.live_changed(bytes, 0);
         true
     }
 
@@ -128,6 +140,7 @@ impl Heap {
             return false;
         }
         core.changed(segment);
+        self.live_changed(old * SLOT_SIZE, slots * SLOT_SIZE);
         true
     }
 }
@@ -215,12 +228,18 @@ pub(crate) unsafe fn asked(block: NonNull<u8>) -> Option<(&'static AtomicUsize, 
 /// Returns a span to the heap that owns it, from any thread; false where none starts at `block`, or it was returned already.
 ///
 /// # Safety
-/// - `block` lies in a segment of some heap.
+/// - `block` lies in a segment of some heap, which has its memory from `counters`' backend.
 #[must_use]
-pub(crate) unsafe fn return_span_remotely(block: NonNull<u8>) -> bool {
+pub(crate) unsafe fn return_span_remotely(block: NonNull<u8>, counters: &Counters) -> bool {
     // SAFETY: passed on.
     let Some(slab) = (unsafe { span_at(block) }) else { return false };
+    // Afterwards it may be anybody's.
+    let bytes = slab.extent() * SLOT_SIZE;
     let segment = Segment::of(slab);
     // A span is one block: bit 0 of word 0.
-    segment.put_remote(slab, 0, 1) == 0
+    let is_returned = segment.put_remote(slab, 0, 1) == 0;
+    if is_returned {
+        counters.live_changed(bytes, 0);
+    }
+    is_returned
 }

@@ -5,8 +5,10 @@ use crate::size_class::SLOT_SIZE;
 use std::alloc::Layout;
 use std::boxed::Box;
 
+mod depot;
 mod exchange;
 mod outbox;
+mod probation;
 mod purge;
 mod ring;
 mod spans;

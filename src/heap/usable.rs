@@ -6,6 +6,9 @@
 use super::list::Ring;
 use crate::slab::Slab;
 
+/// Sparse slabs that are looked at to tell whether a class is scattered.
+const FEW: usize = 16;
+
 /// Slabs with free blocks. [`Slab::is_sparse`] says in which ring a slab is.
 pub(super) struct Usable {
     dense: Ring<Slab>,
@@ -28,9 +31,15 @@ impl Usable {
         self.sparse.first()
     }
 
-    /// True where more than one slab is sparse.
-    pub(super) fn has_several_sparse(&self) -> bool {
-        self.sparse.iter().nth(1).is_some()
+    /// True where what is in use in the first few of the sparse slabs would fit into half of them.
+    pub(super) fn is_scattered(&self) -> bool {
+        let (mut slabs, mut used, mut all) = (0, 0, 0);
+        for slab in self.sparse.iter().take(FEW) {
+            slabs += 1;
+            used += slab.extent() - slab.free();
+            all += slab.extent();
+        }
+        slabs > 1 && 2 * used <= all
     }
 
     /// True where there is no slab but this one.

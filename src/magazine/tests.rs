@@ -29,9 +29,9 @@ impl Mine {
 }
 
 #[test]
-fn a_magazine_holds_63_blocks_or_64_kib_of_them_or_one_span() {
+fn a_magazine_holds_127_blocks_or_64_kib_of_them_or_one_span() {
     for class in SizeClass::all() {
-        let expected = (64 * 1024 / class.size()).clamp(1, 63);
+        let expected = (64 * 1024 / class.size()).clamp(1, 127);
         assert_eq!(capacity(class), expected, "{} bytes", class.size());
         assert!(class.is_span() == (class.size() >= SLOT_SIZE));
     }

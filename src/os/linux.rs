@@ -268,44 +268,90 @@ mod stacks {
         }
     }
 
-    type Backtrace = unsafe extern "C" fn(*mut *mut c_void, c_int) -> c_int;
+    /// What the unwinder passes of a frame.
+    enum Context {}
 
-    /// The C library's `backtrace`, or 0.
-    static BACKTRACE: AtomicUsize = AtomicUsize::new(0);
+    type Visit = unsafe extern "C" fn(*mut Context, *mut c_void) -> c_int;
+    type Backtrace = unsafe extern "C" fn(Visit, *mut c_void) -> c_int;
+    type Tell = unsafe extern "C" fn(*mut Context) -> usize;
+
+    /// Go on with the next frame, and stop here.
+    const GO_ON: c_int = 0;
+    const STOP: c_int = 4;
+
+    /// The unwinder's `_Unwind_Backtrace`, `_Unwind_GetIP` and `_Unwind_GetCFA`; the first one is set last, and 0 until then.
+    static UNWINDER: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
 
     /// Looks for an unwinder that reads tables, and makes it ready for [`unwind`]; false where there is none that neither allocates nor waits. May
     /// allocate, itself.
     ///
     /// From glibc 2.35 on, which has `_dl_find_object`, the unwinder finds a function's table without the loader's lock.
     pub(crate) fn find_unwinder() -> bool {
-        if BACKTRACE.load(Ordering::Relaxed) != 0 {
+        if UNWINDER[0].load(Ordering::Relaxed) != 0 {
             return true;
         }
-        // SAFETY: valid names.
-        let (lookup, backtrace) = unsafe {
+        // SAFETY: valid names. The library is as good as any to load: the C library does so itself for `backtrace`. It is never closed.
+        let (lookup, library) = unsafe {
             let lookup = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr());
-            (lookup, libc::dlsym(libc::RTLD_DEFAULT, c"backtrace".as_ptr()))
+            (lookup, libc::dlopen(c"libgcc_s.so.1".as_ptr(), libc::RTLD_NOW))
         };
-        if lookup.is_null() || backtrace.is_null() {
+        if lookup.is_null() || library.is_null() {
             return false;
         }
-        BACKTRACE.store(backtrace.expose_provenance(), Ordering::Relaxed);
-        // The first call loads the unwinder.
-        unwind(&mut [0; 8]) > 0
+        let names = [c"_Unwind_Backtrace", c"_Unwind_GetIP", c"_Unwind_GetCFA"];
+        for (place, name) in UNWINDER.iter().zip(names).rev() {
+            // SAFETY: an open library and a valid name.
+            let function = unsafe { libc::dlsym(library, name.as_ptr()) };
+            if function.is_null() {
+                return false;
+            }
+            // Release: pairs with the Acquire in `unwind`.
+            place.store(function.expose_provenance(), Ordering::Release);
+        }
+        // The first call makes the unwinder's own tables.
+        let mut has_frames = false;
+        unwind(&mut |_, _| {
+            has_frames = true;
+            true
+        });
+        has_frames
     }
 
-    /// Fills `frames` with the return addresses of the calling functions, the innermost first; how many there are. None before [`find_unwinder`].
-    pub(crate) fn unwind(frames: &mut [usize]) -> usize {
-        let known = BACKTRACE.load(Ordering::Relaxed);
-        if known == 0 {
-            return 0;
+    /// Who gets the frames, and the functions that tell of one.
+    struct Visitor<'a, V> {
+        visit: &'a mut V,
+        address_of: Tell,
+        stack_of: Tell,
+    }
+
+    unsafe extern "C" fn pass<V: FnMut(usize, usize) -> bool>(context: *mut Context, visitor: *mut c_void) -> c_int {
+        // SAFETY: what `unwind` passes, which nobody else uses meanwhile.
+        let visitor = unsafe { &mut *visitor.cast::<Visitor<'_, V>>() };
+        // SAFETY: the unwinder's own functions and context.
+        let (address, stack) = unsafe { ((visitor.address_of)(context), (visitor.stack_of)(context)) };
+        if (visitor.visit)(address, stack) { GO_ON } else { STOP }
+    }
+
+    /// Passes the calling functions to `visit`, the innermost first, until it says false: each one's return address, and where the stack stands after the return. None before
+    /// [`find_unwinder`].
+    pub(crate) fn unwind<V: FnMut(usize, usize) -> bool>(visit: &mut V) {
+        // Acquire: the others are there. Pairs with the Release in `find_unwinder`.
+        let known = UNWINDER.each_ref().map(|function| function.load(Ordering::Acquire));
+        if known[0] == 0 {
+            return;
         }
         let _errno = KeepErrno::new();
-        // SAFETY: the address is that of the C library's function, which has this type.
-        let backtrace: Backtrace = unsafe { mem::transmute(ptr::with_exposed_provenance::<c_void>(known)) };
-        let most = c_int::try_from(frames.len()).unwrap_or(c_int::MAX);
-        // SAFETY: there is room for so many addresses, which are as large as a `usize`.
-        let count = unsafe { backtrace(frames.as_mut_ptr().cast(), most) };
-        usize::try_from(count).unwrap_or(0)
+        let [backtrace, address_of, stack_of] = known.map(ptr::with_exposed_provenance::<c_void>);
+        // SAFETY: the addresses are those of the unwinder's functions, which have these types.
+        let (backtrace, address_of, stack_of) = unsafe {
+            (
+                mem::transmute::<*const c_void, Backtrace>(backtrace),
+                mem::transmute::<*const c_void, Tell>(address_of),
+                mem::transmute::<*const c_void, Tell>(stack_of),
+            )
+        };
+        let mut visitor = Visitor { visit, address_of, stack_of };
+        // SAFETY: `pass` gets what it expects, and does not unwind.
+        unsafe { backtrace(pass::<V>, (&raw mut visitor).cast()) };
     }
 }

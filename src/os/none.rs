@@ -162,9 +162,7 @@ pub(crate) fn find_unwinder() -> bool {
 
 /// There is no unwinder.
 #[cfg(feature = "profile")]
-pub(crate) fn unwind(_frames: &mut [usize]) -> usize {
-    0
-}
+pub(crate) fn unwind<V: FnMut(usize, usize) -> bool>(_visit: &mut V) {}
 
 /// There are no threads.
 ///

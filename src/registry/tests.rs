@@ -153,7 +153,7 @@ fn a_forked_child_parks_the_heaps_of_threads_that_it_does_not_have() {
     // SAFETY: the borrower's tops, the heap that it has borrowed, and a block of another one.
     let block = unsafe {
         let block = my_borrower.tops.pop(class()).unwrap();
-        others[0].0.outbox().put(class(), block);
+        others[0].0.put_in_outbox(class(), block);
         block
     };
     sample.registry.repair_after_fork([Some(mine), None]);
@@ -198,7 +198,7 @@ fn a_heap_that_was_locked_at_the_fork_is_lost_and_never_lent_again() {
     // Its blocks may be freed all the same.
     let (block, _) = locked.take_one(class()).unwrap();
     // SAFETY: a block of the heap.
-    unsafe { return_remotely(class(), block) };
+    unsafe { return_remotely(class(), block, &sample.backend.counters) };
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_parked_heap_that_somebody_was_purging_at_the_fork_is_lost() {
     let other = sample.borrow();
     let (block, _) = other.take_one(class()).unwrap();
     // SAFETY: a block of the heap.
-    unsafe { return_remotely(class(), block) };
+    unsafe { return_remotely(class(), block, &sample.backend.counters) };
     sample.registry.park(other);
     let registry = sample.registry;
     sample.mock.during_next(Call::Purge, move || registry.repair_after_fork([Some(mine), None]));

@@ -7,12 +7,14 @@ mod addresses;
 mod gaps;
 mod mix;
 mod profile;
+mod retrace;
 mod stacks;
 mod unwind;
 mod weight;
 
 pub(crate) use gaps::Gaps;
 pub(crate) use profile::{Profile, Tables};
+pub(crate) use retrace::LastWalk;
 pub(crate) use stacks::{Figures, MAX_FRAMES};
 pub use unwind::Unwinder;
 pub(crate) use weight::Weight;

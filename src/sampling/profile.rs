@@ -3,6 +3,7 @@
 //! The tables are made when a profile is armed for the first time, and stay: a block may be freed long after the profile was disarmed.
 
 use super::addresses::{Addresses, BUCKET};
+use super::retrace::LastWalk;
 use super::stacks::{Figures, MAX_FRAMES, Slot, Stacks};
 use super::unwind::{Unwinder, walk};
 use super::weight::Weight;
@@ -26,11 +27,6 @@ impl Trail {
         self.frames[self.len] = address;
         self.len += 1;
         self.len < MAX_FRAMES
-    }
-
-    /// Has `find` fill in all of it, which returns how many addresses there are.
-    pub(super) fn fill(&mut self, find: impl FnOnce(&mut [usize]) -> usize) {
-        self.len = find(&mut self.frames).min(MAX_FRAMES);
     }
 
     pub(crate) fn frames(&self) -> &[usize] {
@@ -127,11 +123,11 @@ impl Tables {
         Some((unsafe { place.as_ref() }, len))
     }
 
-    /// Takes `block`, which the caller has just allocated for a request of `size` bytes, as a sample that stands for as many as its `weight` says.
+    /// Takes `block`, which the caller has just allocated for a request of `size` bytes, as a sample that stands for as many as its `weight` says. The calling thread's `last` walk is its own.
     #[inline(never)]
-    pub(crate) fn add(&self, block: usize, size: usize, weight: Weight, unwinder: Unwinder) {
+    pub(crate) fn add(&self, block: usize, size: usize, weight: Weight, unwinder: Unwinder, last: &LastWalk) {
         let mut trail = Trail::EMPTY;
-        walk(unwinder, &mut trail);
+        walk(unwinder, last, &mut trail);
         self.samples.fetch_add(1, Ordering::Relaxed);
         let known = self.stacks.intern(trail.frames());
         match known.filter(|&stack| self.put(block, Sample { size, weight, stack })) {

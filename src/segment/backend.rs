@@ -5,13 +5,14 @@
 
 use super::cache::{Kept, RangeCache};
 use super::limit::Limits;
+use super::live::Live;
 use super::owner::{Owner, OwnerMap};
 use super::tagged::Tagged;
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::size_class::SLOT_SIZE;
-use crate::slab::{Blocks, Slab};
+use crate::slab::{Pages, Slab};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 use crate::tag::TAGS;
 use core::ptr::{self, NonNull};
@@ -42,6 +43,8 @@ pub(crate) struct Counters {
     pooled: AtomicUsize,
     /// Segments that were released but for their first slot; a hint.
     released: AtomicUsize,
+    /// What the program has.
+    pub(super) live: Live,
     /// How much may be committed.
     pub(crate) limits: Limits,
 }
@@ -62,6 +65,7 @@ impl Counters {
                 blocks_mapped: AtomicU64::new(0),
                 pooled: AtomicUsize::new(0),
                 released: AtomicUsize::new(0),
+                live: Live::none(),
                 limits: Limits::none(),
             }
         }
@@ -162,9 +166,10 @@ impl Counters {
         self.peak_since_reset.load(Ordering::Relaxed)
     }
 
-    /// Forgets the peak but for what is committed now. What other threads commit in that moment may be left out.
+    /// Forgets the peaks but for what is committed and live now. What other threads commit and allocate in that moment may be left out.
     pub(crate) fn reset_peak(&self) {
         self.peak_since_reset.store(self.committed(), Ordering::Relaxed);
+        self.reset_live_peak();
     }
 
     pub(crate) fn reserved(&self) -> usize {
@@ -410,21 +415,15 @@ impl Backend {
         }
     }
 
-    /// Gives the pages of a slab of `blocks` back in which no block is in use; the number of system calls. Owner-only.
-    pub(crate) fn purge_pages(&self, slab: &Slab, blocks: Blocks) -> usize {
+    /// Gives free pages of a slab back; the number of system calls. Owner-only.
+    pub(crate) fn purge_pages(&self, slab: &Slab, mut pages: Pages) -> usize {
         let page_size = self.os.page_size();
-        let mut pages = slab.purgeable(blocks, page_size);
-        let (mut calls, mut has_failed) = (0, false);
+        let mut calls = 0;
         while let Some((first, count)) = pages.take_run() {
             calls += 1;
             if self.purge(slab.start().as_ptr().wrapping_add(first * page_size), count * page_size) {
                 slab.note_purged(first, count);
-            } else {
-                has_failed = true;
             }
-        }
-        if !has_failed {
-            slab.rest();
         }
         calls
     }

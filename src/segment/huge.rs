@@ -5,6 +5,7 @@
 
 use super::{Backend, SEGMENT_SIZE, Segment, USABLE, USABLE_BYTES};
 use crate::os::Platform;
+use crate::slab;
 use crate::sync::Ordering;
 use core::ptr::NonNull;
 
@@ -30,6 +31,8 @@ impl Segment {
         self.head.touched.store(USABLE, Ordering::Relaxed);
         self.head.clean.set(USABLE);
         self.head.is_huge.set(true);
+        // The rest of the first slot is resident, too.
+        self.head.lines.set(slab::LINES as u8 + 1);
     }
 
     /// Keeps the system from backing the segment by a huge page any more: parts of it are about to be given back. Owner-only.

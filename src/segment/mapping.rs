@@ -152,6 +152,7 @@ impl Backend {
         self.counters.mappings.fetch_add(1, Ordering::Relaxed);
         self.counters.blocks_mapped.fetch_add(1, Ordering::Relaxed);
         self.counters.mapped.fetch_add(mapping.body(), Ordering::Relaxed);
+        self.counters.live_changed(0, mapping.body());
         self.owners.set(mapping.block().addr(), placement.owner);
         Some((NonNull::new(mapping.block())?, true))
     }
@@ -181,6 +182,7 @@ impl Backend {
         // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
         let mapping = unsafe { Mapping::at(range.start) };
         mapping.len.set(range.len);
+        self.counters.live_changed(0, mapping.body());
         self.counters.blocks_mapped.fetch_add(1, Ordering::Relaxed);
         self.owners.set(mapping.block().addr(), Owner::MAPPING);
         // SAFETY: behind a head.
@@ -208,6 +210,7 @@ impl Backend {
             return false;
         }
         self.counters.recount_mappings(mapping.tag.replace(0), [1, 0], [mapping.body(), 0]);
+        self.counters.live_changed(mapping.body(), 0);
         if mapping.offset.get() == cache::OFFSET {
             // What it had left behind itself comes back to it.
             if let Some(leftover) = self.cache.take_leftover(mapping.end()) {
@@ -350,11 +353,10 @@ impl Backend {
         let (tag, before) = (mapping.tag.get(), mapping.body());
         // SAFETY: passed on.
         let remapped = unsafe { self.remap(block, layout) };
-        if tag != 0 {
-            // SAFETY: the mapping is there, or where it has moved with its head.
-            let after = unsafe { Mapping::of(remapped.unwrap_or(block)) }.body();
-            self.counters.recount_mappings(tag, [1, 1], [before, after]);
-        }
+        // SAFETY: the mapping is there, or where it has moved with its head.
+        let after = unsafe { Mapping::of(remapped.unwrap_or(block)) }.body();
+        self.counters.live_changed(before, after);
+        self.counters.recount_mappings(tag, [1, 1], [before, after]);
         remapped
     }
 

@@ -16,6 +16,7 @@ mod conversion;
 mod guard;
 mod huge;
 mod limit;
+mod live;
 mod mapping;
 mod owner;
 mod static_chunk;
@@ -27,7 +28,7 @@ pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
 use crate::align;
 use crate::size_class::{SLOT_SIZE, SizeClass};
-use crate::slab::{self, Pending, Slab, SlotKind};
+use crate::slab::{self, Lines, Pending, Slab, SlotKind};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Cell, Ordering};
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
@@ -46,13 +47,6 @@ const USABLE: u32 = run_mask(1, END - 1);
 
 /// Bytes of these slots.
 const USABLE_BYTES: usize = (END - 1) * SLOT_SIZE;
-
-/// Blocks that one line of a bitmap is enough for.
-const LINE_BLOCKS: usize = slab::LINE_WORDS * 64;
-
-/// One line of a slab's bitmap.
-type Line = [Cell<u64>; slab::LINE_WORDS];
-type RemoteLine = [AtomicU64; slab::LINE_WORDS];
 
 /// Which free slots will do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,12 +70,12 @@ struct Head {
     clean: Cell<u32>,
     /// True while the system may back the segment by a huge page.
     is_huge: Cell<bool>,
+    /// How many lines of the bitmaps may be resident; one more than there are where what lies behind them may be, too.
+    lines: Cell<u8>,
     /// Bit n is set while slot n is as it was at `idle_since`: free, and touched.
     idle: AtomicU32,
     /// The longest run of free slots, as far as the heap knows; 0 while the segment is in none of its rings.
     room: Cell<usize>,
-    /// True while more may be resident than the first lines of the bitmaps.
-    has_more_lines: Cell<bool>,
     /// When somebody last looked for free slots that were touched, in milliseconds of the platform's clock. Nobody who frees has to look at the clock.
     idle_since: AtomicU64,
     /// Neighbours in the heap's list.
@@ -103,15 +97,15 @@ pub(crate) struct Segment {
     slabs: [Slab; SLOTS],
     head: Head,
     classes: Classes,
-    bits: [[Line; SLOTS]; slab::LINES],
-    remote_bits: [[RemoteLine; SLOTS]; slab::LINES],
+    lines: [Lines; slab::LINES],
 }
 
 /// Bytes of a segment that describe the rest.
 pub(crate) const METADATA: usize = size_of::<Segment>();
 
 const _: () = assert!(cfg!(loom) || METADATA <= SLOT_SIZE);
-const _: () = assert!(size_of::<[Line; SLOTS]>() == slab::LINE_STRIDE);
+const _: () = assert!(cfg!(loom) || size_of::<Head>() == 64);
+const _: () = assert!(SLOTS == slab::SLABS_OF_A_SEGMENT);
 const _: () = assert!(SLOTS == u32::BITS as usize);
 
 /// The segment that holds `address`, if a segment does.
@@ -296,11 +290,9 @@ impl Segment {
         #[cfg(feature = "hardened")]
         let (slot, is_zero) = self.take_any_slot(warmth, counters)?;
         let slab = self.slab(slot);
-        slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.bits[0][slot]).cast(), is_zero);
+        slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.lines[0].bits[slot]).cast(), is_zero);
         self.classes.0[slot].store(class.code() as u32, Ordering::Relaxed);
-        if slab::capacity(class) > LINE_BLOCKS {
-            self.head.has_more_lines.set(true);
-        }
+        self.head.lines.set(self.head.lines.get().max(slab::lines(class) as u8));
         Some(slab)
     }
 
@@ -406,8 +398,9 @@ impl Segment {
     /// at `now`, once what was noted before is old enough. Owner-only.
     pub(crate) fn purge_idle(&self, backend: &Backend, before: u64, now: u64) -> usize {
         if before == u64::MAX {
+            let purged = self.purge(backend, u32::MAX);
             self.purge_lines(backend);
-            return self.purge(backend, u32::MAX);
+            return purged;
         }
         if !self.is_to_be_looked_at(before) {
             return 0;
@@ -421,25 +414,23 @@ impl Segment {
         purged
     }
 
-    /// Gives back what lies behind the first lines of the bitmaps, unless there is a slab that has more lines: a slab of small blocks may have been there once. Bits are set anew for each slab, and no
+    /// Gives back what lies in the first slot behind the lines of the bitmaps that are needed: slabs of smaller blocks may have been there once, or a huge page. Bits are set anew for each slab, and no
     /// remote bit is set where there is no slab. Metadata is counted as resident all the same.
     fn purge_lines(&self, backend: &Backend) {
-        let has_more =
-            |slab: &Slab| matches!(slab.kind(), SlotKind::Slab(class) if slab::capacity(class) > LINE_BLOCKS);
-        if !self.head.has_more_lines.get() || self.slots().any(has_more) {
+        if self.head.is_huge.get() || self.head.lines.get() <= 1 {
             return;
         }
-        self.head.has_more_lines.set(false);
-        let page_size = backend.os.page_size();
-        for first in [offset_of!(Segment, bits), offset_of!(Segment, remote_bits)] {
-            let start = align::up(first + slab::LINE_STRIDE, page_size);
-            let end = align::down(first + slab::LINES * slab::LINE_STRIDE, page_size);
-            if start < end
-                && let Some(place) = NonNull::new(ptr::with_exposed_provenance_mut(self.address() + start))
-            {
-                // SAFETY: a part of the first slot that holds nothing that is needed, as said above; this thread owns the segment. Where the system refuses, nothing has changed.
-                unsafe { backend.os.purge(place, end - start) };
-            }
+        let lines_of = |slab: &Slab| if let SlotKind::Slab(class) = slab.kind() { slab::lines(class) } else { 1 };
+        let needed = self.slots().map(lines_of).max().unwrap_or(1);
+        if usize::from(self.head.lines.replace(needed as u8)) <= needed {
+            return;
+        }
+        let start = align::up(offset_of!(Segment, lines) + needed * size_of::<Lines>(), backend.os.page_size());
+        if start < SLOT_SIZE
+            && let Some(place) = NonNull::new(ptr::with_exposed_provenance_mut(self.address() + start))
+        {
+            // SAFETY: a part of the first slot that holds nothing that is needed, as said above; this thread owns the segment. Where the system refuses, nothing has changed.
+            unsafe { backend.os.purge(place, SLOT_SIZE - start) };
         }
     }
 
@@ -462,7 +453,7 @@ impl Segment {
 
     /// Word `index` of the remote bitmap of the slab in slot `slot`.
     fn remote_word(&self, slot: usize, index: usize) -> &AtomicU64 {
-        &self.remote_bits[index / slab::LINE_WORDS][slot][index % slab::LINE_WORDS]
+        &self.lines[index / slab::LINE_WORDS].remote[slot][index % slab::LINE_WORDS]
     }
 
     /// Returns blocks to a slab or a span of this segment from a thread that does not own it: those of word `index` of the slab's bitmap

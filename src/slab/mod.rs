@@ -14,10 +14,14 @@
 //! **Owner-only**: cells are touched only by a thread that holds the lock of the heap to which the slab belongs.
 
 mod freshness;
+mod lines;
 mod pages;
 mod remote;
 
 pub(crate) use freshness::{Found, Freshness, Known};
+use lines::{LINE_BLOCKS, LINE_STRIDE};
+pub(crate) use lines::{LINE_WORDS, LINES, Lines, SLABS as SLABS_OF_A_SEGMENT};
+pub(crate) use pages::Pages;
 pub(crate) use remote::{Pending, Remote};
 
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
@@ -29,16 +33,6 @@ use core::ptr::{self, NonNull};
 /// Most blocks of a slab: what one summary word of 64 bits over words of 64 bits can name. Only the smallest class has more
 /// blocks in 64 KiB, and leaves the rest of the slot untouched.
 pub(crate) const MAX_BLOCKS: usize = 64 * 64;
-
-/// Words in a line of the bitmap: one cache line.
-pub(crate) const LINE_WORDS: usize = 8;
-
-/// Lines in a slab's bitmap.
-pub(crate) const LINES: usize = MAX_BLOCKS / 64 / LINE_WORDS;
-
-/// Bytes from one line of a slab's bitmap to its next: the bitmaps of a segment's slabs are interleaved by line, so that slabs of
-/// few blocks share few pages.
-pub(crate) const LINE_STRIDE: usize = 32 * 64;
 
 /// From this number of neighbouring free blocks on, their addresses are made in one go, and not bit by bit.
 const LONG_RUN: usize = 8;
@@ -112,15 +106,17 @@ pub(crate) struct Slab {
     /// Number of blocks in a slab; number of slots in a span.
     extent: AtomicU32,
     /// Number of free blocks, less one, below which one block more leaves the slab where it belongs: neither with the sparse ones nor out of use.
-    settled: Cell<u32>,
-    /// Since when the number of free blocks is the watched one, in the low bits of the platform's milliseconds; 0 once there is nothing to give back.
+    settled: Cell<u16>,
+    /// Blocks from this index on have not been taken since `watched_since`.
+    reached: Cell<u16>,
+    /// When somebody last took note of the free pages, in the low bits of the platform's milliseconds.
     watched_since: Cell<u32>,
     /// Blocks from this index on were never handed out since the system gave the memory: they read as zero.
     fresh: Cell<u16>,
     /// Bit p is set while page p was given back to the system and holds no block in use. Written by the owner, read by anybody for statistics.
     purged: AtomicU16,
-    /// Number of free blocks when somebody last looked for pages to give back.
-    watched_free: Cell<u16>,
+    /// The pages that were free then, and not given back.
+    watched: Cell<u16>,
     /// True while the slab waits with the sparse ones.
     is_sparse: Cell<bool>,
     /// The kind that `remote` tells, where the owner finds it without waiting for the other line.
@@ -161,6 +157,11 @@ static CAPACITY: [u16; size_class::SLABS] = {
 /// Number of blocks of a slab of `class`.
 pub(crate) fn capacity(class: SizeClass) -> usize {
     CAPACITY[class.index()] as usize
+}
+
+/// Number of lines of the bitmap that a slab of `class` needs.
+pub(crate) fn lines(class: SizeClass) -> usize {
+    capacity(class).div_ceil(LINE_BLOCKS)
 }
 
 /// Arithmetic on the blocks of one class, with its constants at hand.
@@ -265,7 +266,8 @@ impl Slab {
         // Where blocks are placed at random, none is known to be the first that was never handed out.
         let is_zero = is_zero && cfg!(not(feature = "hardened"));
         self.fresh.set(if is_zero { 0 } else { capacity as u16 });
-        self.watched_free.set(pages::NOT_WATCHED);
+        self.watched.set(0);
+        self.reached.set(0);
         self.set_sparse(false);
         self.set_kind(SlotKind::Slab(class));
     }
@@ -287,7 +289,7 @@ impl Slab {
         let extent = self.extent.load(Ordering::Relaxed);
         self.is_sparse.set(is_sparse);
         let limit = if is_sparse { extent } else { extent - extent / 4 };
-        self.settled.set(limit.saturating_sub(2));
+        self.settled.set(limit.saturating_sub(2) as u16);
     }
 
     /// Makes the slot the first of a span of `slots` slots. Owner-only.
@@ -371,6 +373,9 @@ impl Slab {
             if end > self.fresh.get() as usize {
                 self.fresh.set(end as u16);
             }
+            if end > self.reached.get() as usize {
+                self.reached.set(end as u16);
+            }
         }
         taken
     }
@@ -447,7 +452,7 @@ impl Slab {
         let after = before + count;
         self.free.store(after, Ordering::Relaxed);
         // One comparison for the usual case: neither the first free blocks, where the left side is huge, nor so many that the slab belongs elsewhere.
-        if before.wrapping_sub(1) < self.settled.get().saturating_sub(count - 1) {
+        if before.wrapping_sub(1) < u32::from(self.settled.get()).saturating_sub(count - 1) {
             Freed::Kept
         } else if after == self.extent.load(Ordering::Relaxed) {
             Freed::Empty

@@ -16,9 +16,6 @@ const MAX_PAGES: usize = 16;
 
 const _: () = assert!(SLOT_SIZE / MAX_PAGES == 4096);
 
-/// [`Slab::watched_free`] of a slab that nobody has looked at.
-pub(super) const NOT_WATCHED: u16 = u16::MAX;
-
 /// Pages of a slot: bit p stands for page p.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Pages(u16);
@@ -132,24 +129,25 @@ impl Slab {
         before.count()
     }
 
-    /// True where the slab has as many free blocks as it had at `before`, and has not been [`Slab::rest`]ed since. Otherwise takes note of their number at `now`. In milliseconds; owner-only.
-    pub(crate) fn is_quiet_since(&self, before: u64, now: u64) -> bool {
+    /// The pages that are free and have not been given back since `before`, or before it; all that are free where that is `u64::MAX`. Takes note of those that are free at `now`, once what was noted before is old
+    /// enough. In milliseconds; owner-only.
+    ///
+    /// Blocks are taken in the order of their addresses. So whatever the slab's other blocks do, what was free when somebody looked, and lies behind all that was taken since, has been free all the time.
+    pub(crate) fn idle_pages(&self, blocks: Blocks, page_size: usize, before: u64, now: u64) -> Pages {
+        let free = self.purgeable(blocks, page_size);
         if before == u64::MAX {
-            return true;
+            return free;
         }
-        let free = self.free() as u16;
-        if self.watched_free.get() != free {
-            self.watched_free.set(free);
-            self.watched_since.set((now as u32).max(1));
-            return false;
+        // A wrap of the 32 bits, every 49 days, makes a note younger or older than it is.
+        let age = (now as u32).wrapping_sub(self.watched_since.get());
+        if self.watched.get() != 0 && u64::from(age) < now - before {
+            return Pages(0);
         }
-        // A wrap of the 32 bits, every 49 days, makes a slab younger or older than it is.
-        self.watched_since.get() != 0 && (now as u32).wrapping_sub(self.watched_since.get()) as u64 >= now - before
-    }
-
-    /// There is nothing to give back until the number of free blocks changes. Owner-only.
-    pub(crate) fn rest(&self) {
-        self.watched_free.set(self.free() as u16);
-        self.watched_since.set(0);
+        let reached = (usize::from(self.reached.get()) * blocks.size()).div_ceil(page_size);
+        let behind = ((u64::from(u16::MAX) << reached) & u64::from(u16::MAX)) as u16;
+        let idle = Pages(self.watched.replace(free.0) & free.0 & behind);
+        self.reached.set(0);
+        self.watched_since.set(now as u32);
+        idle
     }
 }

@@ -2,6 +2,7 @@ use super::pages::Pages;
 use super::*;
 use crate::os::mock::random::Random;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 use std::boxed::Box;
 use std::collections::BTreeSet;
 use std::vec;
@@ -395,23 +396,51 @@ fn a_page_that_was_given_back_is_needed_again_with_the_first_block_that_touches_
     }
 }
 
+fn put_back_all(sample: &Sample, blocks: Range<usize>) {
+    for block in blocks {
+        sample.put_back(block).unwrap();
+    }
+}
+
+/// The pages of 4 KiB that have been free for a second at `now`.
+fn idle(sample: &Sample, now: u64) -> Vec<usize> {
+    runs_to_pages(sample.slab.idle_pages(sample.blocks, 4096, now - 1000, now))
+}
+
 #[test]
-fn a_slab_is_quiet_once_its_free_blocks_were_counted_twice_with_the_delay_between() {
-    let sample = Sample::carved(SizeClass::from_index(20), false);
-    let slab = &sample.slab;
-    assert!(slab.is_quiet_since(u64::MAX, 0), "without a delay it is quiet at once");
-    for (now, is_quiet) in [(5000, false), (5999, false), (6000, true), (6500, true)] {
-        assert_eq!(slab.is_quiet_since(now - 1000, now), is_quiet, "at {now}");
+fn a_page_is_idle_once_it_was_found_free_twice_with_the_delay_between() {
+    let sample = Sample::carved(SizeClass::of_size(1024).unwrap(), false);
+    sample.take(33);
+    assert_eq!(runs_to_pages(sample.slab.idle_pages(sample.blocks, 4096, u64::MAX, 0)), Vec::from_iter(9..16));
+    for (now, pages) in [(5000, vec![]), (5999, vec![]), (6000, Vec::from_iter(9..16))] {
+        assert_eq!(idle(&sample, now), pages, "at {now}");
     }
-    let taken = sample.take(3);
-    for (now, is_quiet) in [(7000, false), (7999, false), (8000, true)] {
-        assert_eq!(slab.is_quiet_since(now - 1000, now), is_quiet, "at {now}");
-    }
-    slab.rest();
-    assert!(!slab.is_quiet_since(19_000, 20_000), "at rest until something changes");
-    sample.put_back(taken[1]).unwrap();
-    assert!(!slab.is_quiet_since(20_000, 21_000));
-    assert!(slab.is_quiet_since(21_000, 22_000));
+    // Nobody has given them back.
+    assert_eq!(idle(&sample, 6500), []);
+    assert_eq!(idle(&sample, 7000), Vec::from_iter(9..16));
+}
+
+#[test]
+fn pages_behind_all_that_was_taken_are_idle_whatever_the_other_blocks_do() {
+    let sample = Sample::carved(SizeClass::of_size(1024).unwrap(), false);
+    sample.take(64);
+    put_back_all(&sample, 4..64);
+    assert_eq!(idle(&sample, 5000), []);
+    // Into the third page, and back: of the pages in front nobody can tell.
+    assert_eq!(sample.take(6).len(), 6);
+    put_back_all(&sample, 4..10);
+    put_back_all(&sample, 1..4);
+    assert_eq!(idle(&sample, 6000), Vec::from_iter(3..16));
+    // What was freed since is noted now.
+    assert_eq!(idle(&sample, 7000), Vec::from_iter(1..16));
+    sample.take(1);
+    assert_eq!(idle(&sample, 8000), Vec::from_iter(1..16), "the first page was in use before");
+    sample.take(63);
+    assert_eq!(idle(&sample, 9000), []);
+    put_back_all(&sample, 0..64);
+    assert_eq!(idle(&sample, 9500), []);
+    sample.carve(SizeClass::of_size(1024).unwrap(), false);
+    assert_eq!(idle(&sample, 11_000), [], "a new slab has not been looked at");
 }
 
 #[test]

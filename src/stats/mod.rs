@@ -11,6 +11,7 @@ mod balance;
 mod json;
 mod prometheus;
 mod record;
+mod rounding;
 #[cfg(feature = "serde")]
 mod serialize;
 mod system;
@@ -24,6 +25,7 @@ mod traffic;
 pub use balance::{Balance, BalanceLine};
 pub use json::Json;
 pub use prometheus::Prometheus;
+pub use rounding::Rounding;
 pub use system::SystemStats;
 pub use traffic::Traffic;
 
@@ -56,6 +58,8 @@ pub struct ClassStats {
     pub remote_pending: usize,
     /// What passed between the slabs and the threads' magazines so far.
     pub traffic: Traffic,
+    /// What was asked for and given, while exact bytes were counted.
+    pub rounding: Rounding,
 }
 
 impl ClassStats {
@@ -69,6 +73,7 @@ impl ClassStats {
         free: 0,
         remote_pending: 0,
         traffic: Traffic::EMPTY,
+        rounding: Rounding::NONE,
     };
 
     /// The part of the slabs' bytes that live blocks take, from 0 to 1; 0 where there is no slab.
@@ -109,6 +114,10 @@ pub struct Stats {
     pub peak_committed: usize,
     /// The most that it has been since [`Tenure::reset_peak`](crate::Tenure::reset_peak), or since the start.
     pub peak_since_reset: usize,
+    /// The most that live bytes and what waits in threads' magazines and outboxes, but not in depots, have been together, off by 32 KiB for each heap at most: see `docs/observability.md`.
+    pub peak_live_bytes: usize,
+    /// The same since [`Tenure::reset_peak`](crate::Tenure::reset_peak), or since the start.
+    pub peak_live_since_reset: usize,
     /// Where the committed memory is.
     pub balance: Balance,
     /// What the system says. Known after [`Stats::ask_system`].
@@ -121,6 +130,10 @@ pub struct Stats {
     pub spans: usize,
     /// What passed between segments' slots and threads: blocks are spans here, of all sizes.
     pub span_traffic: Traffic,
+    /// What was asked for and given of spans, while exact bytes were counted.
+    pub span_rounding: Rounding,
+    /// The same of blocks with a mapping of their own.
+    pub mapping_rounding: Rounding,
     /// Number of live blocks with a mapping of their own.
     pub mappings: usize,
     /// Number of blocks with a mapping of their own that were allocated so far. What grows in place, or by moving its pages, was allocated once.

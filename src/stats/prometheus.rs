@@ -2,7 +2,7 @@
 //!
 //! Names say the unit, counters end in `_total`, and the values of a label add up to something: the lines of the balance, or the blocks of a class.
 
-use super::{ClassStats, Stats, Traffic};
+use super::{ClassStats, Rounding, Stats, Traffic};
 use core::fmt::{self, Display, Formatter, Write};
 
 /// A snapshot in Prometheus' text format, version 0.0.4: what [`Stats::prometheus`] returns.
@@ -34,6 +34,9 @@ type Part = (&'static str, fn(&ClassStats) -> u64);
 /// A counter of traffic: the end of its name, what it counts, and how to get it.
 type TrafficFigure = (&'static str, &'static str, fn(&Traffic) -> u64);
 
+/// What rounding costs: the end of a counter's name, what it counts, and how to get it.
+type RoundingFigure = (&'static str, &'static str, fn(&Rounding) -> u64);
+
 const TRAFFIC: [TrafficFigure; 5] = [
     ("refills", "Visits to slabs that brought blocks to a thread.", |traffic| traffic.refills),
     ("refilled_blocks", "Blocks that left slabs in refills; not a number of allocations.", |traffic| traffic.refilled),
@@ -43,7 +46,7 @@ const TRAFFIC: [TrafficFigure; 5] = [
 ];
 
 impl Exposition<'_, '_> {
-    fn family(&mut self, name: impl Display, kind: &str, help: &str) -> fmt::Result {
+    fn family(&mut self, name: impl Display, kind: &str, help: impl Display) -> fmt::Result {
         writeln!(self.0, "# HELP tenure_{name} {help}\n# TYPE tenure_{name} {kind}")
     }
 
@@ -96,6 +99,12 @@ impl Exposition<'_, '_> {
                     "The most memory that was committed since the program reset it.",
                     known(stats.peak_since_reset),
                 ),
+                (
+                    "live_peak_bytes",
+                    "The most that live blocks and what waits at threads' hands ever were.",
+                    known(stats.peak_live_bytes),
+                ),
+                ("live_recent_peak_bytes", "The same since the program reset it.", known(stats.peak_live_since_reset)),
                 ("reserved_bytes", "Address space of segments, mappings and static memory.", known(stats.reserved)),
                 ("live_blocks", "Blocks that the program has.", known(stats.live_blocks())),
                 ("spans", "Live blocks of 32 KiB to 1 MiB inside segments.", known(stats.spans)),
@@ -202,6 +211,32 @@ impl Exposition<'_, '_> {
         Ok(())
     }
 
+    /// What rounding has cost, where that was counted.
+    fn rounding(&mut self, stats: &Stats) -> fmt::Result {
+        const FIGURES: [RoundingFigure; 3] = [
+            ("exact_allocations", "Blocks allocated while exact bytes were counted", |rounding| rounding.blocks),
+            ("requested_bytes", "Bytes asked for while exact bytes were counted", |rounding| rounding.requested),
+            ("granted_bytes", "Bytes given while exact bytes were counted", |rounding| rounding.granted),
+        ];
+        let is_known = |rounding: &Rounding| rounding.blocks > 0;
+        for (name, help, figure) in FIGURES {
+            if stats.used_classes().any(|class| is_known(&class.rounding)) {
+                self.family(format_args!("class_{name}_total"), "counter", format_args!("{help}, by size class."))?;
+                for class in stats.used_classes().filter(|class| is_known(&class.rounding)) {
+                    let (size, count) = (class.block_size, figure(&class.rounding));
+                    writeln!(self.0, "tenure_class_{name}_total{{block_size=\"{size}\"}} {count}")?;
+                }
+            }
+            for (kind, rounding) in [("span", &stats.span_rounding), ("mapping", &stats.mapping_rounding)] {
+                if is_known(rounding) {
+                    self.family(format_args!("{kind}_{name}_total"), "counter", format_args!("{help}, of {kind}s."))?;
+                    writeln!(self.0, "tenure_{kind}_{name}_total {}", figure(rounding))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn classes(&mut self, stats: &Stats) -> fmt::Result {
         const PARTS: [Part; 5] = [
             ("live", |class| class.live as u64),
@@ -245,6 +280,7 @@ impl Display for Prometheus<'_> {
         exposition.states(stats)?;
         exposition.counters(stats)?;
         exposition.tags(stats)?;
-        exposition.classes(stats)
+        exposition.classes(stats)?;
+        exposition.rounding(stats)
     }
 }

@@ -1,6 +1,6 @@
 //! What the figures are called, said once for every format that writes names: JSON, and serializers.
 
-use super::{Balance, ClassStats, Stats, SystemStats, TagStats, Traffic};
+use super::{Balance, ClassStats, Rounding, Stats, SystemStats, TagStats, Traffic};
 use crate::arena::ArenaStats;
 
 /// A group of figures.
@@ -56,6 +56,8 @@ impl Record for Stats {
         sink.number("committed", self.committed as u64)?;
         sink.number("peak_committed", self.peak_committed as u64)?;
         sink.number("peak_since_reset", self.peak_since_reset as u64)?;
+        sink.number("peak_live_bytes", self.peak_live_bytes as u64)?;
+        sink.number("peak_live_since_reset", self.peak_live_since_reset as u64)?;
         sink.number("reserved", self.reserved as u64)?;
         sink.number("purged", self.purged as u64)?;
         sink.number("live_bytes", self.live_bytes() as u64)?;
@@ -64,7 +66,9 @@ impl Record for Stats {
         sink.number("frees", self.frees())?;
         sink.number("spans", self.spans as u64)?;
         sink.record("span_traffic", Some(&self.span_traffic))?;
+        sink.record("span_rounding", self.span_rounding.known())?;
         sink.number("mappings", self.mappings as u64)?;
+        sink.record("mapping_rounding", self.mapping_rounding.known())?;
         sink.number("mappings_allocated", self.mappings_allocated)?;
         sink.number("segments", self.segments as u64)?;
         sink.number("pooled_segments", self.pooled_segments as u64)?;
@@ -113,6 +117,16 @@ impl Record for Traffic {
     }
 }
 
+impl Record for Rounding {
+    const NAME: &'static str = "Rounding";
+
+    fn visit<S: Sink>(&self, sink: &mut S) -> Result<(), S::Error> {
+        sink.number("blocks", self.blocks)?;
+        sink.number("requested", self.requested)?;
+        sink.number("granted", self.granted)
+    }
+}
+
 impl Record for ArenaStats {
     const NAME: &'static str = "ArenaStats";
 
@@ -151,6 +165,7 @@ impl Record for ClassStats {
         sink.number("free", self.free as u64)?;
         sink.number("remote_pending", self.remote_pending as u64)?;
         sink.ratio("utilisation", self.utilisation())?;
-        sink.record("traffic", Some(&self.traffic))
+        sink.record("traffic", Some(&self.traffic))?;
+        sink.record("rounding", self.rounding.known())
     }
 }

@@ -1,6 +1,6 @@
 //! The snapshot as a table for people.
 
-use super::{BalanceLine, ClassStats, Stats, TagStats, Traffic};
+use super::{BalanceLine, ClassStats, Rounding, Stats, TagStats, Traffic};
 use crate::arena::ArenaStats;
 use core::fmt::{self, Display, Formatter, Write};
 
@@ -78,7 +78,8 @@ impl Display for Stats {
         self.write_beside(f)?;
         self.write_static(f)?;
         self.write_tags(f)?;
-        self.write_classes(f)
+        self.write_classes(f)?;
+        self.write_rounding(f)
     }
 }
 
@@ -97,7 +98,24 @@ impl Stats {
         if self.peak_since_reset < self.peak_committed {
             write!(f, ", since its reset {recent}")?;
         }
-        writeln!(f, "\n  {:<15} {}            purged so far {}", "reserved", Column(self.reserved), Bytes(self.purged))
+        writeln!(
+            f,
+            "\n  {:<15} {}            purged so far {}",
+            "reserved",
+            Column(self.reserved),
+            Bytes(self.purged)
+        )?;
+        let [peak, recent] = [self.peak_live_bytes, self.peak_live_since_reset].map(Bytes);
+        write!(
+            f,
+            "  {:<15} {}            peak {peak}, with what waits at threads' hands",
+            "live",
+            Column(self.live_bytes())
+        )?;
+        if self.peak_live_since_reset < self.peak_live_bytes {
+            write!(f, ", since its reset {recent}")?;
+        }
+        writeln!(f)
     }
 
     /// What the system says, where it was asked.
@@ -167,6 +185,39 @@ impl Stats {
             line(blocks, bytes, &OneLine(tag.name()))?;
         }
         line(rest.0, rest.1, &"(none)")
+    }
+
+    /// What rounding has cost, where that was counted.
+    fn write_rounding(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let classes = self.used_classes().map(|class| (Some(class.block_size), class.rounding));
+        let others = [(None, self.span_rounding), (None, self.mapping_rounding)];
+        let mut all = classes.chain(others).zip(0..).filter(|((_, rounding), _)| rounding.blocks > 0).peekable();
+        if all.peek().is_none() {
+            return Ok(());
+        }
+        let last = self.used_classes().count();
+        writeln!(f, "block size   allocations    asked for        given   rounding, while exact bytes were counted")?;
+        let mut line = |name: &dyn Display, Rounding { blocks, requested, granted }: Rounding| {
+            let waste = granted.saturating_sub(requested) as usize;
+            let [requested, granted] = [requested, granted].map(|bytes| bytes as usize);
+            let share = share(waste, granted);
+            writeln!(
+                f,
+                "{name:>10} {blocks:>13}  {}  {}  {}  {share:>5.1} %",
+                Column(requested),
+                Column(granted),
+                Column(waste)
+            )
+        };
+        let mut sum = Rounding::NONE;
+        for ((size, rounding), nth) in all {
+            sum.add([rounding.blocks, rounding.requested, rounding.granted]);
+            match size {
+                Some(size) => line(&size, rounding)?,
+                None => line(&if nth == last { "spans" } else { "mappings" }, rounding)?,
+            }
+        }
+        line(&"all", sum)
     }
 
     fn write_classes(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -66,6 +66,7 @@ impl Tags {
         for heap in registry.heaps() {
             heap.seat().read(|tops| self.take_off_magazines(heap, tops));
             self.take_off_magazines(heap, heap.aside());
+            self.take_off_depot(heap);
             #[cfg(feature = "profile")]
             if let Some(sampling) = heap.sampling() {
                 for class in SizeClass::slabs() {
@@ -131,6 +132,13 @@ impl Tags {
                 SlotKind::Span => self.count(owner.tag(), -1, -((slab.extent() * SLOT_SIZE) as isize)),
                 SlotKind::Free => {}
             }
+        }
+    }
+
+    fn take_off_depot(&mut self, heap: &Heap) {
+        for (class, counts) in SizeClass::slabs().zip(heap.counts()) {
+            let waiting = counts.read().in_depot as isize;
+            self.count(heap.tag(), -waiting, -waiting * class.size() as isize);
         }
     }
 

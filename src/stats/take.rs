@@ -1,7 +1,7 @@
 //! How a snapshot is taken: by reading what is there, from segments' heads, heaps and counters.
 
 use super::tags::Tags;
-use super::{Balance, ClassStats, SIZE_CLASSES, Stats, Traffic, VERSION};
+use super::{Balance, ClassStats, Rounding, SIZE_CLASSES, Stats, Traffic, VERSION};
 use crate::arena::{self, ArenaStats};
 use crate::heap::{Heap, SPANS};
 use crate::magazine::Tops;
@@ -51,12 +51,16 @@ impl Stats {
         committed: 0,
         peak_committed: 0,
         peak_since_reset: 0,
+        peak_live_bytes: 0,
+        peak_live_since_reset: 0,
         balance: Balance::EMPTY,
         system: None,
         reserved: 0,
         purged: 0,
         spans: 0,
         span_traffic: Traffic::EMPTY,
+        span_rounding: Rounding::NONE,
+        mapping_rounding: Rounding::NONE,
         mappings: 0,
         mappings_allocated: 0,
         allocations: 0,
@@ -142,6 +146,12 @@ impl Stats {
             #[cfg(feature = "hardened")]
             self.add_quarantine(backend, heap);
             self.add_traffic(heap);
+            let Self { classes, span_rounding, mapping_rounding, .. } = self;
+            let roundings = classes.iter_mut().map(|class| &mut class.rounding);
+            roundings
+                .chain([span_rounding, mapping_rounding])
+                .zip(heap.roundings().read())
+                .for_each(|(sum, more)| sum.add(more));
             for block in heap.outbox().waiting() {
                 // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.
                 if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {
@@ -190,7 +200,9 @@ impl Stats {
         let (spans, classes) = (&heap.counts()[SPANS], &heap.counts()[..SPANS]);
         self.span_traffic.add(spans.read());
         for (class, counts) in self.classes.iter_mut().zip(classes) {
-            class.traffic.add(counts.read());
+            let counted = counts.read();
+            class.traffic.add(counted);
+            class.in_magazines += counted.in_depot as usize;
         }
     }
 
@@ -216,6 +228,7 @@ impl Stats {
         // A peak that is counted at this moment is no less than what is committed.
         self.peak_committed = counters.peak().max(self.committed);
         self.peak_since_reset = counters.peak_since_reset().max(self.committed);
+        [self.peak_live_bytes, self.peak_live_since_reset] = counters.live_peaks();
         self.purged = counters.returned();
         self.balance.live_mappings = counters.mapped().saturating_sub(cached.bytes);
         self.balance.cached_mappings = cached.bytes;
@@ -240,5 +253,9 @@ impl Stats {
             self.balance.in_magazines += class.in_magazines * class.block_size;
             self.balance.in_outboxes += class.in_outboxes * class.block_size;
         }
+        // As above, of what is live.
+        let live = self.balance.live() + self.balance.in_magazines + self.balance.in_outboxes;
+        self.peak_live_bytes = self.peak_live_bytes.max(live);
+        self.peak_live_since_reset = self.peak_live_since_reset.max(live);
     }
 }

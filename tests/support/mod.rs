@@ -2,8 +2,16 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod block;
+#[cfg(target_os = "linux")]
+pub mod cgroup;
+#[cfg(target_os = "linux")]
+pub mod errno;
+#[cfg(target_os = "linux")]
+pub mod hoard;
 pub mod intervals;
 pub mod memory;
 pub mod pattern;
 pub mod process;
 pub mod random;
+#[cfg(target_os = "linux")]
+pub mod seccomp;

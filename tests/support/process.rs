@@ -22,16 +22,24 @@ pub fn alone(seconds: u32, body: impl FnOnce()) {
 
 /// As [`alone`], under `limit` from the process's first moment on.
 pub fn alone_under(limit: Option<Limit>, seconds: u32, body: impl FnOnce()) {
+    let prepare = |command: &mut Command| {
+        if let Some((resource, bytes)) = limit {
+            // SAFETY: `setrlimit` may be called between fork and exec.
+            unsafe { command.pre_exec(move || set_limit(resource, bytes)) };
+        }
+    };
+    alone_after(prepare, seconds, body);
+}
+
+/// As [`alone`], in a process that `prepare` has made ready.
+pub fn alone_after(prepare: impl FnOnce(&mut Command), seconds: u32, body: impl FnOnce()) {
     if part().is_some() {
         end_after(seconds);
         wait_for_harness();
         return body();
     }
     let mut command = command("alone");
-    if let Some((resource, bytes)) = limit {
-        // SAFETY: `setrlimit` may be called between fork and exec.
-        unsafe { command.pre_exec(move || set_limit(resource, bytes)) };
-    }
+    prepare(&mut command);
     let output = command.output().unwrap();
     show(&output);
     assert!(output.status.success(), "in a process of its own: {}", output.status);

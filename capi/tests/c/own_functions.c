@@ -28,6 +28,11 @@ int main(void)
     errno = 0;
     CHECK(tenure_set_purge_delay(3600001) == -1 && errno == EINVAL && tenure_purge_delay() == 0);
     CHECK(tenure_set_purge_delay(3600000) == 0 && tenure_purge_delay() == 3600000);
+    tenure_count_exact_bytes(1);
+    void *exact = malloc(1000);
+    CHECK(exact != NULL);
+    tenure_count_exact_bytes(0);
+    free(exact);
     tenure_purge();
     return 0;
 }

@@ -7,7 +7,7 @@ const PLENTY: usize = 1000;
 
 fn put(sample: &Sample, class: SizeClass, block: NonNull<u8>) {
     // SAFETY: the test's own heap, and a block of another one.
-    unsafe { sample.heap.outbox().put(class, block) };
+    unsafe { sample.heap.put_in_outbox(class, block) };
 }
 
 /// Number of blocks that were returned and not collected, of all slabs of the blocks.
@@ -102,14 +102,14 @@ fn a_span_that_another_thread_frees_is_free_once_it_is_collected() {
     let mine = Sample::new();
     let span = mine.span(5);
     // SAFETY: a span of the test's own.
-    assert!(unsafe { return_span_remotely(span) });
+    assert!(unsafe { return_span_remotely(span, &mine.backend.counters) });
     // SAFETY: as above.
-    assert!(!unsafe { return_span_remotely(span) }, "it was returned already");
+    assert!(!unsafe { return_span_remotely(span, &mine.backend.counters) }, "it was returned already");
     assert_eq!(mine.span(5), span);
     // SAFETY: the second slot of a span of the test's own.
-    assert!(!unsafe { return_span_remotely(span.add(SLOT_SIZE)) }, "no span starts there");
+    assert!(!unsafe { return_span_remotely(span.add(SLOT_SIZE), &mine.backend.counters) }, "no span starts there");
     // SAFETY: inside a span of the test's own.
-    assert!(!unsafe { return_span_remotely(span.add(8)) }, "nor there");
+    assert!(!unsafe { return_span_remotely(span.add(8), &mine.backend.counters) }, "nor there");
     // SAFETY: as above.
     let layout = span_layout(2);
     // SAFETY: inside a span of the test's own.

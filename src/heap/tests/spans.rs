@@ -125,7 +125,7 @@ fn slots_of_spans_and_slabs_serve_each_other() {
         assert_eq!(sample.segments(), 1);
         for block in blocks {
             // SAFETY: a block of the heap.
-            unsafe { return_remotely(class, block) };
+            unsafe { return_remotely(class, block, &sample.backend.counters) };
         }
         let spans: Vec<_> =
             [16, 8, 4, 2, END - 31].into_iter().filter(|&slots| slots > 0).map(|slots| sample.span(slots)).collect();

@@ -99,7 +99,7 @@ fn workload(world: &World) -> Live {
         if let Some((block, _)) = shared.take_one(class) {
             world.count();
             // SAFETY: a block of the shared heap.
-            unsafe { crate::heap::return_remotely(class, block) };
+            unsafe { crate::heap::return_remotely(class, block, &world.backend.counters) };
         }
     }
     mine.end();

@@ -77,6 +77,9 @@ impl World {
         assert_eq!(stats.allocations, self.given.load(Ordering::Relaxed));
         assert_eq!(stats.frees(), stats.allocations - stats.live_blocks() as u64);
         assert!(stats.peak_committed >= stats.peak_since_reset && stats.peak_since_reset >= stats.committed);
+        let (told, is) = (self.backend.counters.live(), super::peaks::told_of(self, &stats));
+        assert!(told.abs_diff(is) <= super::peaks::bound(&stats), "{told} bytes are said to be live: {is}");
+        assert!(stats.peak_live_bytes >= stats.peak_live_since_reset && stats.peak_live_since_reset >= is);
         stats
     }
 
@@ -85,7 +88,8 @@ impl World {
     pub(super) fn assert_no_leak(&self, map: usize, lost: usize) {
         let guards = if cfg!(feature = "hardened") { 2 * self.mock.page_size() } else { 0 };
         let heap = size_of::<Heap>().next_multiple_of(self.mock.page_size()) + guards;
-        let known = self.backend.counters.reserved() + map + self.registry.heaps().count() * heap;
+        let heaps: usize = self.registry.heaps().map(|each| heap + each.depot_bytes()).sum();
+        let known = self.backend.counters.reserved() + map + heaps;
         let mapped = self.mock.mapped();
         assert!((known..=known + lost).contains(&mapped), "{mapped} bytes are mapped, {known} known, {lost} lost");
     }
@@ -174,11 +178,11 @@ impl Thread {
                 }
             },
             // SAFETY: this thread's heap, and a block of another one.
-            (Some(class), _) => unsafe { self.heap.outbox().put(class, block) },
+            (Some(class), _) => unsafe { self.heap.put_in_outbox(class, block) },
             // SAFETY: a span of this heap.
             _ if is_mine => assert!(unsafe { self.heap.put_span(block, layout) }),
             // SAFETY: a span of some heap.
-            _ => assert!(unsafe { heap::return_span_remotely(block) }),
+            _ => assert!(unsafe { heap::return_span_remotely(block, &self.backend.counters) }),
         }
     }
 
@@ -293,6 +297,11 @@ impl Live {
     pub(super) fn take_half(&mut self, other: &mut Live) {
         let half = other.blocks.len() / 2;
         self.blocks.extend(other.blocks.drain(half..));
+    }
+
+    /// Takes the last block of `other`, if it has any.
+    pub(super) fn take_last(&mut self, other: &mut Live) {
+        self.blocks.extend(other.blocks.pop());
     }
 
     /// Frees every block.

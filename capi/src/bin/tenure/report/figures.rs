@@ -24,10 +24,11 @@ impl Unit {
 /// A figure of a snapshot, where it is known.
 type Figure = (&'static str, Unit, fn(&Snapshot) -> Option<u64>);
 
-const FIGURES: [Figure; 19] = [
+const FIGURES: [Figure; 20] = [
     ("Committed", Unit::Bytes, |snapshot| Some(snapshot.committed)),
     ("Peak of committed", Unit::Bytes, |snapshot| Some(snapshot.peak_committed)),
     ("Live", Unit::Bytes, |snapshot| Some(snapshot.live_bytes)),
+    ("Peak of live, with what waits at threads’ hands", Unit::Bytes, |snapshot| snapshot.peak_live_bytes),
     ("Live blocks", Unit::Number, |snapshot| Some(snapshot.live_blocks)),
     ("Resident, says the system", Unit::Bytes, |snapshot| Some(snapshot.system.as_ref()?.resident)),
     ("Resident but not the allocator’s", Unit::Bytes, |snapshot| Some(snapshot.system.as_ref()?.not_ours)),

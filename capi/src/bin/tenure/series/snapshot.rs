@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub process_id: Option<u32>,
     pub committed: u64,
     pub peak_committed: u64,
+    /// Earlier releases of the library do not say.
+    pub peak_live_bytes: Option<u64>,
     pub reserved: u64,
     pub purged: u64,
     pub live_bytes: u64,
@@ -38,6 +40,8 @@ pub struct Snapshot {
     /// What is in use under tags. Earlier releases of the library do not say.
     #[serde(default)]
     pub tags: Vec<Tag>,
+    pub span_rounding: Option<Rounding>,
+    pub mapping_rounding: Option<Rounding>,
     pub classes: Vec<Class>,
 }
 
@@ -74,6 +78,23 @@ pub struct Class {
     pub free: u64,
     pub remote_pending: u64,
     pub traffic: Traffic,
+    pub rounding: Option<Rounding>,
+}
+
+/// What was asked for and what was given while exact bytes were counted. Bytes, unless said otherwise.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Rounding {
+    /// A number.
+    pub blocks: u64,
+    pub requested: u64,
+    pub granted: u64,
+}
+
+impl Rounding {
+    /// Bytes that were given and not asked for.
+    pub fn waste(&self) -> u64 {
+        self.granted.saturating_sub(self.requested)
+    }
 }
 
 /// What passed between slabs and threads since the start.

@@ -1,0 +1,163 @@
+use super::*;
+use crate::size_class;
+use std::vec::Vec;
+
+/// A class of many blocks to a slab.
+const SIZE: usize = 64;
+
+/// Allocations, and frees, that a class takes before it has a magazine; and frees in each delay after that.
+const ALLOCATIONS: usize = 1024;
+const FREES: usize = 256;
+const FREES_AGAIN: usize = 64;
+
+fn on_probation() -> Sample {
+    let sample = Sample::new();
+    sample.heap.begin_probation();
+    sample
+}
+
+fn alloc_many(sample: &Sample, class: SizeClass, count: usize) -> Vec<NonNull<u8>> {
+    (0..count).map(|_| sample.alloc(class)).collect()
+}
+
+/// As a thread does that looks at the clock after a purge delay.
+fn rest(sample: &Sample) {
+    // SAFETY: the test's own heap and tops.
+    unsafe { sample.heap.rest_magazines(sample.tops()) };
+}
+
+fn free_in_slab(block: NonNull<u8>) -> usize {
+    // SAFETY: a block of a slab of the test's own.
+    unsafe { crate::segment::slab_of(block.addr().get()) }.free()
+}
+
+#[test]
+fn a_new_class_has_no_magazine_for_1024_allocations() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    for nth in 0..ALLOCATIONS {
+        sample.alloc(class);
+        assert_eq!(sample.held(class), 0, "after {nth} blocks");
+    }
+    sample.alloc(class);
+    assert!(sample.held(class) > 0);
+}
+
+#[test]
+fn a_new_class_has_no_magazine_for_256_frees() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    let blocks = alloc_many(&sample, class, FREES + 1);
+    // The allocations have taken steps, too: a class that goes on for as long as it may is another heap's.
+    let other = sample.neighbour(2);
+    other.heap.begin_probation();
+    let kept: Vec<_> = (0..8).map(|_| other.alloc(class)).collect();
+    assert_eq!(other.held(class), 0);
+    let mut frees = 0;
+    for block in blocks {
+        sample.free(class, block);
+        if sample.held(class) > 0 {
+            break;
+        }
+        frees += 1;
+    }
+    assert_eq!(frees, (4 * FREES - (FREES + 1)).div_ceil(4), "four steps each, of those that were left");
+    kept.into_iter().for_each(|block| other.free(class, block));
+}
+
+#[test]
+fn each_class_is_on_probation_by_itself_and_those_of_spans_are_too() {
+    let sample = on_probation();
+    let much = class_of(SIZE);
+    alloc_many(&sample, much, ALLOCATIONS + 1);
+    assert!(sample.held(much) > 0);
+    let little: Vec<_> = SizeClass::slabs().filter(|class| *class != much).collect();
+    assert_eq!(little.len(), size_class::SLABS - 1);
+    for class in little {
+        let block = sample.alloc(class);
+        sample.free(class, block);
+        assert_eq!(sample.held(class), 0, "{} bytes", class.size());
+    }
+}
+
+#[test]
+fn after_each_delay_a_class_is_on_probation_for_64_frees() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    let blocks = alloc_many(&sample, class, ALLOCATIONS + 1);
+    for round in 0..3 {
+        rest(&sample);
+        let (first, last) = (round * (FREES_AGAIN + 1), (round + 1) * (FREES_AGAIN + 1) - 1);
+        for &block in &blocks[first..last] {
+            sample.free(class, block);
+            assert_eq!(sample.held(class), 0);
+        }
+        sample.free(class, blocks[last]);
+        assert_eq!(sample.held(class), 1);
+    }
+}
+
+#[test]
+fn a_delay_takes_no_steps_from_a_class_that_has_more() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    rest(&sample);
+    alloc_many(&sample, class, ALLOCATIONS);
+    assert_eq!(sample.held(class), 0);
+}
+
+#[test]
+fn probation_begins_once_however_often_the_heap_is_lent() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    alloc_many(&sample, class, ALLOCATIONS + 1);
+    sample.empty_magazines();
+    sample.heap.begin_probation();
+    sample.alloc(class);
+    assert!(sample.held(class) > 0, "the class has its magazine at once");
+}
+
+#[test]
+fn a_block_is_not_handed_out_again_before_the_heap_collects() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    let block = sample.alloc(class);
+    let other = sample.alloc(class);
+    let free = free_in_slab(block);
+    sample.free(class, block);
+    assert_eq!(free_in_slab(block), free, "its remote bit says that it is free, and no other");
+    assert!(!sample.heap.pending.is_empty());
+    // The heap collects with the allocation after these.
+    let others = alloc_many(&sample, class, 32);
+    assert!(!others.contains(&block) && !others.contains(&other));
+    assert_eq!(sample.alloc(class), block, "the lowest address is the first to be used again");
+}
+
+#[test]
+fn a_heap_holds_64_kib_back_and_no_more() {
+    let sample = on_probation();
+    let class = class_of(16 * 1024);
+    let blocks = alloc_many(&sample, class, 12);
+    for &block in &blocks[..4] {
+        sample.free(class, block);
+        assert!(!sample.heap.pending.is_empty());
+    }
+    sample.free(class, blocks[4]);
+    assert!(sample.heap.pending.is_empty(), "the fifth is too much: all of them are collected");
+    assert!(alloc_many(&sample, class, 5).iter().all(|block| blocks[..5].contains(block)));
+}
+
+#[test]
+fn a_block_in_use_is_found_to_be_whoever_asks() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    let blocks = alloc_many(&sample, class, 100);
+    for &block in &blocks {
+        // Ends the process otherwise.
+        // SAFETY: a block of the heap.
+        unsafe { sample.heap.check_in_use(class, block, Misuse::DoubleFree) };
+    }
+    let span = sample.span(3);
+    // SAFETY: as above.
+    unsafe { sample.heap.check_in_use(SizeClass::of_slots(3).unwrap(), span, Misuse::UseAfterFree) };
+}
