@@ -8,6 +8,7 @@
 //! The head of a span or a mapping says how many bytes were asked for, and whether the block is in use. Slack, up to the end of the page, has a pattern. A block that is freed is closed: whoever
 //! touches it faults, until it leaves the quarantine. Where the system refuses a guard, as it may where there are very many mappings, the block does without.
 
+use super::super::exact;
 use super::super::slow;
 use super::super::static_memory::{Route, free_static, route};
 use super::super::{BACKEND, Tenure, tls, watch};
@@ -186,7 +187,7 @@ pub(in super::super) fn alloc_dynamic(layout: Layout) -> Option<NonNull<u8>> {
 }
 
 fn note(block: Option<NonNull<u8>>, size: usize) -> Option<NonNull<u8>> {
-    if tls::routing().is_watched()
+    if exact::routing().is_watched()
         && let Some(block) = block
     {
         watch::allocated(block, size);
