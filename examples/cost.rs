@@ -18,6 +18,9 @@ const KIB: usize = 1024;
 /// Blocks that live at the same time in a churn.
 const LIVE: usize = 50_000;
 
+/// Does something so many times.
+type Row = fn(usize);
+
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(black_box(size), 8).expect("a size that is possible")
 }
@@ -75,7 +78,7 @@ fn churn(count: usize) {
 }
 
 fn main() {
-    let rows: [(&str, usize, fn(usize)); 10] = [
+    let rows: [(&str, usize, Row); 10] = [
         ("pair of 32 B", 3_000_000, |count| pairs(32, count)),
         ("pair of 100 B", 3_000_000, |count| pairs(100, count)),
         ("pair of 512 B", 1_000_000, |count| pairs(512, count)),

@@ -53,7 +53,7 @@ impl Dice {
         // Knuth's linear congruential generator, begun by the secret: the upper half is the better one.
         let next = self.0.get().wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(get());
         self.0.set(next);
-        ((next >> 32) * u64::from(count) >> 32) as usize
+        (((next >> 32) * u64::from(count)) >> 32) as usize
     }
 }
 

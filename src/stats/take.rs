@@ -184,9 +184,8 @@ impl Stats {
         for block in heap.quarantine().held_large().filter_map(NonNull::new) {
             if backend.owners.look_up(block.addr().get()).is_heap() {
                 // SAFETY: in a segment, whose head can always be read.
-                if let Some(class) =
-                    unsafe { crate::heap::span_asked(block) }.and_then(|(_, len)| SizeClass::of_slots(len / SLOT_SIZE))
-                {
+                let asked = unsafe { crate::heap::span_asked(block) };
+                if let Some(class) = asked.and_then(|(_, len)| SizeClass::of_slots(len / SLOT_SIZE)) {
                     self.keep_spans(class, 1);
                 }
             } else if let Some(len) = backend.mapped_size(block) {

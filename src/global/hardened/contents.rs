@@ -17,7 +17,7 @@ pub(super) unsafe fn is_zero(start: NonNull<u8>, len: usize) -> bool {
     let four = |offset: usize| (at(offset) | at(offset + 8)) | (at(offset + 16) | at(offset + 24));
     if len < 32 {
         // One word, two or three.
-        return (at(0) | at(len / 2 & !7) | at(len - 8)) == 0;
+        return (at(0) | at((len / 2) & !7) | at(len - 8)) == 0;
     }
     let mut bits = four(len - 32);
     let mut next = 0;
@@ -72,7 +72,7 @@ pub(super) unsafe fn wipe(start: NonNull<u8>, len: usize) {
     }
     if len < 32 {
         put(0);
-        put(len / 2 & !7);
+        put((len / 2) & !7);
         put(len - 8);
     } else if len <= LONG {
         four(0);
