@@ -4,6 +4,8 @@
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 // Without an operating system nobody has a heap.
 #![cfg_attr(any(not(any(unix, windows)), tenure_bare_metal), allow(dead_code))]
+// What its own interfaces take the place of.
+#![cfg_attr(feature = "hardened", allow(dead_code, unused_imports))]
 #![warn(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 #[cfg(any(feature = "std", test, loom))]
@@ -22,6 +24,9 @@ mod arena;
 mod os;
 
 mod lock;
+
+#[cfg(feature = "hardened")]
+mod secret;
 
 #[cfg(feature = "profile")]
 mod sampling;

@@ -102,8 +102,9 @@ fn metadata_is_at_most_3_percent_of_a_heap_of_small_blocks() {
         let stats = GLOBAL.stats();
         let share = stats.balance.metadata as f64 / stats.committed as f64 * 100.0;
         println!("metadata: {} of {} KiB, {share:.2} %", stats.balance.metadata / KIB, stats.committed / KIB);
-        // A heap that grows has up to one segment too much.
-        assert!(stats.committed < 70 * MIB && share <= 3.0, "{stats}");
+        // A heap that grows has up to one segment too much. A hardened build has 8 bytes more for each block.
+        let bytes = if cfg!(feature = "hardened") { 64 * MIB / 64 * 72 } else { 64 * MIB };
+        assert!(stats.committed < bytes + 6 * MIB && share <= 3.0, "{stats}");
         while !last.is_null() {
             // SAFETY: boxes from above, each given up once.
             last = unsafe { Box::from_raw(last) }.before;

@@ -101,32 +101,44 @@ pub(crate) extern "C" fn allocate(size: usize, align: usize) -> *mut u8 {
     if align.is_power_of_two() { aligned::allocate(align, size) } else { core::ptr::null_mut() }
 }
 
-/// Every form of `delete` is a free: what the forms tell besides is not needed.
+/// Every form of `delete` is a free: what the forms tell besides is not needed, but for a size, which a hardened build looks at.
 macro_rules! delete {
-    ($($form:literal $name:ident($($more:ident: $type:ty),*);)*) => {$(
+    ($free:ident; $($form:literal $name:ident($($more:ident: $type:ty),*);)*) => {$(
         #[doc = concat!("`operator ", $form, "`")]
         ///
         /// # Safety
         /// - `block` is null or a block of this library's that is in use.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name(block: *mut u8 $(, $more: $type)*) {
-            // SAFETY: passed on.
-            unsafe { TENURE.free_untyped(block) }
+            delete!(@ $free, block $(, $more)*)
         }
     )*};
+    (@ plain, $block:ident $(, $more:ident)*) => {
+        // SAFETY: passed on.
+        unsafe { TENURE.free_untyped($block) }
+    };
+    (@ sized, $block:ident, $size:ident $(, $more:ident)*) => {
+        // SAFETY: passed on.
+        unsafe { TENURE.free_untyped_sized($block, $size) }
+    };
 }
 
 delete! {
+    plain;
     "delete(void*)" _ZdlPv();
     "delete[](void*)" _ZdaPv();
-    "delete(void*, size_t)" _ZdlPvm(_size: usize);
-    "delete[](void*, size_t)" _ZdaPvm(_size: usize);
     "delete(void*, const nothrow_t&)" _ZdlPvRKSt9nothrow_t(_tag: Nothrow);
     "delete[](void*, const nothrow_t&)" _ZdaPvRKSt9nothrow_t(_tag: Nothrow);
     "delete(void*, align_val_t)" _ZdlPvSt11align_val_t(_align: usize);
     "delete[](void*, align_val_t)" _ZdaPvSt11align_val_t(_align: usize);
-    "delete(void*, size_t, align_val_t)" _ZdlPvmSt11align_val_t(_size: usize, _align: usize);
-    "delete[](void*, size_t, align_val_t)" _ZdaPvmSt11align_val_t(_size: usize, _align: usize);
     "delete(void*, align_val_t, const nothrow_t&)" _ZdlPvSt11align_val_tRKSt9nothrow_t(_align: usize, _tag: Nothrow);
     "delete[](void*, align_val_t, const nothrow_t&)" _ZdaPvSt11align_val_tRKSt9nothrow_t(_align: usize, _tag: Nothrow);
+}
+
+delete! {
+    sized;
+    "delete(void*, size_t)" _ZdlPvm(size: usize);
+    "delete[](void*, size_t)" _ZdaPvm(size: usize);
+    "delete(void*, size_t, align_val_t)" _ZdlPvmSt11align_val_t(size: usize, _align: usize);
+    "delete[](void*, size_t, align_val_t)" _ZdaPvmSt11align_val_t(size: usize, _align: usize);
 }

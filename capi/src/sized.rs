@@ -1,4 +1,4 @@
-//! Functions that speak of a block's size. A size that is passed to a free is not needed, and not looked at.
+//! Functions that speak of a block's size. A size that is passed to a free is looked at by a hardened build alone.
 
 use crate::TENURE;
 use core::ffi::c_int;
@@ -24,9 +24,9 @@ pub extern "C" fn malloc_good_size(size: usize) -> usize {
 /// # Safety
 /// - `block` is null or a block of this library's that is in use.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_sized(block: *mut u8, _size: usize) {
+pub unsafe extern "C" fn free_sized(block: *mut u8, size: usize) {
     // SAFETY: passed on.
-    unsafe { TENURE.free_untyped(block) }
+    unsafe { TENURE.free_untyped_sized(block, size) }
 }
 
 /// Frees a block of `size` bytes from `aligned_alloc`, as C23 has it.
@@ -34,12 +34,12 @@ pub unsafe extern "C" fn free_sized(block: *mut u8, _size: usize) {
 /// # Safety
 /// - `block` is null or a block of this library's that is in use.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_aligned_sized(block: *mut u8, _align: usize, _size: usize) {
+pub unsafe extern "C" fn free_aligned_sized(block: *mut u8, _align: usize, size: usize) {
     // SAFETY: passed on.
-    unsafe { TENURE.free_untyped(block) }
+    unsafe { TENURE.free_untyped_sized(block, size) }
 }
 
-/// Frees a block of `size` bytes: jemalloc's name, whose flags are of no concern here.
+/// Frees a block of `size` bytes: jemalloc's name, whose flags are of no concern here. There the size may be any up to the usable one, so it is never looked at.
 ///
 /// # Safety
 /// - `block` is null or a block of this library's that is in use.

@@ -13,6 +13,7 @@ fn standard(source: &'static str) {
     let program = compile(source, &[]);
     Run::on_system(&program).succeeds();
     Run::on_tenure(&program).succeeds();
+    Run::on_hardened(&program).succeeds();
 }
 
 /// A behaviour of this library's.

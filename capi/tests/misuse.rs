@@ -5,6 +5,7 @@
 mod support;
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use support::{Run, compile};
 
 const SIZES: [usize; 14] =
@@ -34,6 +35,16 @@ const REUSED_AT_ONCE: usize = 32 << 10;
 
 #[test]
 fn a_misuse_is_stopped_with_one_line_unless_the_block_is_in_use_again() {
+    assert_stopped(Run::on_tenure, |kind, size| kind != "stale" || size < REUSED_AT_ONCE);
+}
+
+#[test]
+fn every_misuse_is_stopped_by_the_hardened_library() {
+    assert_stopped(Run::on_hardened, |_, _| true);
+}
+
+/// Runs every program, and panics where one that `has_to_be` is not stopped.
+fn assert_stopped(run: fn(&Path) -> Run, has_to_be: fn(&str, usize) -> bool) {
     let program = compile("misuses.c", &[]);
     let mut wrong = Vec::new();
     println!("| misuse | stopped | unharmed | harmed |\n|---|---|---|---|");
@@ -41,7 +52,7 @@ fn a_misuse_is_stopped_with_one_line_unless_the_block_is_in_use_again() {
     for (kind, says) in KINDS {
         let mut counts = [0; 3];
         for size in SIZES {
-            let output = Run::on_tenure(&program).arg(kind).arg(size.to_string()).output();
+            let output = run(&program).arg(kind).arg(size.to_string()).output();
             let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             let address = stdout.trim_start_matches("misuse of ").trim_end();
             let is_line = |line: &str| line.starts_with("tenure: ") && line.contains(says) && line.contains(address);
@@ -56,7 +67,7 @@ fn a_misuse_is_stopped_with_one_line_unless_the_block_is_in_use_again() {
                 }
             };
             counts[ending] += 1;
-            if ending > 0 && !(kind == "stale" && size >= REUSED_AT_ONCE) {
+            if ending > 0 && has_to_be(kind, size) {
                 wrong.push(format!("{kind} {size}: not stopped"));
             }
         }

@@ -71,7 +71,7 @@ pub(super) fn count(block: NonNull<u8>, size: usize) {
         Extent::Slab(class) => class.index(),
         Extent::Large { .. } if BACKEND.owners.look_up(block.addr().get()).is_heap() => SPANS,
         Extent::Large { .. } => MAPPINGS,
-        #[cfg(feature = "profile")]
+        #[cfg(all(feature = "profile", not(feature = "hardened")))]
         Extent::Guarded { .. } => MAPPINGS,
     };
     home.roundings().add(kind, size, extent.len());

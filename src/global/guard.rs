@@ -74,6 +74,8 @@ pub enum CannotArm {
     NoMemory,
     /// The system does not let the process have a handler for faults.
     NoHandler,
+    /// The build is hardened: it looks at all blocks.
+    Hardened,
 }
 
 impl Display for CannotArm {
@@ -82,6 +84,7 @@ impl Display for CannotArm {
             Self::WrongNumber => "one in how many must be from 1 to a tebi",
             Self::NoMemory => "there is no memory for guarded blocks",
             Self::NoHandler => "there can be no handler for faults",
+            Self::Hardened => "a hardened build looks at all blocks, and guards none",
         })
     }
 }
@@ -101,6 +104,9 @@ impl core::error::Error for CannotArm {}
 pub fn arm(one_in: u64) -> Result<(), CannotArm> {
     if !(1..=MAX_ONE_IN).contains(&one_in) {
         return Err(CannotArm::WrongNumber);
+    }
+    if cfg!(feature = "hardened") {
+        return Err(CannotArm::Hardened);
     }
     // May allocate, and so comes before the lock.
     READS_TABLES.store(os::find_unwinder(), Ordering::Relaxed);

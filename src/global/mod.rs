@@ -5,6 +5,8 @@ mod budget;
 mod exact;
 #[cfg(feature = "profile")]
 pub mod guard;
+#[cfg(feature = "hardened")]
+mod hardened;
 mod misuse;
 mod pressure;
 #[cfg(feature = "profile")]
@@ -19,8 +21,13 @@ mod slow;
 mod static_memory;
 mod tag;
 mod thread;
-mod untyped;
 mod watch;
+
+// The interfaces, of which a hardened build has its own.
+#[cfg_attr(feature = "hardened", path = "hardened/typed.rs")]
+mod typed;
+#[cfg_attr(feature = "hardened", path = "hardened/untyped.rs")]
+mod untyped;
 
 #[cfg_attr(feature = "std", path = "tls_std.rs")]
 #[cfg_attr(all(not(feature = "std"), any(unix, windows), not(tenure_bare_metal)), path = "tls_asm.rs")]
@@ -39,10 +46,8 @@ use crate::os::Native;
 use crate::region::Region as StaticRegion;
 use crate::registry::Registry;
 use crate::segment::Backend;
-use crate::size_class::SizeClass;
 use crate::stats::Stats;
 use crate::sync::Ordering;
-use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use core::time::Duration;
 use static_memory::Settings;
@@ -202,69 +207,6 @@ impl Tenure {
     /// ```
     pub fn set_purge_delay(&self, delay: Duration) {
         slow::set_purge_delay(delay.min(Duration::from_secs(3600)).as_millis() as u64);
-    }
-}
-
-// SAFETY: blocks come from slabs, spans and mappings that are in use until the block is freed; none overlap; every path honours the layout.
-unsafe impl GlobalAlloc for Tenure {
-    #[inline]
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some(class) = SizeClass::of(layout) else { return into_raw(slow::alloc_large(self, layout)) };
-        // SAFETY: the calling thread's own tops.
-        match unsafe { tls::current().tops.pop(class) } {
-            Some(block) => block.as_ptr(),
-            None => into_raw(slow::alloc(self, class, layout)),
-        }
-    }
-
-    #[inline]
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller gives back a block, which is not null.
-        let address = unsafe { NonNull::new_unchecked(block) };
-        let Some(class) = SizeClass::of(layout) else { return slow::free_large(address, layout) };
-        let hand = tls::freeing();
-        // SAFETY: the block came from Tenure.
-        let owner = unsafe { BACKEND.owners.owner_of(block) };
-        // SAFETY: the calling thread's own tops.
-        if owner != hand.owner.get() || !unsafe { hand.tops.push(class, block) } {
-            slow::free(address, class, layout);
-        }
-    }
-
-    #[inline]
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let Some(class) = SizeClass::of(layout) else { return into_raw(slow::alloc_large_zeroed(self, layout)) };
-        // SAFETY: the calling thread's own tops.
-        let (block, is_zero) = match unsafe { tls::current().tops.pop(class) } {
-            Some(block) => (block, false),
-            None => match slow::alloc_zeroed(self, class, layout) {
-                Some(found) => found,
-                None => return core::ptr::null_mut(),
-            },
-        };
-        if !is_zero {
-            // SAFETY: the block is at least as large as the layout, and nobody else's.
-            unsafe { block.as_ptr().write_bytes(0, layout.size()) };
-        }
-        block.as_ptr()
-    }
-
-    #[inline]
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the caller says that `new_size`, rounded up to the alignment, is at most `isize::MAX`.
-        let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        let class = SizeClass::of(layout);
-        // SAFETY: the block came from Tenure.
-        let has_class = !unsafe { BACKEND.owners.owner_of(block) }.has_exact_sizes();
-        // What is static or guarded has no class: such blocks are as large as was asked for. A class without a magazine is little used, and its blocks are looked at.
-        if class.is_some_and(|class| tls::current().tops.get(class).is_some())
-            && class == SizeClass::of(new_layout)
-            && has_class
-        {
-            return block;
-        }
-        // SAFETY: the caller gives a block of `layout`, which is not null.
-        into_raw(unsafe { slow::realloc(self, NonNull::new_unchecked(block), layout, new_layout) })
     }
 }
 

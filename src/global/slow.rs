@@ -1,5 +1,7 @@
 //! The slow paths: everything that a magazine alone cannot answer.
 
+#[cfg(feature = "hardened")]
+use super::hardened;
 use super::routing::Routing;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
 use super::thread::{Busy, Source, own, source};
@@ -207,15 +209,42 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
 /// Gives a block of `class` back, after those who watch the thread have been told.
 #[inline(never)]
 fn free_noted(block: NonNull<u8>, class: SizeClass, layout: Layout) {
-    note_freed(block, layout);
+    note_freed(block, layout.size());
     put(block, class, layout);
+}
+
+/// Takes a block of `class` back of which those who watch the thread have been told, or are not to be.
+#[cfg(feature = "hardened")]
+#[cold]
+#[inline(never)]
+pub(super) fn release(block: NonNull<u8>, class: SizeClass) {
+    #[cfg(feature = "profile")]
+    if samples::take_back(block, class) {
+        return;
+    }
+    // SAFETY: no class is larger than a layout can be.
+    put(block, class, unsafe { Layout::from_size_align_unchecked(class.size(), 8) });
+}
+
+/// As [`release`], of a span or a mapping's block that has `len` bytes in all.
+#[cfg(feature = "hardened")]
+pub(super) fn release_large(block: NonNull<u8>, len: usize) {
+    // SAFETY: no block that exists is larger than a layout can be.
+    let layout = unsafe { Layout::from_size_align_unchecked(len, 8) };
+    take_back_large(block, layout, BACKEND.owners.look_up(block.addr().get()), tls::current());
+}
+
+/// A span or a mapping for `layout` as the heap has it, and whether it reads as zero because nobody has used it yet.
+#[cfg(feature = "hardened")]
+pub(super) fn take_large_as_is(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    take_large(layout, |_| None).or_else(|| take_zeroed(SizeClass::of_span(layout)?, layout))
 }
 
 /// Tells those who watch the thread of a block that it is about to give back.
 #[inline(always)]
-fn note_freed(block: NonNull<u8>, layout: Layout) {
+pub(super) fn note_freed(block: NonNull<u8>, size: usize) {
     if tls::routing().is_watched() {
-        watch::freed(block, layout.size());
+        watch::freed(block, size);
     }
 }
 
@@ -225,8 +254,7 @@ fn note_freed(block: NonNull<u8>, layout: Layout) {
 #[inline(never)]
 pub(super) fn free_guarded(block: NonNull<u8>) {
     if let Some(size) = guard::size_of(block) {
-        // SAFETY: a size that some layout had.
-        note_freed(block, unsafe { Layout::from_size_align_unchecked(size, 1) });
+        note_freed(block, size);
     }
     guard::free(block, None);
 }
@@ -502,7 +530,12 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
 
 #[inline(never)]
 fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static Borrower) {
-    note_freed(block, layout);
+    note_freed(block, layout.size());
+    take_back_large(block, layout, owner, thread);
+}
+
+#[inline(always)]
+fn take_back_large(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static Borrower) {
     #[cfg(feature = "profile")]
     samples::freed(block, owner);
     let is_freed = if owner == Owner::STATIC {
@@ -694,7 +727,8 @@ unsafe fn move_between_magazines(block: NonNull<u8>, owner: Owner, old: Layout, 
 /// A span for a block that grows from `old` bytes to `new`, and may go on growing where it then stands: otherwise it would soon be copied again. `None` where a span is at hand, or where there
 /// is none with room; and for a block that a slab serves.
 pub(super) fn growing_span(old: usize, new: Layout) -> Option<NonNull<u8>> {
-    if new.size() <= old || SizeClass::of(new).is_some() || tls::routing().is_aside() {
+    // A span of a hardened build is made otherwise.
+    if cfg!(feature = "hardened") || new.size() <= old || SizeClass::of(new).is_some() || tls::routing().is_aside() {
         return None;
     }
     let class = SizeClass::of_span(new)?;
@@ -716,7 +750,7 @@ pub(super) fn growing_span(old: usize, new: Layout) -> Option<NonNull<u8>> {
 ///
 /// # Safety
 /// - `block` is the caller's, and was allocated by Tenure with the alignment of `new`.
-unsafe fn resize_large(block: NonNull<u8>, new: Layout, is_mapping: bool) -> Option<NonNull<u8>> {
+pub(super) unsafe fn resize_large(block: NonNull<u8>, new: Layout, is_mapping: bool) -> Option<NonNull<u8>> {
     if is_mapping {
         // SAFETY: the caller's block.
         return unsafe { BACKEND.remap_block(block, new) };
@@ -732,7 +766,7 @@ unsafe fn resize_large(block: NonNull<u8>, new: Layout, is_mapping: bool) -> Opt
 
 /// Looks at the clock now and then, and purges what has been unused for long.
 #[inline]
-fn count_down(thread: &Borrower) {
+fn count_down(thread: &'static Borrower) {
     match thread.patience.get().checked_sub(1) {
         Some(patience) => thread.patience.set(patience),
         None => {
@@ -746,7 +780,7 @@ fn count_down(thread: &Borrower) {
 /// becoming empty.
 #[cold]
 #[inline(never)]
-fn look_at_the_clock(thread: &Borrower) {
+fn look_at_the_clock(thread: &'static Borrower) {
     let now = BACKEND.os.now_ms();
     let emptied_at = thread.emptied_at.get();
     if emptied_at == 0 {
@@ -755,6 +789,8 @@ fn look_at_the_clock(thread: &Borrower) {
         && let Some(heap) = thread.heap.get()
     {
         thread.emptied_at.set(now);
+        #[cfg(feature = "hardened")]
+        hardened::empty_quarantine(heap, thread);
         // SAFETY: the calling thread's own heap and tops.
         unsafe { heap.rest_magazines(routing::tops(heap, thread)) };
     }
@@ -802,10 +838,14 @@ fn purge_unused_since(before: u64, now: u64, is_patient: bool) {
 /// Empties the calling thread's magazines, if it has a heap that is not at work. The thread is inside a slow path until the result is dropped.
 fn empty_own_magazines() -> Option<Busy> {
     let (heap, thread) = own()?;
+    #[cfg(feature = "hardened")]
+    hardened::empty_quarantine(heap, thread);
     let busy = Busy::new(thread);
     // SAFETY: the calling thread's own heap and tops.
     unsafe { heap.empty_magazines(routing::tops(heap, thread)) };
     if let Some(home) = thread.home.get().filter(|home| !ptr::eq(*home, heap)) {
+        #[cfg(feature = "hardened")]
+        hardened::empty_quarantine(home, thread);
         // Under a tag the own magazines are set aside.
         // SAFETY: as above.
         unsafe { home.empty_magazines(home.aside()) };
@@ -815,8 +855,12 @@ fn empty_own_magazines() -> Option<Busy> {
 
 /// Empties the magazines of tags' heaps that no thread has.
 fn empty_parked_magazines() {
-    // SAFETY: the heap is this thread's for as long as that takes, and its tops are where it was left.
-    REGISTRY.with_parked_under_tags(|heap| unsafe { heap.empty_magazines(heap.aside()) });
+    REGISTRY.with_parked_under_tags(|heap| {
+        #[cfg(feature = "hardened")]
+        hardened::empty_quarantine(heap, tls::current());
+        // SAFETY: the heap is this thread's for as long as that takes, and its tops are where it was left.
+        unsafe { heap.empty_magazines(heap.aside()) }
+    });
 }
 
 /// Purges everything that is unused, now.

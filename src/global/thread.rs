@@ -1,5 +1,7 @@
 //! A thread's life as a borrower: its first allocation, its end, and what a fork leaves of it.
 
+#[cfg(feature = "hardened")]
+use super::hardened;
 #[cfg(feature = "profile")]
 use super::samples;
 use super::{BACKEND, REGISTRY, misuse, pressure, purger, routing, tls};
@@ -50,6 +52,8 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
         REGISTRY.park(heap);
     }
     let thread = tls::current();
+    #[cfg(feature = "hardened")]
+    hardened::empty_quarantine(home, thread);
     thread.is_busy.set(true);
     routing::end(home, thread);
     home.ledger().clear();

@@ -107,6 +107,16 @@ impl Tenure {
         free(block);
     }
 
+    /// As [`Tenure::free_untyped`], of a block of which `size` bytes were asked for. A hardened build ends the process where they were not; any other needs no size, and does not look at it.
+    ///
+    /// # Safety
+    /// - As for [`Tenure::free_untyped`], and `size` is what was asked for.
+    #[inline]
+    pub unsafe fn free_untyped_sized(&self, block: *mut u8, _size: usize) {
+        // SAFETY: passed on.
+        unsafe { self.free_untyped(block) }
+    }
+
     /// Makes a block `size` bytes large, in place where that is possible, and returns where it is now. The first bytes are kept, as many as both
     /// sizes have. Null where there is no memory: then the block is as it was. A null `block` is allocated anew.
     ///

@@ -147,6 +147,8 @@ impl Heap {
         if taken < wanted {
             places.copy_within(wanted - taken.., 0);
         }
+        #[cfg(feature = "hardened")]
+        self.quarantine.shuffle(&mut places[..taken]);
         let block = NonNull::new(*places[..taken].last()?)?;
         tops.set(class, low.wrapping_add(taken - 1));
         tops.count(1);
@@ -168,7 +170,8 @@ impl Heap {
 
     /// True where clearing a block of `class` costs more than looking for one that reads as zero.
     pub(super) fn is_worth_asking_for_zeros(class: SizeClass) -> bool {
-        class.size() >= WORTH_ASKING_FOR_ZEROS
+        // Of a hardened build all free blocks of slabs read as zero.
+        class.size() >= WORTH_ASKING_FOR_ZEROS && (cfg!(not(feature = "hardened")) || class.is_span())
     }
 
     /// One block of `class` past the magazines, on behalf of any thread; says whether it reads as zero.

@@ -21,6 +21,8 @@ mod misuse;
 mod outbox;
 mod probation;
 mod purge;
+#[cfg(feature = "hardened")]
+mod quarantine;
 mod roomy;
 mod rounding;
 #[cfg(feature = "profile")]
@@ -42,6 +44,8 @@ pub(crate) use outbox::return_remotely;
 pub(crate) use rounding::{MAPPINGS, Roundings};
 #[cfg(feature = "profile")]
 pub(crate) use sampling::{Chosen, Next, Pace, Sampling};
+#[cfg(feature = "hardened")]
+pub(crate) use span::asked as span_asked;
 pub(crate) use span::{is_at as is_span_at, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely};
 
 use self::core::Core;
@@ -59,6 +63,8 @@ use ::core::array;
 use ::core::ptr::NonNull;
 use exchange::Traffic;
 use outbox::Outbox;
+#[cfg(feature = "hardened")]
+use quarantine::Quarantine;
 use seat::Seat;
 
 /// A heap.
@@ -81,6 +87,9 @@ pub(crate) struct Heap {
     waiting_span: Cell<u8>,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
+    /// What the borrower has freed and nobody is to have yet. Borrower-only, but for statistics.
+    #[cfg(feature = "hardened")]
+    quarantine: Quarantine,
     /// True once the classes were put on probation. Borrower-only.
     has_begun: Cell<bool>,
     /// What the borrower does while it is counted. Borrower-only.
@@ -112,6 +121,25 @@ pub(crate) struct Heap {
 // SAFETY: what is not atomic or locked is borrower-only, and the registry lends a heap to one thread at a time.
 unsafe impl Sync for Heap {}
 
+/// Memory for a heap.
+#[cfg(not(feature = "hardened"))]
+fn map_guarded(backend: &Backend, len: usize) -> Option<NonNull<u8>> {
+    backend.os.map(0, len)
+}
+
+/// Memory for a heap, between pages that fault when they are touched, if the system allows that.
+#[cfg(feature = "hardened")]
+fn map_guarded(backend: &Backend, len: usize) -> Option<NonNull<u8>> {
+    let page = backend.os.page_size();
+    let start = backend.os.map(0, len + 2 * page)?;
+    // SAFETY: the first and the last page of what was mapped just now, which nobody uses.
+    unsafe {
+        crate::os::guard(start, page);
+        crate::os::guard(start.add(page + len), page);
+        Some(start.add(page))
+    }
+}
+
 /// What stands in place of the number of a tag's heap in one that nobody borrows, under a tag or under none.
 #[cfg(feature = "profile")]
 pub(crate) const FOR_SAMPLES: u8 = u8::MAX;
@@ -128,13 +156,13 @@ impl Heap {
         if !backend.counters.try_commit_metadata(len) {
             return None;
         }
-        let Some(heap) = backend.os.map(0, len) else {
+        let Some(heap) = map_guarded(backend, len) else {
             backend.counters.uncommit_metadata(len);
             return None;
         };
         let heap = heap.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, outbox, which is not on probation, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
+        // Magazines, quarantine, outbox, which is not on probation, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
@@ -144,6 +172,8 @@ impl Heap {
             (&raw mut (*place).pieces).write([Piece::empty(), Piece::empty()]);
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             (&raw mut (*place).has_begun).write(Cell::new(false));
+            #[cfg(feature = "hardened")]
+            Quarantine::begin(&raw mut (*place).quarantine, place.addr());
             #[cfg(not(feature = "std"))]
             (&raw mut (*place).borrower).write(Borrower::fresh());
             #[cfg(feature = "profile")]
@@ -235,6 +265,11 @@ impl Heap {
     /// Number of blocks that were allocated from this heap so far, but for those that the borrower has taken from the magazines at its hand.
     pub(crate) fn given(&self) -> u64 {
         self.given_directly.load(Ordering::Relaxed) + self.taken_before.load(Ordering::Relaxed) + self.aside.taken()
+    }
+
+    #[cfg(feature = "hardened")]
+    pub(crate) fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

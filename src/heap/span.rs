@@ -5,9 +5,11 @@ use super::core::{Core, Home, Misuse, refuse};
 use super::counts::{self, SPANS};
 use super::probation::check_span_in_use;
 use crate::magazine::{Place, Tops};
-use crate::segment::{self, Backend, Counters, Segment, Warmth};
+use crate::segment::{self, Backend, Counters, END, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Slab, SlotKind};
+#[cfg(feature = "hardened")]
+use crate::sync::AtomicUsize;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -15,7 +17,8 @@ use core::ptr::NonNull;
 fn extent(layout: Layout) -> Option<(usize, usize)> {
     let slots = layout.size().div_ceil(SLOT_SIZE).max(1);
     let align = (layout.align() / SLOT_SIZE).max(1);
-    (slots.max(align) <= MAX_SPAN / SLOT_SIZE).then_some((slots, align))
+    // The first multiple of an alignment stands as far from the segment's start, where its description is.
+    (slots.max(align) <= MAX_SPAN / SLOT_SIZE && align + slots <= END).then_some((slots, align))
 }
 
 /// True where a block of `layout`, too large for a slab, is a span and not a mapping.
@@ -209,6 +212,17 @@ unsafe fn span_at<'a>(block: NonNull<u8>) -> Option<&'a Slab> {
     // SAFETY: passed on.
     let slab = unsafe { segment::slab_of(address) };
     (slab.kind() == SlotKind::Span).then_some(slab)
+}
+
+/// Of the span that starts at `block`, the word in its head that tells what was asked for, and its bytes.
+///
+/// # Safety
+/// - `block` lies in a segment.
+#[cfg(feature = "hardened")]
+pub(crate) unsafe fn asked(block: NonNull<u8>) -> Option<(&'static AtomicUsize, usize)> {
+    // SAFETY: passed on; segments' heads stay for good.
+    let slab: &'static Slab = unsafe { span_at(block) }?;
+    Some((slab.asked(), slab.extent() * SLOT_SIZE))
 }
 
 /// Returns a span to the heap that owns it, from any thread; false where none starts at `block`, or it was returned already.

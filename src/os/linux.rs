@@ -8,6 +8,9 @@ mod cgroup;
 #[cfg(feature = "profile")]
 #[path = "linux_fault.rs"]
 mod fault;
+#[cfg(feature = "hardened")]
+#[path = "linux_hardened.rs"]
+mod hardened;
 
 #[path = "linux_io.rs"]
 pub(crate) mod io;
@@ -29,6 +32,8 @@ mod thread;
 pub(crate) use cgroup::cgroup_limit;
 #[cfg(feature = "profile")]
 pub(crate) use fault::on_fault;
+#[cfg(feature = "hardened")]
+pub(crate) use hardened::{close, guard, is_untouched, open, random, unguard};
 #[cfg(feature = "profile")]
 pub(crate) use modules::modules_of;
 #[cfg(feature = "profile")]

@@ -32,6 +32,8 @@ pub(crate) use frames::{Modules, write_frames};
 #[cfg_attr(loom, allow(unused_imports, reason = "no model reports"))]
 pub(crate) use native::io;
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
+#[cfg(feature = "hardened")]
+pub(crate) use native::{close, guard, is_untouched, open, random, unguard};
 #[cfg(feature = "profile")]
 pub(crate) use native::{find_unwinder, is_readable, on_fault, thread_id, unwind, with_room};
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]

@@ -76,6 +76,57 @@ impl Platform for Native {
     }
 }
 
+/// There are no pages to guard.
+///
+/// # Safety
+/// - None: nothing is done.
+#[cfg(feature = "hardened")]
+pub(crate) unsafe fn guard(_start: NonNull<u8>, _len: usize) -> bool {
+    false
+}
+
+/// Nothing was guarded.
+///
+/// # Safety
+/// - None: nothing is done.
+#[cfg(feature = "hardened")]
+pub(crate) unsafe fn unguard(_start: NonNull<u8>, _len: usize) -> bool {
+    true
+}
+
+/// There are no pages to close.
+///
+/// # Safety
+/// - None: nothing is done.
+#[cfg(feature = "hardened")]
+pub(crate) unsafe fn close(_start: NonNull<u8>, _len: usize) -> bool {
+    false
+}
+
+/// Nothing was closed.
+///
+/// # Safety
+/// - None: nothing is done.
+#[cfg(feature = "hardened")]
+pub(crate) unsafe fn open(_start: NonNull<u8>, _len: usize) -> bool {
+    true
+}
+
+/// Nothing is known of pages.
+///
+/// # Safety
+/// - None: nothing is done.
+#[cfg(feature = "hardened")]
+pub(crate) unsafe fn is_untouched(_start: NonNull<u8>, _len: usize) -> bool {
+    false
+}
+
+/// Nobody has random numbers.
+#[cfg(feature = "hardened")]
+pub(crate) fn random() -> u64 {
+    0
+}
+
 /// Nobody else is there to run.
 pub(crate) fn yield_now() {
     hint::spin_loop();

@@ -309,6 +309,11 @@ impl Backend {
             // SAFETY: found just now.
             unsafe { segment.as_ref() }.note_huge_page();
         }
+        #[cfg(feature = "hardened")]
+        if !is_huge {
+            // SAFETY: as above.
+            unsafe { segment.as_ref() }.guard(self.os.page_size());
+        }
         self.owners.set(start.addr().get(), owner);
         self.owners.note_segment(start.addr().get());
         Some(segment)
@@ -496,6 +501,9 @@ impl Backend {
         let segment = unsafe { NonNull::new_unchecked(super::segment_of(address).cast_mut()) };
         // SAFETY: claimed above.
         debug_assert_eq!(unsafe { segment.as_ref() }.free_slots(), USABLE);
+        #[cfg(feature = "hardened")]
+        // SAFETY: as above.
+        unsafe { segment.as_ref() }.guard(self.os.page_size());
         self.owners.set(address, owner);
         Some(segment)
     }

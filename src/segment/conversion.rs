@@ -6,7 +6,7 @@ use super::backend::Backend;
 use super::cache::Range;
 use super::mapping::Mapping;
 use super::owner::Owner;
-use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
+use super::{METADATA, SEGMENT_SIZE, Segment, USABLE, USABLE_BYTES};
 use crate::align;
 use crate::size_class::SLOT_SIZE;
 use crate::sync::Ordering;
@@ -35,11 +35,14 @@ impl Backend {
         }
         let used = if start == range.start { self.end_mapping(range) } else { self.cut_mapping(range, start) };
         self.counters.metadata.fetch_add(METADATA, Ordering::Relaxed);
-        self.counters.recount(used, METADATA + (SEGMENT_SIZE - SLOT_SIZE));
+        self.counters.recount(used, METADATA + USABLE_BYTES);
         // SAFETY: a granule of the range, which is this thread's alone, and whose start reads as zero now.
         let segment = unsafe { Segment::found(NonNull::new(core::ptr::with_exposed_provenance_mut(start))?) };
         // SAFETY: found just now.
         unsafe { segment.as_ref() }.head.touched.store(USABLE, Ordering::Relaxed);
+        #[cfg(feature = "hardened")]
+        // SAFETY: found just now.
+        unsafe { segment.as_ref() }.guard(self.os.page_size());
         self.owners.set(start, owner);
         self.owners.note_segment(start);
         Some(segment)

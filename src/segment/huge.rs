@@ -3,9 +3,8 @@
 //! The system has to be asked before the first touch, and all of the segment is resident from then on. So all slots count as touched from the start; as long as nobody has used them they are *clean*, and
 //! read as zero. The system joins small pages to a huge one again where it is allowed to, which would bring purged memory back: the first purge forbids it.
 
-use super::{Backend, SEGMENT_SIZE, Segment, USABLE};
+use super::{Backend, SEGMENT_SIZE, Segment, USABLE, USABLE_BYTES};
 use crate::os::Platform;
-use crate::size_class::SLOT_SIZE;
 use crate::slab;
 use crate::sync::Ordering;
 use core::ptr::NonNull;
@@ -18,7 +17,7 @@ impl Backend {
     pub(super) unsafe fn ask_for_huge_page(&self, start: NonNull<u8>) -> bool {
         let may = self.counters.limits.get() == (usize::MAX, usize::MAX);
         if may {
-            self.counters.commit(SEGMENT_SIZE - SLOT_SIZE);
+            self.counters.commit(USABLE_BYTES);
             // SAFETY: the caller says so.
             unsafe { self.os.prefer_huge_pages(start, SEGMENT_SIZE) };
         }

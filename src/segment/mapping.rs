@@ -9,6 +9,8 @@ use super::owner::{GRANULE, Owner};
 use crate::align;
 use crate::size_class::{MAX_SPAN, SLOT_SIZE};
 use crate::slab::Freshness;
+#[cfg(feature = "hardened")]
+use crate::sync::AtomicUsize;
 use crate::sync::{Cell, Ordering};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -26,6 +28,9 @@ pub(super) struct Mapping {
     pub(super) is_new: Cell<bool>,
     /// What is known of the block's memory.
     freshness: Freshness,
+    /// While the block is in use, one more than the bytes that were asked for; 0 while it is free.
+    #[cfg(feature = "hardened")]
+    asked: AtomicUsize,
 }
 
 /// From so many mappings on, they are made as long as the addresses that they take.
@@ -320,6 +325,15 @@ impl Backend {
         // SAFETY: the entry says so.
         let mapping = unsafe { Mapping::of(block) };
         (mapping.block() == block.as_ptr()).then(|| mapping.body())
+    }
+
+    /// Of the mapping whose block starts at `block`, what was asked for, as its head says, and where the head's addresses end; `None` where no mapping's block starts there.
+    #[cfg(feature = "hardened")]
+    pub(crate) fn mapping_asked(&self, block: NonNull<u8>) -> Option<(&'static AtomicUsize, usize)> {
+        self.mapped_size(block)?;
+        // SAFETY: a mapping's block starts there.
+        let mapping = unsafe { Mapping::of(block) };
+        Some((&mapping.asked, mapping.address() + self.os.page_size()))
     }
 
     /// Counts a block that has just been allocated under `tag`.

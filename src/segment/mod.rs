@@ -4,7 +4,7 @@
 //! whoever holds an address that once was a segment's may read its head: statistics and purges need no lock for that.
 //!
 //! ```text
-//! slots 1 to 31 == free (bit in `free`) + slabs + spans
+//! slots 1 to 31 == free (bit in `free`) + slabs + spans            (1 to 30 in a hardened build)
 //! touched: slots that may hold something other than zeros, and so may be resident
 //! ```
 
@@ -13,6 +13,8 @@ mod cache;
 mod clear;
 mod conversion;
 mod density;
+#[cfg(feature = "hardened")]
+mod guard;
 #[cfg(feature = "profile")]
 mod guarded;
 mod huge;
@@ -24,6 +26,7 @@ mod static_chunk;
 mod tagged;
 
 pub(crate) use backend::{Backend, Counters};
+pub(crate) use cache::Kept;
 use mapping::Mapping;
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
@@ -40,8 +43,14 @@ pub(crate) const SEGMENT_SIZE: usize = GRANULE;
 /// Slots of a segment, the first included.
 pub(crate) const SLOTS: usize = SEGMENT_SIZE / SLOT_SIZE;
 
-/// Every slot but the first.
-const USABLE: u32 = !1;
+/// Where the slots that may be used end. A hardened build leaves the last one alone: what is written beyond the slot before it does not reach the next segment's first.
+pub(crate) const END: usize = if cfg!(feature = "hardened") { SLOTS - 1 } else { SLOTS };
+
+/// Every slot that may be used: all but the first.
+const USABLE: u32 = run_mask(1, END - 1);
+
+/// Bytes of these slots.
+const USABLE_BYTES: usize = (END - 1) * SLOT_SIZE;
 
 /// Which free slots will do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -280,7 +289,10 @@ impl Segment {
 
     /// Makes a free slot a slab of `class`. Owner-only.
     pub(crate) fn carve_slab(&self, class: SizeClass, warmth: Warmth, counters: &Counters) -> Option<&Slab> {
+        #[cfg(not(feature = "hardened"))]
         let (slot, is_zero) = self.take_slots(1, 1, warmth, counters)?;
+        #[cfg(feature = "hardened")]
+        let (slot, is_zero) = self.take_any_slot(warmth, counters)?;
         let slab = self.slab(slot);
         slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.lines[0].bits[slot]).cast(), is_zero);
         self.classes.0[slot].store(class.code() as u32, Ordering::Relaxed);
@@ -354,7 +366,7 @@ impl Segment {
     /// Makes the span at `slab` `count` slots long, where it stands; false where a slot in the way is in use. Owner-only.
     pub(crate) fn resize_span(&self, slab: &Slab, count: usize, counters: &Counters) -> bool {
         let (slot, old) = (self.slot_index(slab), slab.extent());
-        if slot + count > SLOTS {
+        if slot + count > END {
             return false;
         }
         if count < old {

@@ -25,6 +25,8 @@ pub(crate) use pages::Pages;
 pub(crate) use remote::{Pending, Remote};
 
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
+#[cfg(feature = "hardened")]
+use crate::sync::AtomicUsize;
 use crate::sync::{AtomicU16, AtomicU32, Cell, Ordering};
 use core::ptr::{self, NonNull};
 
@@ -261,6 +263,8 @@ impl Slab {
         self.nonempty.set(u64::MAX >> (64 - words));
         self.free.store(capacity as u32, Ordering::Relaxed);
         self.extent.store(capacity as u32, Ordering::Relaxed);
+        // Where blocks are placed at random, none is known to be the first that was never handed out.
+        let is_zero = is_zero && cfg!(not(feature = "hardened"));
         self.fresh.set(if is_zero { 0 } else { capacity as u16 });
         self.watched.set(0);
         self.reached.set(0);
@@ -300,6 +304,12 @@ impl Slab {
         &self.remote.freshness
     }
 
+    /// One more than the bytes that were asked for of a span that is in use; 0 of one that is free.
+    #[cfg(feature = "hardened")]
+    pub(crate) fn asked(&self) -> &AtomicUsize {
+        &self.remote.asked
+    }
+
     /// Ends the slot's use. Owner-only.
     pub(crate) fn clear(&self) {
         self.set_kind(SlotKind::Free);
@@ -330,7 +340,7 @@ impl Slab {
         let wanted = places.len();
         let mut left = wanted;
         while left > 0 && self.nonempty.get() != 0 {
-            let index = self.nonempty.get().trailing_zeros() as usize;
+            let index = self.next_word();
             let cell = self.word(index);
             let mut bits = cell.get();
             let base = self.start.get().wrapping_add(index * 64 * blocks.size as usize);
@@ -352,7 +362,7 @@ impl Slab {
             }
             cell.set(bits);
             if bits == 0 {
-                self.nonempty.set(self.nonempty.get() & (self.nonempty.get() - 1));
+                self.nonempty.set(self.nonempty.get() & !(1 << index));
             }
         }
         let taken = wanted - left;
@@ -370,9 +380,25 @@ impl Slab {
         taken
     }
 
+    /// Index of the word from which blocks are taken next, which has some: the lowest. Owner-only.
+    #[cfg(not(feature = "hardened"))]
+    #[inline(always)]
+    fn next_word(&self) -> usize {
+        self.nonempty.get().trailing_zeros() as usize % 64
+    }
+
+    /// Index of the word from which blocks are taken next, which has some: the lowest from a random one on, and then from the start. Another one for each slab, but one at a time, since each word that
+    /// is begun touches a page. Owner-only.
+    #[cfg(feature = "hardened")]
+    #[inline(always)]
+    fn next_word(&self) -> usize {
+        let first = (crate::secret::number_of(ptr::from_ref(self).addr()) >> 58) as u32;
+        ((self.nonempty.get().rotate_right(first).trailing_zeros() + first) % 64) as usize
+    }
+
     /// Index of the next block that [`Slab::take`] yields, which there is. Owner-only.
     fn next_index(&self) -> usize {
-        let index = self.nonempty.get().trailing_zeros() as usize % 64;
+        let index = self.next_word();
         index * 64 + self.word(index).get().trailing_zeros() as usize
     }
 

@@ -9,6 +9,8 @@
 //! The stack is pushed one by one and taken whole. Taking all at once is what rules ABA out.
 
 use crate::slab::{Freshness, Slab};
+#[cfg(feature = "hardened")]
+use crate::sync::AtomicUsize;
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU64, Ordering, constructor};
 use core::ptr;
 
@@ -23,6 +25,9 @@ pub(crate) struct Remote {
     pub(super) kind: AtomicU8,
     /// Of a span, what is known of its memory. Here because the owner's line is full.
     pub(super) freshness: Freshness,
+    /// Of a span that is in use, one more than the bytes that were asked for; 0 of one that is free. Not of slabs.
+    #[cfg(feature = "hardened")]
+    pub(super) asked: AtomicUsize,
 }
 
 impl Remote {

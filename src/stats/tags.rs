@@ -74,6 +74,8 @@ impl Tags {
                     self.count(heap.tag(), -waiting, -waiting * class.size() as isize);
                 }
             }
+            #[cfg(feature = "hardened")]
+            self.take_off_quarantine(backend, registry, heap);
             for block in heap.outbox().waiting() {
                 let Some(owner) = registry.owner(backend.owners.look_up(block.addr())) else { continue };
                 // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.
@@ -114,6 +116,21 @@ impl Tags {
                 }
                 SlotKind::Span if pending == 0 => self.count(tag, 1, (slab.extent() * SLOT_SIZE) as isize),
                 SlotKind::Span | SlotKind::Free => {}
+            }
+        }
+    }
+
+    /// What is in quarantine is free. Of mappings there, whoever has freed them has said so.
+    #[cfg(feature = "hardened")]
+    fn take_off_quarantine(&mut self, backend: &Backend, registry: &Registry, heap: &Heap) {
+        for block in heap.quarantine().held().chain(heap.quarantine().held_large()) {
+            let Some(owner) = registry.owner(backend.owners.look_up(block.addr())) else { continue };
+            // SAFETY: a heap's block, whose segment's head can always be read.
+            let slab = unsafe { segment::slab_of(block.addr()) };
+            match slab.kind() {
+                SlotKind::Slab(class) => self.count(owner.tag(), -1, -(class.size() as isize)),
+                SlotKind::Span => self.count(owner.tag(), -1, -((slab.extent() * SLOT_SIZE) as isize)),
+                SlotKind::Free => {}
             }
         }
     }

@@ -7,9 +7,11 @@ use crate::heap::{Heap, SPANS};
 use crate::magazine::Tops;
 use crate::region::Region;
 use crate::registry::Registry;
-use crate::segment::{self, Backend, Owner, Segment};
+use crate::segment::{self, Backend, Kept, Owner, Segment};
 use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::SlotKind;
+#[cfg(feature = "hardened")]
+use core::ptr::NonNull;
 
 impl Default for Stats {
     fn default() -> Self {
@@ -34,7 +36,7 @@ impl Stats {
             self.classes[class.index()].block_size = class.size();
         }
         self.add_segments(backend);
-        self.add_heaps(registry);
+        self.add_heaps(backend, registry);
         self.add_counters(backend);
         self.add_static_memory(region, registry);
         self.settle();
@@ -121,7 +123,11 @@ impl Stats {
         }
     }
 
-    fn add_heaps(&mut self, registry: &Registry) {
+    #[cfg_attr(
+        not(feature = "hardened"),
+        expect(unused_variables, reason = "mappings in quarantine are the backend's")
+    )]
+    fn add_heaps(&mut self, backend: &Backend, registry: &Registry) {
         for heap in registry.heaps() {
             self.heaps += 1;
             self.parked_heaps += usize::from(registry.is_parked(heap));
@@ -137,6 +143,8 @@ impl Stats {
                     self.classes[class.index()].in_magazines += sampling.waiting(class);
                 }
             }
+            #[cfg(feature = "hardened")]
+            self.add_quarantine(backend, heap);
             self.add_traffic(heap);
             let Self { classes, span_rounding, mapping_rounding, .. } = self;
             let roundings = classes.iter_mut().map(|class| &mut class.rounding);
@@ -164,6 +172,29 @@ impl Stats {
         }
     }
 
+    /// What is in quarantine is free, as what waits in a magazine is.
+    #[cfg(feature = "hardened")]
+    fn add_quarantine(&mut self, backend: &Backend, heap: &Heap) {
+        for block in heap.quarantine().held() {
+            // SAFETY: blocks of slabs, whose segments' heads can always be read.
+            if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {
+                self.classes[class.index()].in_magazines += 1;
+            }
+        }
+        for block in heap.quarantine().held_large().filter_map(NonNull::new) {
+            if backend.owners.look_up(block.addr().get()).is_heap() {
+                // SAFETY: in a segment, whose head can always be read.
+                let asked = unsafe { crate::heap::span_asked(block) };
+                if let Some(class) = asked.and_then(|(_, len)| SizeClass::of_slots(len / SLOT_SIZE)) {
+                    self.keep_spans(class, 1);
+                }
+            } else if let Some(len) = backend.mapped_size(block) {
+                self.mappings += 1;
+                self.balance.cached_mappings += len;
+            }
+        }
+    }
+
     fn add_traffic(&mut self, heap: &Heap) {
         let (spans, classes) = (&heap.counts()[SPANS], &heap.counts()[..SPANS]);
         self.span_traffic.add(spans.read());
@@ -185,6 +216,9 @@ impl Stats {
     fn add_counters(&mut self, backend: &Backend) {
         let counters = &backend.counters;
         let cached = backend.cached();
+        // What is there already are those in quarantine.
+        let cached =
+            Kept { mappings: cached.mappings + self.mappings, bytes: cached.bytes + self.balance.cached_mappings };
         self.mappings = counters.mappings().saturating_sub(cached.mappings);
         self.mappings_allocated = counters.blocks_mapped();
         self.allocations += self.mappings_allocated;

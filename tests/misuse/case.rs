@@ -33,6 +33,12 @@ pub const STOPPED: Expected = Expected { default: Stopped, hardened: Stopped };
 /// Not seen by default, and seen by the hardened build.
 pub const SEEN_WHEN_HARDENED: Expected = Expected { default: Unharmed, hardened: Stopped };
 
+/// As above, where what was written lies in a block that nobody frees, and that may not be used again: then nothing has happened.
+pub const USUALLY_SEEN_WHEN_HARDENED: Expected = UNHARMED;
+
+/// What the default build cannot prevent, and the hardened build sees where the block is used again.
+pub const HARMED_BY_DEFAULT_ALONE: Expected = Expected { default: Harmed, hardened: Unharmed };
+
 /// Not seen in any build, and without consequences.
 pub const UNHARMED: Expected = Expected { default: Unharmed, hardened: Unharmed };
 

@@ -1,6 +1,6 @@
 //! Bytes that are written to a block after it was freed.
 
-use super::case::{Case, Expected, HARMED_BY_DEFAULT, SEEN_WHEN_HARDENED};
+use super::case::{Case, Expected, HARMED_BY_DEFAULT_ALONE, SEEN_WHEN_HARDENED};
 use super::program::{allocate, announce, free, go_on, harmed, layout};
 use super::{GLOBAL, SIZES};
 use crate::support::memory::{KIB, MIB};
@@ -51,7 +51,7 @@ pub fn cases() -> Vec<Case> {
     };
     cases.extend(
         [64, 4096, 64 * KIB, 4 * MIB]
-            .map(|size| write("write after free: after a purge", size, |_| 0..8, purge, HARMED_BY_DEFAULT)),
+            .map(|size| write("write after free: after a purge", size, |_| 0..8, purge, HARMED_BY_DEFAULT_ALONE)),
     );
     cases
 }

@@ -19,24 +19,31 @@ fn scratch() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// The folder with the library of the release profile, which this process has built.
+/// Builds the library of `package` as it ships; the folder with what is built in the release profile.
+fn build(package: &str) -> PathBuf {
+    let target = scratch().parent().expect("the folder is inside of the target folder").to_owned();
+    let mut cargo = Command::new(env::var_os("CARGO").expect("the tests are run by cargo"));
+    cargo.args(["build", "--release", "--quiet", "--package", package, "--lib", "--target-dir"]).arg(&target);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(cargo.status().expect("cargo starts").success(), "{package} cannot be built");
+    target.join("release")
+}
+
+/// The folder with the library, which this process has built.
 fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let target = scratch().parent().expect("the folder is inside of the target folder").to_owned();
-        let mut cargo = Command::new(env::var_os("CARGO").expect("the tests are run by cargo"));
-        cargo
-            .args(["build", "--release", "--quiet", "--package", "tenure-malloc", "--lib", "--target-dir"])
-            .arg(&target);
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        assert!(cargo.status().expect("cargo starts").success(), "the library cannot be built");
-        target.join("release")
-    })
+    BUILT.get_or_init(|| build("tenure-malloc"))
 }
 
 /// The shared library.
 pub fn library() -> PathBuf {
     built().join("libtenure_malloc.so")
+}
+
+/// The shared library that is hardened, which this process has built.
+pub fn hardened_library() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("tenure-malloc-hardened").join("libtenure_malloc_hardened.so"))
 }
 
 /// The library to be linked into a program.
@@ -84,6 +91,13 @@ impl Run {
     pub fn on_tenure(program: &Path) -> Self {
         let mut run = Self::on_system(program);
         run.command.env("LD_PRELOAD", library()).env("ON_TENURE", "1");
+        run
+    }
+
+    /// `program` on the hardened library.
+    pub fn on_hardened(program: &Path) -> Self {
+        let mut run = Self::on_system(program);
+        run.command.env("LD_PRELOAD", hardened_library()).env("ON_TENURE", "1");
         run
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::os::mock::Call;
+use crate::segment::END;
 use std::vec::Vec;
 
 #[test]
@@ -19,7 +20,7 @@ fn no_segment_is_added_while_one_has_room_however_many_have_too_little() {
 #[test]
 fn what_just_fits_is_filled_up_before_larger_runs_are_broken() {
     let sample = Sample::new();
-    let spans: Vec<_> = (0..31 * 3).map(|_| sample.span(1)).collect();
+    let spans: Vec<_> = (0..(END - 1) * 3).map(|_| sample.span(1)).collect();
     // One segment with a gap of one slot, one with a gap of three, and one with a gap of two.
     for nth in [5, 40, 41, 42, 70, 71] {
         sample.free_span(spans[nth]);
@@ -37,7 +38,7 @@ fn a_span_that_is_going_to_grow_stands_where_it_can_in_memory_that_was_touched()
         // SAFETY: the test's own heap and tops.
         unsafe { sample.heap.take_growing_span(sample.tops(), class) }
     };
-    let spans: Vec<_> = (0..31).map(|_| sample.span(1)).collect();
+    let spans: Vec<_> = (0..END - 1).map(|_| sample.span(1)).collect();
     let fresh = sample.span(1);
     assert_eq!(growing(1), None, "there is room behind it, but nobody has touched that");
     // A gap of one slot comes first, and then one of 16.
@@ -67,6 +68,10 @@ fn spans_of_all_lengths_and_alignments_stand_where_they_should() {
     for slots in 1..=16 {
         for align in [8, SLOT_SIZE, 2 * SLOT_SIZE, 4 * SLOT_SIZE, 8 * SLOT_SIZE, 16 * SLOT_SIZE] {
             let layout = Layout::from_size_align(slots * SLOT_SIZE - 1, align).unwrap();
+            if cfg!(feature = "hardened") && slots == 16 && align == 16 * SLOT_SIZE {
+                assert!(!is_span(layout), "its last slot would be the segment's, which is a guard");
+                continue;
+            }
             assert!(is_span(layout));
             let (span, is_zero) = sample.heap.take_span(layout).unwrap();
             assert!(is_zero && span.addr().get().is_multiple_of(align.max(SLOT_SIZE)));
@@ -96,7 +101,11 @@ fn a_span_grows_where_it_stands_and_a_segment_that_it_fills_is_found_again_when_
     let (low, high) = (sample.span(8), sample.span(8));
     assert!(!resize(low, 9), "the other one is in the way");
     assert!(resize(high, 16) && resize(high, 16));
-    assert_eq!(sample.span(7).addr().get(), high.addr().get() + 16 * SLOT_SIZE, "all that is left of the segment");
+    assert_eq!(
+        sample.span(END - 1 - 24).addr().get(),
+        high.addr().get() + 16 * SLOT_SIZE,
+        "all that is left of the segment"
+    );
     assert_eq!(sample.segments(), 1);
     assert!(!resize(high, 17), "no span is that long");
     assert!(resize(high, 3));
@@ -112,13 +121,14 @@ fn slots_of_spans_and_slabs_serve_each_other() {
     let class = class_of(32 * 1024);
     let mut ends = Vec::new();
     for _ in 0..5 {
-        let blocks: Vec<_> = (0..62).map(|_| sample.heap.take_one(class).unwrap().0).collect();
+        let blocks: Vec<_> = (0..2 * (END - 1)).map(|_| sample.heap.take_one(class).unwrap().0).collect();
         assert_eq!(sample.segments(), 1);
         for block in blocks {
             // SAFETY: a block of the heap.
             unsafe { return_remotely(class, block, &sample.backend.counters) };
         }
-        let spans: Vec<_> = [16, 8, 4, 2, 1].map(|slots| sample.span(slots)).into();
+        let spans: Vec<_> =
+            [16, 8, 4, 2, END - 31].into_iter().filter(|&slots| slots > 0).map(|slots| sample.span(slots)).collect();
         ends.push(spans.clone());
         assert_eq!(sample.segments(), 1);
         spans.into_iter().for_each(|span| sample.free_span(span));

@@ -18,7 +18,7 @@ impl Source {
         let counters = &self.backend.counters;
         assert_eq!(counters.mapped(), self.backend.cached().bytes);
         assert_eq!(counters.mappings(), self.backend.cached().mappings);
-        let in_segments = segments * (SEGMENT_SIZE - SLOT_SIZE);
+        let in_segments = segments * USABLE_BYTES;
         assert_eq!(counters.committed(), counters.metadata() + counters.mapped() + in_segments);
         let heads = counters.mappings() * SLOT_SIZE;
         assert_eq!(counters.reserved(), counters.mapped() + heads + segments * SEGMENT_SIZE);

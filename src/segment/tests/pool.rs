@@ -13,7 +13,7 @@ impl Source {
 
     /// Uses every slot and frees it again, so that all are touched.
     fn touch(&self, segment: &Segment) {
-        segment.carve_span(SLOTS - 1, 1, Warmth::Any, &self.backend.counters).unwrap();
+        segment.carve_span(END - 1, 1, Warmth::Any, &self.backend.counters).unwrap();
         segment.retire(segment.slab(1), self.backend);
     }
 }

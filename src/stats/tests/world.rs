@@ -86,7 +86,8 @@ impl World {
     /// Panics unless what the mock has mapped is what the counters say. `lost` more bytes may be mapped, whose unmapping failed.
     #[track_caller]
     pub(super) fn assert_no_leak(&self, map: usize, lost: usize) {
-        let heap = size_of::<Heap>().next_multiple_of(self.mock.page_size());
+        let guards = if cfg!(feature = "hardened") { 2 * self.mock.page_size() } else { 0 };
+        let heap = size_of::<Heap>().next_multiple_of(self.mock.page_size()) + guards;
         let heaps: usize = self.registry.heaps().map(|each| heap + each.depot_bytes()).sum();
         let known = self.backend.counters.reserved() + map + heaps;
         let mapped = self.mock.mapped();
