@@ -209,7 +209,7 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
 /// Gives a block of `class` back, after those who watch the thread have been told.
 #[inline(never)]
 fn free_noted(block: NonNull<u8>, class: SizeClass, layout: Layout) {
-    note_freed(block, layout.size());
+    note_freed(block, layout);
     put(block, class, layout);
 }
 
@@ -242,9 +242,9 @@ pub(super) fn take_large_as_is(layout: Layout) -> Option<(NonNull<u8>, bool)> {
 
 /// Tells those who watch the thread of a block that it is about to give back.
 #[inline(always)]
-pub(super) fn note_freed(block: NonNull<u8>, size: usize) {
+fn note_freed(block: NonNull<u8>, layout: Layout) {
     if tls::routing().is_watched() {
-        watch::freed(block, size);
+        watch::freed(block, layout.size());
     }
 }
 
@@ -530,7 +530,7 @@ pub(super) fn free_large(block: NonNull<u8>, layout: Layout) {
 
 #[inline(never)]
 fn free_large_slowly(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static Borrower) {
-    note_freed(block, layout.size());
+    note_freed(block, layout);
     take_back_large(block, layout, owner, thread);
 }
 

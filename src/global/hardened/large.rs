@@ -229,7 +229,7 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
         misuse::is_free(block, size, Deed::Free);
     }
     if tls::routing().is_watched() {
-        slow::note_freed(block, size);
+        watch::freed(block, size);
     }
     #[cfg(feature = "profile")]
     super::super::samples::freed(block, owner);

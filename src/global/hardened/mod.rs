@@ -22,7 +22,7 @@ pub(super) use quarantine::empty as empty_quarantine;
 #[cfg(feature = "profile")]
 use super::samples;
 use super::static_memory::free_static;
-use super::{BACKEND, Tenure, slow, tls};
+use super::{BACKEND, Tenure, slow, tls, watch};
 use crate::heap::{Borrower, Heap};
 use crate::secret;
 use crate::segment::{self, GRANULE, Owner};
@@ -276,7 +276,7 @@ fn freed(
     holder: Option<&'static Heap>,
 ) {
     if tls::routing().is_watched() {
-        slow::note_freed(block, size);
+        watch::freed(block, size);
     }
     #[cfg(feature = "profile")]
     if owner != thread.owner.get() {

@@ -32,6 +32,7 @@ fn free_in_slab(block: NonNull<u8>) -> usize {
 }
 
 #[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
 fn a_new_class_has_no_magazine_for_1024_allocations() {
     let sample = on_probation();
     let class = class_of(SIZE);
@@ -44,6 +45,7 @@ fn a_new_class_has_no_magazine_for_1024_allocations() {
 }
 
 #[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
 fn a_new_class_has_no_magazine_for_256_frees() {
     let sample = on_probation();
     let class = class_of(SIZE);
@@ -66,6 +68,7 @@ fn a_new_class_has_no_magazine_for_256_frees() {
 }
 
 #[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
 fn each_class_is_on_probation_by_itself_and_those_of_spans_are_too() {
     let sample = on_probation();
     let much = class_of(SIZE);
@@ -81,6 +84,7 @@ fn each_class_is_on_probation_by_itself_and_those_of_spans_are_too() {
 }
 
 #[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
 fn after_each_delay_a_class_is_on_probation_for_64_frees() {
     let sample = on_probation();
     let class = class_of(SIZE);
@@ -118,6 +122,7 @@ fn probation_begins_once_however_often_the_heap_is_lent() {
 }
 
 #[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
 fn a_block_is_not_handed_out_again_before_the_heap_collects() {
     let sample = on_probation();
     let class = class_of(SIZE);
@@ -134,6 +139,7 @@ fn a_block_is_not_handed_out_again_before_the_heap_collects() {
 }
 
 #[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
 fn a_heap_holds_64_kib_back_and_no_more() {
     let sample = on_probation();
     let class = class_of(16 * 1024);
