@@ -27,6 +27,26 @@ fn series(folder: &Path) -> PathBuf {
     file
 }
 
+#[test]
+fn rounding_is_shown_where_exact_bytes_were_counted() {
+    let folder = folder("rounding");
+    let rows = |exact: &str| {
+        let file = folder.join(format!("exact-{exact}.json"));
+        let run = Run::on_tenure(&compile("exact.c", &[])).env("TENURE_EXACT", exact);
+        run.env("TENURE_STATS", "json").env("TENURE_STATS_FILE", &file).succeeds();
+        let page = page(&[&file]);
+        texts(&page, "table.rounding tbody tr")
+            .into_iter()
+            .map(|row| row.split_whitespace().collect::<String>())
+            .collect::<Vec<_>>()
+    };
+    let shown = rows("1");
+    // 400 blocks of 3,072 bytes, for which 1,164,400 were asked.
+    assert!(shown.iter().any(|row| row.starts_with("3,072400")), "{shown:?}");
+    assert!(shown.iter().any(|row| row.starts_with("spans10")), "{shown:?}");
+    assert_eq!(rows("0"), Vec::<String>::new());
+}
+
 fn snapshots(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -254,7 +254,8 @@ fn note_freed(block: NonNull<u8>, layout: Layout) {
 #[inline(never)]
 pub(super) fn free_guarded(block: NonNull<u8>) {
     if let Some(size) = guard::size_of(block) {
-        note_freed(block, size);
+        // SAFETY: a size that some layout had.
+        note_freed(block, unsafe { Layout::from_size_align_unchecked(size, 1) });
     }
     guard::free(block, None);
 }

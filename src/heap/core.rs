@@ -58,8 +58,9 @@ pub(super) struct Core {
 /// Bytes of blocks that were returned on probation and are kept from being reused, at most.
 const HELD_BACK: usize = 64 * 1024;
 
-/// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is backed by a huge page.
-const GROWING_FROM: usize = 8;
+/// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is backed by a huge page. Programs in C that are not rebuilt, whose library does without the
+/// standard one, gained no time by the first of these, and paid 4 % of a peak of 60 MiB.
+const GROWING_FROM: usize = if cfg!(feature = "std") { 8 } else { 32 };
 
 /// Refills between collections. The longer blocks wait, the more of them share an atomic operation, at both ends.
 const PATIENCE: u8 = 32;

@@ -7,6 +7,7 @@ mod figures;
 mod flame;
 mod over_time;
 mod page;
+mod rounding;
 mod tags;
 
 use std::fmt;

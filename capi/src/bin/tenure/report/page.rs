@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::flame::FlameGraph;
-use super::{balance, classes, figures, number, over_time, tags};
+use super::{balance, classes, figures, number, over_time, rounding, tags};
 use crate::series::{Line, Process, lines_of};
 use crate::text;
 
@@ -170,6 +170,12 @@ fn sections(process: &Process, level: Level) -> Markup {
                 (classes::bars(last))
             }
             (classes::table(last))
+        }
+        @if rounding::is_counted(last) {
+            section {
+                (heading(level, "Rounding"))
+                (rounding::table(last))
+            }
         }
         section {
             (heading(level, "Figures"))

@@ -8,4 +8,4 @@ mod snapshot;
 pub use lines::{Family, Line, lines_of};
 pub use process::{Process, by_process};
 pub use read::{InputError, read, snapshot_of};
-pub use snapshot::{Class, Snapshot, Tag, Traffic, share};
+pub use snapshot::{Class, Rounding, Snapshot, Tag, Traffic, share};
