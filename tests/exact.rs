@@ -76,23 +76,23 @@ fn threads_at_work_follow_with_an_empty_magazine_and_new_ones_at_once() {
     let (ready, is_ready) = channel();
     let worker = thread::spawn(move || {
         // At work before anything is counted.
-        drop(black_box(blocks(1000, 600)));
+        drop(black_box(blocks(1000, 5000)));
         ready.send(()).unwrap();
         wait.recv().unwrap();
-        // One magazine holds 63 blocks at most.
-        drop(black_box(blocks(64, 600)));
-        let before = of(&GLOBAL.stats(), 640);
-        drop(black_box(blocks(64, 600)));
-        (before, of(&GLOBAL.stats(), 640))
+        // A magazine of this class, which nobody else here uses, holds 12 blocks at most.
+        drop(black_box(blocks(64, 5000)));
+        let before = of(&GLOBAL.stats(), 5120);
+        drop(black_box(blocks(64, 5000)));
+        (before, of(&GLOBAL.stats(), 5120))
     });
     is_ready.recv().unwrap();
     let _counting = Counting::begin();
     go.send(()).unwrap();
     let (before, after) = worker.join().unwrap();
-    assert_more(before, after, [64, 64 * 600, 64 * 640]);
-    let before = of(&GLOBAL.stats(), 640);
-    thread::spawn(|| drop(black_box(blocks(10, 600)))).join().unwrap();
-    assert_more(before, of(&GLOBAL.stats(), 640), [10, 6000, 6400]);
+    assert_more(before, after, [64, 64 * 5000, 64 * 5120]);
+    let before = of(&GLOBAL.stats(), 5120);
+    thread::spawn(|| drop(black_box(blocks(10, 5000)))).join().unwrap();
+    assert_more(before, of(&GLOBAL.stats(), 5120), [10, 50_000, 51_200]);
 }
 
 #[test]
