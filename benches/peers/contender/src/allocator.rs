@@ -2,7 +2,7 @@
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "tenure")] {
-        pub const NAME: &str = if cfg!(feature = "tenure_hardened") { "tenure_hardened" } else { "tenure" };
+        pub const NAME: &str = "tenure";
         #[global_allocator]
         static GLOBAL: tenure::Tenure = tenure::Tenure::new();
     } else if #[cfg(feature = "mimalloc3")] {
