@@ -17,7 +17,7 @@ pub(crate) use core::cell::{Cell, UnsafeCell};
 /// Atomics for statics of which no model makes use, under loom as elsewhere.
 pub(crate) mod plain {
     #[allow(unused_imports, reason = "only platform files use them, and not every one")]
-    pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 }
 
 /// Declares a constructor that is `const`, except under loom, whose atomics cannot be made in a constant.

@@ -3,7 +3,8 @@
 //! Names of functions are in those files, and to look for them takes memory. `addr2line -Cfe FILE OFFSET` has them later.
 
 use super::report::line;
-use crate::sync::{AtomicBool, Ordering, UnsafeCell};
+use crate::sync::UnsafeCell;
+use crate::sync::plain::{AtomicBool, Ordering};
 use core::fmt::{self, Display, Formatter};
 
 /// Frames of which the files are looked for; those behind them are addresses alone.

@@ -4,8 +4,8 @@
 
 use super::KeepErrno;
 use crate::os::Fault;
-use crate::sync::plain::{AtomicUsize, Ordering};
-use crate::sync::{AtomicBool, UnsafeCell};
+use crate::sync::UnsafeCell;
+use crate::sync::plain::{AtomicBool, AtomicUsize, Ordering};
 use core::ffi::{c_int, c_void};
 use core::mem::{self, MaybeUninit};
 use core::ptr;

@@ -168,6 +168,10 @@ impl Platform for System {
         unreachable!("no segment")
     }
 
+    unsafe fn is_resident(&self, _page: NonNull<u8>) -> bool {
+        unreachable!("no model asks for this")
+    }
+
     unsafe fn prefer_huge_pages(&self, _start: NonNull<u8>, _len: usize) {
         unreachable!("no model asks for this")
     }
