@@ -55,7 +55,7 @@ pub(super) struct Core {
     pub(super) depot: Depot,
 }
 
-/// Bytes of blocks that were returned on probation and are kept from being reused, at most.
+/// Bytes of blocks that were returned on probation and are kept from being reused, at most; unless that is the last of them alone.
 const HELD_BACK: usize = 64 * 1024;
 
 /// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is backed by a huge page. Programs in C that are not rebuilt, whose library does without the
@@ -145,7 +145,7 @@ impl Core {
         class: SizeClass,
         waiting: &mut Option<(SizeClass, Place)>,
     ) -> Option<&'s Slab> {
-        if self.usable[class.index()].first().is_none() {
+        if self.usable[class.index()].first().is_none() && !self.holds_back() {
             self.collect(home);
         }
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, waiting) {
@@ -169,7 +169,15 @@ impl Core {
         if !self.roomy.has_warm(self.spare()) && self.make_room(home) && self.usable[class.index()].first().is_some() {
             return true;
         }
-        let Some(slab) = self.carve_slab(class, counters).or_else(|| {
+        let mut carved = self.carve_slab(class, counters);
+        if carved.is_none() && self.holds_back() {
+            self.collect(home);
+            if self.usable[class.index()].first().is_some() {
+                return true;
+            }
+            carved = self.carve_slab(class, counters);
+        }
+        let Some(slab) = carved.or_else(|| {
             self.add_segment(home)?;
             self.carve_slab(class, counters)
         }) else {
@@ -329,13 +337,18 @@ impl Core {
         }
     }
 
-    /// A block of `size` bytes was returned on probation: it is to stay out of use for a while, unless too much does.
+    /// A block of `size` bytes is about to be returned on probation: it is to stay out of use for a while, for which those that were returned before may have to make way.
     pub(super) fn hold_back(&mut self, home: Home<'_>, size: usize) {
-        self.held_back += size;
-        self.patience = PATIENCE;
-        if self.held_back > HELD_BACK {
+        if self.held_back > 0 && self.held_back + size > HELD_BACK {
             self.collect(home);
         }
+        self.held_back += size;
+        self.patience = PATIENCE;
+    }
+
+    /// True where blocks are held back for which the heap may take a free slot more, but no segment.
+    pub(super) fn holds_back(&self) -> bool {
+        self.held_back > 0
     }
 
     /// Takes in what other threads have returned.

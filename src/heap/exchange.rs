@@ -4,7 +4,7 @@
 //! overflows gives half of its blocks away, and all of them if the same happens again before it has run out: the traffic is one-way then.
 
 use super::Heap;
-use super::core::{Core, Home};
+use super::core::{Core, Home, Misuse};
 use super::counts::{self, Counts};
 use super::probation::Probation;
 use crate::magazine::{self, Magazine, Place, Tops};
@@ -210,6 +210,9 @@ impl Heap {
             if traffic.goes_past() {
                 return self.put_back(&mut self.core.lock(), class, &[block.as_ptr()]);
             }
+            // The first block of a magazine: that before may have been emptied with this block in it.
+            // SAFETY: passed on.
+            unsafe { self.check_in_use(class, block, Misuse::DoubleFree) };
         }
         let given = if held == 0 { 0 } else { self.traffic[class.index()].flush(held) };
         if given > 0 {

@@ -1,7 +1,7 @@
 //! Probation: as long as a class is little used, each of its frees is looked at at once.
 //!
 //! A class on probation has no magazine, so all its allocations and frees are slow paths, which can afford to ask whether a block is in use. What is freed goes the way of a block that another
-//! thread frees: its remote bit is set, and it is not handed out again before the heap collects. So a second free finds one of two bits set, whichever thread it comes from, and a block that
+//! thread frees: its remote bit is set, and it is not handed out again before the heap collects, for which it takes a slot more rather than collect, but no segment. So a second free finds one of two bits set, whichever thread it comes from, and a block that
 //! the program still uses stays out of others' hands for a while.
 //!
 //! What a class may cost so is bounded by steps. One that is much used has soon taken them, and has its magazine from then on; once in each purge delay it gets some more.
@@ -108,14 +108,14 @@ impl Heap {
         let mut core = self.core.lock();
         // SAFETY: passed on; the heap is locked.
         let place = unsafe { place_of(class, block) };
-        if is_free(class, place) || !return_here(&core, place) {
+        if is_free(class, place) {
+            refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
+        }
+        core.hold_back(self.home(), class.size());
+        if !return_here(&core, place) {
             refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
         self.live_changed(class.size(), 0);
-        // The next span that is wanted takes in all that was returned, this one included.
-        if !class.is_span() {
-            core.hold_back(self.home(), class.size());
-        }
     }
 
     /// Ends the process where `block` is no block of `class` or is free, which is the misuse `otherwise`; on behalf of any thread. Looks at nothing where the heap is at work.

@@ -31,8 +31,10 @@ impl Core {
     pub(super) fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
         let counters = &home.backend.counters;
         let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
-        // What others have returned may be a span, which is worth looking for each time.
-        self.collect(home);
+        // What others have returned may be a span, which is worth looking for each time; but for what is held back.
+        if !self.holds_back() {
+            self.collect(home);
+        }
         if !self.depot.is_empty() {
             let found = self.roomy.find_warm(slots, self.spare(), |segment| carve(segment, Warmth::Warm));
             if let Some((segment, span)) = found {
@@ -43,6 +45,12 @@ impl Core {
         }
         if let Some(span) = self.use_slots(slots, carve) {
             return Some(span);
+        }
+        if self.holds_back() {
+            self.collect(home);
+            if let Some(span) = self.use_slots(slots, carve) {
+                return Some(span);
+            }
         }
         // Before the heap grows, slabs that wait for blocks of their own class are put to use.
         self.retire_empty_slabs(home.backend);

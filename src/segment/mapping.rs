@@ -20,8 +20,10 @@ use core::ptr::{self, NonNull};
 pub(super) struct Mapping {
     /// Bytes from the head's start to the mapping's end.
     len: Cell<usize>,
-    /// Bytes from the head's start to the block.
+    /// Bytes from the head's start to where a block stands in a mapping that is new.
     offset: Cell<usize>,
+    /// Bytes by which the block stands in front of that: see [`Mapping::shift_block`].
+    shift: Cell<usize>,
     /// The tag under which the block was allocated, or 0. 0 while the block is free.
     tag: Cell<u8>,
     /// True until the block is freed for the first time.
@@ -32,6 +34,9 @@ pub(super) struct Mapping {
     #[cfg(feature = "hardened")]
     asked: AtomicUsize,
 }
+
+/// Pages that the block of a mapping may be shifted by, at most. Each of them is touched for the first time once.
+const SHIFTS: usize = 7;
 
 /// From so many mappings on, they are made as long as the addresses that they take.
 pub(super) const MANY: usize = 16 * 1024;
@@ -82,6 +87,7 @@ impl Mapping {
     pub(super) fn wipe(&self) {
         self.len.set(0);
         self.offset.set(0);
+        self.shift.set(0);
         self.is_new.set(false);
         self.freshness.forget();
     }
@@ -104,7 +110,7 @@ impl Mapping {
         self.len.get()
     }
 
-    /// Bytes from the block's start to the mapping's end.
+    /// Bytes that the block has: from its start to the mapping's end, or less where it is shifted.
     pub(super) fn body(&self) -> usize {
         self.len.get() - self.offset.get()
     }
@@ -114,7 +120,19 @@ impl Mapping {
     }
 
     pub(super) fn block(&self) -> *mut u8 {
-        ptr::with_exposed_provenance_mut(self.address() + self.offset.get())
+        ptr::with_exposed_provenance_mut(self.address() + self.offset.get() - self.shift.get())
+    }
+
+    /// Has the block of a mapping that is used again start at another page than the last ones, where `align` allows that: between head and block there are pages that nobody uses. So the address that the last
+    /// owner may still have is nobody's, and who frees it is noticed. The block is as large as ever.
+    fn shift_block(&self, align: usize, page_size: usize) {
+        let most = (self.offset.get() / page_size).saturating_sub(1).min(SHIFTS);
+        // A hardened build has a guard there, and a quarantine.
+        if cfg!(feature = "hardened") || align > page_size || most == 0 {
+            return self.shift.set(0);
+        }
+        let last = self.shift.get() / page_size;
+        self.shift.set((last % most + 1) * page_size);
     }
 
     pub(super) fn start(&self) -> NonNull<u8> {
@@ -133,7 +151,7 @@ impl Backend {
         if placement.offset == cache::OFFSET
             && let Some(range) = self.cache.take(len)
         {
-            return Some((self.reuse(range), false));
+            return Some((self.reuse(range, layout.align()), false));
         }
         let bytes = len.checked_add(placement.place.align)?;
         // The block, and the page of its head.
@@ -170,7 +188,7 @@ impl Backend {
         let len = self.mapping_len(layout.size(), offset)?;
         let range = self.cache.take_at_least(len.checked_mul(2)?)?;
         self.keep(Range { start: range.start + len, len: range.len - len, has_head: false });
-        Some(self.reuse(Range { len, ..range }))
+        Some(self.reuse(Range { len, ..range }, layout.align()))
     }
 
     /// Bytes of a mapping whose block is `size` large and stands at `offset`.
@@ -181,11 +199,12 @@ impl Backend {
         (len <= isize::MAX as usize).then_some(len)
     }
 
-    /// Hands the block of a kept mapping out.
-    fn reuse(&self, range: Range) -> NonNull<u8> {
+    /// Hands the block of a kept mapping out, at a multiple of `align`.
+    fn reuse(&self, range: Range, align: usize) -> NonNull<u8> {
         // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
         let mapping = unsafe { Mapping::at(range.start) };
         mapping.len.set(range.len);
+        mapping.shift_block(align, self.os.page_size());
         self.counters.live_changed(0, mapping.body());
         self.counters.blocks_mapped.fetch_add(1, Ordering::Relaxed);
         self.owners.set(mapping.block().addr(), Owner::MAPPING);
@@ -345,6 +364,17 @@ impl Backend {
         let mapping = unsafe { Mapping::of(block) };
         mapping.tag.set(tag);
         self.counters.recount_mappings(tag, [0, 1], [0, mapping.body()]);
+    }
+
+    /// Counts a block under no tag any more, though it stays as it is.
+    ///
+    /// # Safety
+    /// - As for [`Backend::tag_block`].
+    #[cfg(feature = "hardened")]
+    pub(crate) unsafe fn untag_block(&self, block: NonNull<u8>) {
+        // SAFETY: the caller says that it is a mapping's block.
+        let mapping = unsafe { Mapping::of(block) };
+        self.counters.recount_mappings(mapping.tag.replace(0), [1, 0], [mapping.body(), 0]);
     }
 
     /// Makes the block of a mapping `layout` large, without copying: where it stands, or by moving its pages. `None`: not possible, and nothing

@@ -67,6 +67,11 @@ impl Source {
     }
 }
 
+/// True where `block` stands in the mapping that `freed` was the block of: in a granule there is one head at most.
+fn is_in_place_of(block: NonNull<u8>, freed: NonNull<u8>) -> bool {
+    block.addr().get() / GRANULE == freed.addr().get() / GRANULE
+}
+
 /// Writes numbers all over a block, a page at least having one.
 pub(super) fn mark(block: NonNull<u8>, size: usize) {
     for at in (0..size).step_by(2048).chain([size - 1]) {

@@ -6,6 +6,7 @@ pub mod block;
 pub mod cgroup;
 #[cfg(target_os = "linux")]
 pub mod errno;
+pub mod extent;
 #[cfg(target_os = "linux")]
 pub mod hoard;
 pub mod intervals;

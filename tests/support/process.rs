@@ -15,7 +15,7 @@ const PART: &str = "TENURE_TEST_PART";
 /// A limit on a resource: its name, as `libc` knows it, and a number of bytes.
 pub type Limit = (libc::__rlimit_resource_t, u64);
 
-/// Runs `body` in a process of its own, for at most so many seconds. Panics unless it succeeds.
+/// Runs `body` in a process of its own, for so many seconds of each of two processors' time at most. Panics unless it succeeds.
 pub fn alone(seconds: u32, body: impl FnOnce()) {
     alone_under(None, seconds, body);
 }
@@ -76,10 +76,12 @@ pub fn command(part: &str) -> Command {
     command
 }
 
-/// Has the system end this process, should it hang.
+/// Has the system end this process, should it hang: after so many seconds of each of two processors' time, in case that it is busy, or after twenty minutes, in case that it waits. How long a process takes that has
+/// to share the machine says nothing about it.
 pub fn end_after(seconds: u32) {
+    set_limit(libc::RLIMIT_CPU, 2 * u64::from(seconds)).unwrap();
     // SAFETY: no preconditions. The signal ends the process, for which `main` of a test has no handler.
-    unsafe { libc::alarm(seconds) };
+    unsafe { libc::alarm(1200) };
 }
 
 /// Limits a resource of the calling process.

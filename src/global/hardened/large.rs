@@ -10,7 +10,7 @@
 
 use super::super::exact;
 use super::super::slow;
-use super::super::static_memory::{Route, free_static, route};
+use super::super::static_memory::{Route, route};
 use super::super::{BACKEND, Tenure, tls, watch};
 use super::misuse::{self, Deed};
 use super::{check, contents, size};
@@ -214,7 +214,7 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
     let owner = misuse::owner_of(block.addr().get());
     if let Some(layout) = told
         && owner == Owner::STATIC
-        && free_static(block, layout)
+        && super::free_noted_static(block, layout)
     {
         return;
     }
@@ -234,6 +234,11 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
     #[cfg(feature = "profile")]
     super::super::samples::freed(block, owner);
     place.wipe(0, Place::end(size));
+    if place.is_mapping() {
+        // What is in quarantine is in use under no tag.
+        // SAFETY: a mapping's block, which nobody has any more.
+        unsafe { BACKEND.untag_block(block) };
+    }
     let thread = tls::current();
     let Some(heap) = thread.heap.get().filter(|_| !thread.is_busy.get()) else { return leave(block) };
     if is_closed(&place, size) {

@@ -76,9 +76,17 @@ pub(super) fn at_hand(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_untyped(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
+    alloc_dynamic_slowly(class, Layout::from_size_align(size, UNTYPED_ALIGN).ok()?)
+}
+
+/// As [`alloc`], in dynamic memory, whatever scope the thread is in.
+pub(super) fn alloc_dynamic(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
+    at_hand(class, layout.size()).or_else(|| alloc_dynamic_slowly(class, layout))
+}
+
+fn alloc_dynamic_slowly(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
     secret::ensure();
-    let layout = Layout::from_size_align(size, UNTYPED_ALIGN).ok()?;
-    slow::alloc_dynamic(class, layout).map(|block| hand_out(block, class, size))
+    slow::alloc_dynamic(class, layout).map(|block| hand_out(block, class, layout.size()))
 }
 
 /// Makes a free block of `class`, which the heap has given, one in use; ends the process where somebody has written to it.
@@ -147,7 +155,7 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
 #[inline(never)]
 fn free_slowly(block: NonNull<u8>, layout: Layout, seen: Owner) {
     let owner = misuse::owner_of(block.addr().get());
-    if owner == Owner::STATIC && free_static(block, layout) {
+    if owner == Owner::STATIC && free_noted_static(block, layout) {
         return;
     }
     if !seen.is_heap() && owner.is_heap() {
@@ -164,6 +172,14 @@ fn free_slowly(block: NonNull<u8>, layout: Layout, seen: Owner) {
         }
     }
     misuse::refuse(block, Some(layout.size()), owner, Deed::Free)
+}
+
+/// Gives a block of static memory back, after those who watch the thread have been told; false where there is none.
+fn free_noted_static(block: NonNull<u8>, layout: Layout) -> bool {
+    if tls::routing().is_watched() {
+        watch::freed(block, layout.size());
+    }
+    free_static(block, layout)
 }
 
 /// Makes a block in use of `size` bytes a free one, which goes into the quarantine of `holder`, if there is one; false where there is no such block. Slack that was written to ends the process.

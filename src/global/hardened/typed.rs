@@ -60,8 +60,12 @@ unsafe impl GlobalAlloc for Tenure {
         if resized.is_some() {
             return into_raw(resized);
         }
-        // SAFETY: a layout of a size that is not zero.
-        let Some(target) = NonNull::new(unsafe { self.alloc(new) }) else { return core::ptr::null_mut() };
+        // What is dynamic stays dynamic, whatever scope it grows in.
+        let target = match size::class_of(new) {
+            Some(class) => hardened::alloc_dynamic(class, new),
+            None => large::alloc_dynamic(new),
+        };
+        let Some(target) = target else { return core::ptr::null_mut() };
         // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's; the old one is the caller's.
         unsafe {
             target.copy_from_nonoverlapping(block, layout.size().min(new_size));
