@@ -169,15 +169,7 @@ impl Core {
         if !self.roomy.has_warm(self.spare()) && self.make_room(home) && self.usable[class.index()].first().is_some() {
             return true;
         }
-        let mut carved = self.carve_slab(class, counters);
-        if carved.is_none() && self.holds_back() {
-            self.collect(home);
-            if self.usable[class.index()].first().is_some() {
-                return true;
-            }
-            carved = self.carve_slab(class, counters);
-        }
-        let Some(slab) = carved.or_else(|| {
+        let Some(slab) = self.carve_slab(class, counters).or_else(|| {
             self.add_segment(home)?;
             self.carve_slab(class, counters)
         }) else {
@@ -346,7 +338,7 @@ impl Core {
         self.patience = PATIENCE;
     }
 
-    /// True where blocks are held back for which the heap may take a free slot more, but no segment.
+    /// True where blocks are held back: the heap takes new ones rather than collect.
     pub(super) fn holds_back(&self) -> bool {
         self.held_back > 0
     }

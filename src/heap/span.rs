@@ -46,12 +46,6 @@ impl Core {
         if let Some(span) = self.use_slots(slots, carve) {
             return Some(span);
         }
-        if self.holds_back() {
-            self.collect(home);
-            if let Some(span) = self.use_slots(slots, carve) {
-                return Some(span);
-            }
-        }
         // Before the heap grows, slabs that wait for blocks of their own class are put to use.
         self.retire_empty_slabs(home.backend);
         self.use_slots(slots, carve).or_else(|| {

@@ -54,7 +54,8 @@ impl Backend {
         self.counters.mappings.fetch_sub(1, Ordering::Relaxed);
         self.counters.mapped.fetch_sub(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
         self.counters.metadata.fetch_sub(page_size, Ordering::Relaxed);
-        // SAFETY: the range is this thread's. Nothing was ever written between a mapping's head and its block, so the head is all that is not zero there.
+        // Nothing else was ever written in front of where a block stands that is new.
+        // SAFETY: the range is this thread's.
         unsafe { Mapping::at(range.start) }.wipe();
         SEGMENT_SIZE - SLOT_SIZE + page_size
     }

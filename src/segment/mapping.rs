@@ -22,8 +22,9 @@ pub(super) struct Mapping {
     len: Cell<usize>,
     /// Bytes from the head's start to where a block stands in a mapping that is new.
     offset: Cell<usize>,
-    /// Bytes by which the block stands in front of that: see [`Mapping::shift_block`].
+    /// Bytes by which the block stands in front of that, and the most that it ever did: see [`Mapping::shift_block`].
     shift: Cell<usize>,
+    farthest: Cell<usize>,
     /// The tag under which the block was allocated, or 0. 0 while the block is free.
     tag: Cell<u8>,
     /// True until the block is freed for the first time.
@@ -83,11 +84,16 @@ impl Mapping {
         unsafe { Self::at(align::down(block.addr().get() - 1, GRANULE)) }
     }
 
-    /// Makes the head zeros, as in memory fresh from the system.
+    /// Makes all that stands in front of where the block of a new mapping does zeros, as in memory fresh from the system: the head, and what shifted blocks had of it. Nobody has the block.
     pub(super) fn wipe(&self) {
+        let len = self.farthest.get();
+        let start: *mut u8 = ptr::with_exposed_provenance_mut(self.address() + self.offset.get() - len);
+        // SAFETY: behind the head, in the mapping, which the caller holds.
+        unsafe { start.write_bytes(0, len) };
         self.len.set(0);
         self.offset.set(0);
         self.shift.set(0);
+        self.farthest.set(0);
         self.is_new.set(false);
         self.freshness.forget();
     }
@@ -133,6 +139,7 @@ impl Mapping {
         }
         let last = self.shift.get() / page_size;
         self.shift.set((last % most + 1) * page_size);
+        self.farthest.set(self.farthest.get().max(self.shift.get()));
     }
 
     pub(super) fn start(&self) -> NonNull<u8> {

@@ -68,7 +68,7 @@ impl Source {
 }
 
 /// True where `block` stands in the mapping that `freed` was the block of: in a granule there is one head at most.
-fn is_in_place_of(block: NonNull<u8>, freed: NonNull<u8>) -> bool {
+pub(super) fn is_in_place_of(block: NonNull<u8>, freed: NonNull<u8>) -> bool {
     block.addr().get() / GRANULE == freed.addr().get() / GRANULE
 }
 

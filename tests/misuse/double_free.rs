@@ -2,7 +2,7 @@
 
 use super::case::{Case, Expected, HARMED_BY_DEFAULT, STOPPED};
 use super::program::{Block, allocate, free, free_elsewhere, go_on, layout, misuse, misuse_elsewhere, use_much};
-use super::{GLOBAL, MUCH_USED, SIZES};
+use super::{GLOBAL, LOOKED_AT, MUCH_USED, SIZES};
 
 /// What happens between the allocation of a block and its second free, that one included.
 type Timing = fn(Block);
@@ -83,8 +83,8 @@ pub fn cases() -> Vec<Case> {
     let little =
         little.into_iter().flat_map(|(kind, timing)| SIZES.map(|size| case(kind, size, STOPPED, timing, |_| {})));
     let prepare = |size| std::mem::forget(use_much(size));
-    let much = much
-        .into_iter()
-        .flat_map(|(kind, timing, expected)| MUCH_USED.map(|size| case(kind, size, expected, timing, prepare)));
+    let much = much.into_iter().flat_map(|(kind, timing, expected)| {
+        MUCH_USED.map(|size| case(kind, size, if size < LOOKED_AT { expected } else { STOPPED }, timing, prepare))
+    });
     little.chain(much).collect()
 }
