@@ -172,7 +172,14 @@ fn if_short_reclaim<R>(attempt: impl Fn() -> Option<R>) -> Option<R> {
     if BACKEND.counters.limits.is_passed() {
         pressure::relieve();
     }
-    result.or_else(|| if pressure::is_relieved() { attempt() } else { None })
+    result.or_else(|| {
+        if !pressure::is_relieved() {
+            return None;
+        }
+        // What the program has freed may be kept for other requests than this one, or in quarantine.
+        reclaim();
+        attempt()
+    })
 }
 
 /// Takes back for everybody's use what lies unused in any heap: what other threads have returned and the owner has not collected, and the
