@@ -119,7 +119,7 @@ impl Heap {
         if is_free(class, place) {
             refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
-        core.hold_back(self.home(), class.size());
+        core.hold_back(self.home(), class);
         if !return_here(&core, place) {
             refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
