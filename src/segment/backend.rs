@@ -501,6 +501,8 @@ impl Backend {
         let segment = unsafe { NonNull::new_unchecked(super::segment_of(address).cast_mut()) };
         // SAFETY: claimed above.
         debug_assert_eq!(unsafe { segment.as_ref() }.free_slots(), USABLE);
+        // SAFETY: as above.
+        unsafe { segment.as_ref() }.head.is_pieced.set(true);
         #[cfg(feature = "hardened")]
         // SAFETY: as above.
         unsafe { segment.as_ref() }.guard(self.os.page_size());

@@ -42,7 +42,7 @@ impl Segment {
 
     /// True where the segment has small pages that might be joined once. Owner-only.
     pub(crate) fn may_be_joined(&self) -> bool {
-        cfg!(not(any(feature = "hardened", loom))) && !self.head.is_huge.get()
+        cfg!(not(any(feature = "hardened", loom))) && !self.head.is_huge.get() && !self.head.is_pieced.get()
     }
 
     /// Makes the segment's small pages a huge one where nearly all of them are resident; true where the owner need not try again. Owner-only.

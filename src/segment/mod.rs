@@ -74,6 +74,8 @@ struct Head {
     clean: Cell<u32>,
     /// True while the system may back the segment by a huge page.
     is_huge: Cell<bool>,
+    /// True once all but the first slot was unmapped: it is two mappings since. Owner-only.
+    is_pieced: Cell<bool>,
     /// How many lines of the bitmaps may be resident; one more than there are where what lies behind them may be, too.
     lines: Cell<u8>,
     /// Bit n is set while slot n is as it was at `idle_since`: free, and touched.
