@@ -6,7 +6,7 @@
 
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
-use super::{BACKEND, REGISTRY, guard, routing, slow, tls};
+use super::{BACKEND, REGISTRY, guard, large, routing, tls};
 use crate::heap::{self, Borrower, Chosen, Heap, Next, Pace, Sampling};
 use crate::sampling::{MAX_FRAMES, Tables, Weight};
 use crate::segment::{self, Owner};
@@ -205,7 +205,7 @@ fn sample_large(layout: Layout, sampling: &Sampling) -> Option<(NonNull<u8>, boo
     let found = if heap::is_span(layout) {
         REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_span(layout)?
     } else {
-        slow::map(layout)?
+        large::map(layout)?
     };
     add(tables, found.0, layout.size(), sampling);
     Some(found)

@@ -3,7 +3,7 @@
 //! Where a block lies says how large it is, so a free finds its class in the segment's first slot: one load more than a free that is told a
 //! layout, of a line that changes only when a slab is carved or retired.
 
-use super::{BACKEND, Tenure, into_raw, misuse, slow, tls};
+use super::{BACKEND, Tenure, into_raw, large, misuse, resize, slow, tls};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
 use crate::heap::Borrower;
@@ -35,7 +35,7 @@ impl Tenure {
         let at_hand = match SizeClass::of_untyped(size) {
             // SAFETY: the calling thread's own tops.
             Some(class) => unsafe { tls::current().tops.pop(class) },
-            None => SizeClass::of_untyped_span(size).and_then(slow::span_at_hand),
+            None => SizeClass::of_untyped_span(size).and_then(large::span_at_hand),
         };
         match at_hand {
             Some(block) => block.as_ptr(),
@@ -130,7 +130,7 @@ impl Tenure {
         let Some(block) = NonNull::new(block) else { return self.alloc_untyped(size) };
         let extent = Extent::of(block);
         if let Extent::Slab(class) = extent {
-            slow::check_before_resizing(block, class, BACKEND.owners.look_up(block.addr().get()));
+            resize::check_before_resizing(block, class, BACKEND.owners.look_up(block.addr().get()));
         }
         match extent {
             Extent::Slab(class) if SizeClass::of_untyped(size) == Some(class) || is_near(class.size(), size) => {
@@ -204,14 +204,14 @@ fn alloc_slowly(size: usize) -> *mut u8 {
             }
             slow::alloc_dynamic(class, untyped_block(size))
         }
-        None => untyped(size).and_then(slow::alloc_large_dynamic),
+        None => untyped(size).and_then(large::alloc_dynamic),
     })
 }
 
 #[cold]
 #[inline(never)]
 fn alloc_large_zeroed(size: usize) -> *mut u8 {
-    into_raw(untyped(size).and_then(slow::alloc_large_dynamic_zeroed))
+    into_raw(untyped(size).and_then(large::alloc_dynamic_zeroed))
 }
 
 /// True where a block of `len` bytes that is to have `size` stays as it is, so as not to be copied for little.
@@ -286,7 +286,7 @@ fn free(block: *mut u8) {
         // SAFETY: in a segment.
         if let Some(class) = unsafe { class_at(address) } {
             if class.is_span() {
-                return slow::free_large(block, layout_of(class.size()));
+                return large::free(block, layout_of(class.size()));
             }
             // SAFETY: the calling thread's own tops.
             if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
@@ -295,7 +295,7 @@ fn free(block: *mut u8) {
             return;
         }
     } else if let Some(len) = BACKEND.mapped_size(block) {
-        return slow::free_large(block, layout_of(len));
+        return large::free(block, layout_of(len));
     }
     #[cfg(feature = "profile")]
     if owner == Owner::GUARDED {
@@ -346,7 +346,7 @@ unsafe fn realloc_large(block: NonNull<u8>, len: usize, align: usize, size: usiz
         return ptr::null_mut();
     };
     // SAFETY: the caller's block; with these layouts it lies where it would, had it been allocated with the first.
-    into_raw(unsafe { slow::realloc(&Tenure::new(), block, old, new) })
+    into_raw(unsafe { resize::realloc(&Tenure::new(), block, old, new) })
 }
 
 /// Copies a block to one of `size` bytes, and frees it. Null where there is no memory.
@@ -354,7 +354,7 @@ unsafe fn realloc_large(block: NonNull<u8>, len: usize, align: usize, size: usiz
 /// # Safety
 /// - `block` is the caller's, and has `len` bytes.
 unsafe fn move_to(block: NonNull<u8>, len: usize, size: usize) -> *mut u8 {
-    let target = match untyped(size).and_then(|new| slow::growing_span(len, new)) {
+    let target = match untyped(size).and_then(|new| resize::growing_span(len, new)) {
         Some(span) => span.as_ptr(),
         None => Tenure::new().alloc_untyped(size),
     };
