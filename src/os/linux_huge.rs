@@ -1,6 +1,6 @@
 //! Linux: whether huge pages are allowed by whoever administers the machine.
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::plain::{AtomicU8, Ordering};
 
 const UNKNOWN: u8 = 0;
 const ALLOWED: u8 = 1;
