@@ -58,7 +58,6 @@ fn change(heap: &'static Heap, thread: &'static Borrower, pace: Pace) {
 pub(super) fn settle(thread: &'static Borrower) {
     let returns = thread.sampling.get().filter(|_| !tls::routing().is_aside());
     thread.returns.set(returns);
-    tls::free_to(returns.map_or(&thread.hand, Sampling::hand));
 }
 
 /// A block of `class`, whose magazine is empty, where the calling thread is sampled and has freed some lately; `None` where another way is to be taken. The shortest way that
@@ -138,11 +137,12 @@ fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling)
 /// Takes back a block of the calling thread's own heap, where the thread is sampled; false where it is not, or another way is to be taken.
 #[inline(always)]
 pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
-    let Some(sampling) = tls::current().returns.get() else { return false };
+    let thread = tls::current();
+    let Some(sampling) = thread.returns.get() else { return false };
     // SAFETY: whoever calls a free of a class has looked the owner up in this way, or found that a heap owns the block.
     let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
     // SAFETY: the calling thread's own, and the block's class and owner.
-    unsafe { sampling.take_back(block.as_ptr(), class, owner) }
+    unsafe { sampling.take_back(&thread.tops, class, block.as_ptr(), owner) }
 }
 
 /// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is not.
@@ -151,7 +151,7 @@ pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNu
     let Some(sampling) = thread.sampling.get().filter(|_| !class.is_span()) else { return false };
     // Nobody has tried that yet where the tops are set aside.
     // SAFETY: the calling thread's own, and a block of its heap.
-    if !unsafe { sampling.take_back(block.as_ptr(), class, heap.owner()) } {
+    if !unsafe { sampling.take_back(routing::tops(heap, thread), class, block.as_ptr(), heap.owner()) } {
         // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
         unsafe { heap.flush_returns(sampling, class, block) };
     }
