@@ -130,7 +130,7 @@ fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling)
         None => REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?,
     };
     let weight = Weight::of(class.size(), sampling.rate());
-    tables.add(found.0.addr().get(), layout.size(), weight, PROFILE.unwinder(), sampling.last_walk());
+    tables.add(found.0.addr().get(), layout.size(), weight, PROFILE.unwinder());
     Some(found)
 }
 
@@ -213,7 +213,7 @@ fn sample_large(layout: Layout, sampling: &Sampling) -> Option<(NonNull<u8>, boo
 
 fn add(tables: &Tables, block: NonNull<u8>, size: usize, sampling: &Sampling) {
     let weight = Weight::of(size, sampling.rate());
-    tables.add(block.addr().get(), size, weight, PROFILE.unwinder(), sampling.last_walk());
+    tables.add(block.addr().get(), size, weight, PROFILE.unwinder());
 }
 
 /// Counts an allocation of `size` bytes, more than 32 KiB; what the thread has for the profile where it is a sample, `None` where it is not.

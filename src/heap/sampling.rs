@@ -10,7 +10,7 @@
 
 use super::Heap;
 use crate::magazine::{Magazine, Tops};
-use crate::sampling::{Gaps, LastWalk};
+use crate::sampling::Gaps;
 use crate::segment::Owner;
 use crate::size_class::{self, SizeClass};
 use crate::sync::{Cell, Ordering};
@@ -47,7 +47,6 @@ pub(crate) struct Sampling {
     /// Bytes of larger blocks up to the next sample; 0 where none are counted yet.
     bytes_left: Cell<u64>,
     gaps: Gaps,
-    last_walk: LastWalk,
     /// True while the allocations of whoever has borrowed the heap are sampled: it stays so while the thread allocates from another.
     is_on: Cell<bool>,
 }
@@ -183,11 +182,6 @@ impl Sampling {
         Pace { rate: self.gaps.rate(), one_in: self.one_in.get() }
     }
 
-    /// The stack at the thread's last sample.
-    pub(crate) fn last_walk(&self) -> &LastWalk {
-        &self.last_walk
-    }
-
     pub(crate) fn is_on(&self) -> bool {
         self.is_on.get()
     }
@@ -201,7 +195,6 @@ impl Sampling {
         self.is_on.set(true);
         self.one_in.set(pace.one_in);
         self.gaps.start(pace.rate, seed ^ u64::from(self.owner.get().0) << 48);
-        self.last_walk.forget();
         self.bytes_left.set(0);
         self.beyond.iter().for_each(|beyond| beyond.set(0));
         for GapsLeft { to_sample, to_guarded, are_drawn } in &self.gaps_left {
