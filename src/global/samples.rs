@@ -75,33 +75,15 @@ pub(super) fn take_hot(class: SizeClass) -> Option<NonNull<u8>> {
     unsafe { heap.refill_hot(sampling, &thread.tops, class) }
 }
 
-/// A block of `class` for `layout`, where the calling thread is sampled; its magazine is empty. `None` where it is not, and nothing has been done.
+/// A block of `class` for `layout`, where the calling thread is sampled, and whether it reads as zero, which it need not unless it `is_zeroed`; its magazine is empty. `None` where the thread is not sampled,
+/// and nothing has been done.
 #[inline]
 pub(super) fn alloc(
     heap: &'static Heap,
     thread: &'static Borrower,
     class: SizeClass,
     layout: Layout,
-) -> Option<Option<NonNull<u8>>> {
-    follow(heap, thread);
-    let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
-    let most = match sampling.next(class) {
-        Next::Others(most) => most,
-        Next::Chosen(chosen) => match choose(class, layout, chosen, sampling) {
-            Some((block, _)) => return Some(Some(block)),
-            None => sampling.pass_over(class),
-        },
-    };
-    // SAFETY: the calling thread's own heap and tops.
-    Some(unsafe { heap.refill_sampled(sampling, routing::tops(heap, thread), class, most) })
-}
-
-/// As [`alloc`], and whether the block reads as zero.
-pub(super) fn alloc_zeroed(
-    heap: &'static Heap,
-    thread: &'static Borrower,
-    class: SizeClass,
-    layout: Layout,
+    is_zeroed: bool,
 ) -> Option<Option<(NonNull<u8>, bool)>> {
     follow(heap, thread);
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
@@ -112,8 +94,15 @@ pub(super) fn alloc_zeroed(
             None => sampling.pass_over(class),
         },
     };
+    let tops = routing::tops(heap, thread);
     // SAFETY: the calling thread's own heap and tops.
-    Some(unsafe { heap.refill_sampled_zeroed(sampling, routing::tops(heap, thread), class, most) })
+    Some(unsafe {
+        if is_zeroed {
+            heap.refill_sampled_zeroed(sampling, tops, class, most)
+        } else {
+            heap.refill_sampled(sampling, tops, class, most).map(|block| (block, false))
+        }
+    })
 }
 
 /// A block that is a sample, or is guarded, or both, and whether it reads as zero. `None` where there is none such to be had.
@@ -149,11 +138,24 @@ pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
 #[inline]
 pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNull<u8>) -> bool {
     let Some(sampling) = thread.sampling.get().filter(|_| !class.is_span()) else { return false };
+    let tops = routing::tops(heap, thread);
     // Nobody has tried that yet where the tops are set aside.
     // SAFETY: the calling thread's own, and a block of its heap.
-    if !unsafe { sampling.take_back(routing::tops(heap, thread), class, block.as_ptr(), heap.owner()) } {
+    if !unsafe { sampling.take_back(tops, class, block.as_ptr(), heap.owner()) } {
         // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
-        unsafe { heap.flush_returns(sampling, class, block) };
+        unsafe { heap.flush_sampled(sampling, tops, class, block) };
+    }
+    true
+}
+
+/// Takes back a block of the calling thread's own heap, `home`, while it allocates from a tag's; false where its own allocations are not sampled, and for spans.
+pub(super) fn put_aside(home: &Heap, class: SizeClass, block: NonNull<u8>) -> bool {
+    let Some(sampling) = home.sampling().filter(|sampling| sampling.is_on() && !class.is_span()) else { return false };
+    let tops = home.aside();
+    // SAFETY: the calling thread's own, and a block of its heap.
+    if !unsafe { sampling.take_back(tops, class, block.as_ptr(), home.owner()) } {
+        // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
+        unsafe { home.flush_sampled(sampling, tops, class, block) };
     }
     true
 }

@@ -93,8 +93,8 @@ fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
                 return Some(block);
             }
             #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc(heap, thread, class, layout) {
-                return served;
+            if let Some(served) = samples::alloc(heap, thread, class, layout, false) {
+                return served.map(|(block, _)| block);
             }
             if class.is_span() {
                 // Before the heap grows.
@@ -148,7 +148,7 @@ fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> 
                 return Some((block, false));
             }
             #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc_zeroed(heap, thread, class, layout) {
+            if let Some(served) = samples::alloc(heap, thread, class, layout, true) {
                 return served;
             }
             // SAFETY: the calling thread's own heap and tops.
@@ -324,6 +324,10 @@ fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>
     }
     // The thread is under a tag, and its own magazines are set aside.
     let tops = home.aside();
+    #[cfg(feature = "profile")]
+    if samples::put_aside(home, class, block) {
+        return;
+    }
     // SAFETY: the calling thread's own tops.
     if !unsafe { tops.push(class, block.as_ptr()) } {
         // SAFETY: the calling thread's own heap and tops, and a block of this heap.

@@ -95,7 +95,7 @@ impl Sampling {
         true
     }
 
-    /// Takes back a block that the thread frees; false where it is another heap's, or there is no room for it.
+    /// Takes back a block that the thread frees: to the returns, where no more allocations are to come than [`Sampling::keep`] asks for. False where it is another heap's, or there is no room for it.
     ///
     /// # Safety
     /// - As for [`Sampling::keep`]; `class` is the block's.
@@ -103,7 +103,8 @@ impl Sampling {
     pub(crate) unsafe fn take_back(&self, tops: &Tops, class: SizeClass, block: *mut u8, owner: Owner) -> bool {
         // SAFETY: passed on, and the calling thread's own returns.
         unsafe {
-            self.keep(tops, class.code(), block, owner) || owner == self.owner.get() && self.returns.push(class, block)
+            self.keep(tops, class.code(), block, owner)
+                || owner == self.owner.get() && self.beyond(class).get() == 0 && self.returns.push(class, block)
         }
     }
 
@@ -365,14 +366,24 @@ impl Heap {
         unsafe { self.refill_sampled(sampling, tops, class, most) }.map(|block| (block, false))
     }
 
-    /// Takes back a block of `class`, for which there is no room among the returns, or no magazine yet.
+    /// Takes back a block of `class`, for which there is no room, or no magazine yet.
     ///
     /// # Safety
-    /// - The calling thread has borrowed this heap, whose `sampling` this is.
+    /// - The calling thread has borrowed this heap, whose `sampling` this is, and `tops` are its tops.
     /// - `block` lies in one of this heap's segments, and `class` is one of slabs.
-    pub(crate) unsafe fn flush_returns(&self, sampling: &Sampling, class: SizeClass, block: NonNull<u8>) {
-        // SAFETY: passed on; the returns' tops stand in the returns' magazines.
-        unsafe { self.flush_from(&sampling.magazines[class.index()], &sampling.returns, class, block) }
+    pub(crate) unsafe fn flush_sampled(&self, sampling: &Sampling, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
+        let beyond = sampling.beyond(class);
+        if beyond.get() == 0 {
+            // SAFETY: passed on; the returns' tops stand in the returns' magazines.
+            return unsafe {
+                self.flush_from(&sampling.magazines[class.index()], &sampling.returns, class, block);
+            };
+        }
+        let before = self.waiting_in(class, tops) as u64;
+        // SAFETY: passed on.
+        unsafe { self.flush(tops, class, block) };
+        // One more waits at most.
+        beyond.set((beyond.get() + before).saturating_sub(self.waiting_in(class, tops) as u64));
     }
 
     /// Empties the returns, if there are any, and takes note of what is about to go from the magazines without having been allocated.
