@@ -200,7 +200,7 @@ fn reclaim() {
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     #[cfg(feature = "profile")]
-    if samples::take_back(block, class) {
+    if samples::keep(block, class) {
         return;
     }
     free_noted(block, class, layout);
@@ -219,7 +219,7 @@ fn free_noted(block: NonNull<u8>, class: SizeClass, layout: Layout) {
 #[inline(never)]
 pub(super) fn release(block: NonNull<u8>, class: SizeClass) {
     #[cfg(feature = "profile")]
-    if samples::take_back(block, class) {
+    if samples::keep(block, class) {
         return;
     }
     // SAFETY: no class is larger than a layout can be.

@@ -99,7 +99,6 @@ impl Sampling {
     ///
     /// # Safety
     /// - As for [`Sampling::keep`]; `class` is the block's.
-    #[inline(always)]
     pub(crate) unsafe fn take_back(&self, tops: &Tops, class: SizeClass, block: *mut u8, owner: Owner) -> bool {
         // SAFETY: passed on, and the calling thread's own returns.
         unsafe {
