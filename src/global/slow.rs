@@ -4,7 +4,7 @@
 use super::hardened;
 use super::routing::Routing;
 use super::static_memory::{Route, free_static, place_at_hand, resize_static, route};
-use super::thread::{Busy, Source, own, source};
+use super::thread::{Busy, Source, own, own_of_free, source};
 use super::{BACKEND, REGISTRY, Tenure, exact, misuse, pressure, purger, routing, tls, watch};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
@@ -275,7 +275,7 @@ fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     }
     #[cfg(feature = "profile")]
     samples::freed(block, owner);
-    match own() {
+    match own_of_free(block, class.size()) {
         Some((heap, thread)) => {
             let _busy = Busy::new(thread);
             count_down(thread);

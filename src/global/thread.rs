@@ -10,7 +10,7 @@ use crate::os;
 use crate::os::report;
 use crate::sync::{AtomicBool, Ordering};
 use core::ffi::c_void;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// True once the child's repair is registered.
 static KNOWS_FORK: AtomicBool = AtomicBool::new(false);
@@ -206,6 +206,18 @@ pub(super) fn home() -> Option<&'static Heap> {
         Some(_) if thread.is_busy.get() => None,
         home => home,
     }
+}
+
+/// One in so many frees of a thread that has not allocated yet lends it a heap.
+const FREES_FOR_A_HEAP: usize = 16;
+
+/// As [`own`], on behalf of a free of `block`, one of `size` bytes. A thread that does nothing but free what others have allocated gets a heap all the same, though not at its first free: with an outbox it returns
+/// many blocks at once. There is no place for a count in a thread without a heap, so the block's place decides.
+pub(super) fn own_of_free(block: NonNull<u8>, size: usize) -> Option<(&'static Heap, &'static Borrower)> {
+    if tls::current().is_fresh.get() && (block.addr().get() / size).is_multiple_of(FREES_FOR_A_HEAP) {
+        borrow();
+    }
+    own()
 }
 
 /// What the calling thread allocates from, if it has a heap that is not at work.

@@ -5,6 +5,7 @@
 
 use super::counts::{Counts, KINDS, SPANS};
 use super::depot::Depot;
+use super::joining::Joining;
 use super::list::{Linked, Ring};
 pub(super) use super::misuse::{Misuse, refuse};
 use super::roomy::Roomy;
@@ -48,6 +49,7 @@ pub(super) struct Core {
     spare: *const Segment,
     /// Number of segments.
     segments: usize,
+    pub(super) joining: Joining,
     /// Refills left until what other threads have returned is collected though nobody needs it.
     patience: u8,
     /// Bytes of blocks that were returned on probation since the last collection.
@@ -60,7 +62,7 @@ const HELD_BACK: usize = 64 * 1024;
 
 /// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is backed by a huge page. Programs in C that are not rebuilt, whose library does without the
 /// standard one, gained no time by the first of these, and paid 4 % of a peak of 60 MiB.
-const GROWING_FROM: usize = if cfg!(feature = "std") { 8 } else { 32 };
+pub(super) const GROWING_FROM: usize = if cfg!(feature = "std") { 8 } else { 32 };
 
 /// Refills between collections. The longer blocks wait, the more of them share an atomic operation, at both ends.
 const PATIENCE: u8 = 32;
@@ -75,6 +77,7 @@ impl Core {
             roomy: Roomy::new(),
             spare: ptr::null(),
             segments: 0,
+            joining: Joining::new(),
             patience: 0,
             held_back: 0,
             depot: Depot::new(),
@@ -200,11 +203,13 @@ impl Core {
         if !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
             return None;
         }
+        self.joining.grow(home.backend, self.segments);
         let segment = home.backend.take_segment(home.owner, self.segments >= GROWING_FROM)?;
         // SAFETY: the segment is this heap's now, and its first slot is never unmapped.
         let segment = unsafe { segment.as_ref() };
         segment.set_pending(home.pending);
         self.segments += 1;
+        self.joining.add(segment);
         self.roomy.update(segment);
         Some(())
     }
@@ -300,8 +305,7 @@ impl Core {
     pub(super) fn regained(&mut self, backend: &Backend, segment: &Segment) {
         if segment.is_unused() && !self.spare.is_null() {
             self.roomy.remove(segment);
-            self.segments -= 1;
-            backend.give_segment(segment);
+            self.give_up(backend, segment);
             return;
         }
         self.roomy.update(segment);
@@ -389,9 +393,15 @@ impl Core {
         if let Some(segment) = self.spare() {
             self.spare = ptr::null();
             self.roomy.remove(segment);
-            self.segments -= 1;
-            backend.give_segment(segment);
+            self.give_up(backend, segment);
         }
+    }
+
+    /// Gives a segment that is in no ring back to the backend.
+    fn give_up(&mut self, backend: &Backend, segment: &Segment) {
+        self.segments -= 1;
+        self.joining.remove(segment);
+        backend.give_segment(segment);
     }
 }
 

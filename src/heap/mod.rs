@@ -14,6 +14,7 @@ mod core;
 mod counts;
 mod depot;
 mod exchange;
+mod joining;
 mod ledger;
 mod list;
 mod live;
@@ -298,6 +299,11 @@ impl Heap {
         self.ledger.clear();
         #[cfg(not(feature = "std"))]
         self.borrower.leave();
+    }
+
+    /// In a forked child: leaves the pages as they are that it shares with the parent.
+    pub(crate) fn keep_pages_shared(&self) {
+        self.core.lock().joining.forget();
     }
 
     /// In a forked child: takes the heap out of use. Its blocks stay valid, and may be freed.

@@ -12,6 +12,9 @@ mod fault;
 #[path = "linux_hardened.rs"]
 mod hardened;
 
+#[path = "linux_huge.rs"]
+mod huge;
+
 #[path = "linux_io.rs"]
 pub(crate) mod io;
 
@@ -132,11 +135,29 @@ impl Platform for Native {
         unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
     }
 
-    unsafe fn is_resident(&self, page: NonNull<u8>) -> bool {
+    unsafe fn join_pages(&self, start: NonNull<u8>, len: usize) -> bool {
+        /// Linux 6.1.
+        const MADV_COLLAPSE: c_int = 25;
         let _errno = KeepErrno::new();
-        let mut state = 0u8;
-        // SAFETY: writes one byte for one page.
-        unsafe { libc::mincore(page.as_ptr().cast(), 1, &raw mut state) == 0 && state & 1 == 1 }
+        // SAFETY: the caller's own mapping, whose contents are not changed. Kernels that do not know the word refuse it.
+        huge::are_allowed() && unsafe { libc::madvise(start.as_ptr().cast(), len, MADV_COLLAPSE) == 0 }
+    }
+
+    unsafe fn resident_pages(&self, start: NonNull<u8>, len: usize) -> usize {
+        /// Pages for which there is room at a time.
+        const PAGES: usize = 512;
+        let _errno = KeepErrno::new();
+        let part = PAGES * self.page_size();
+        let mut states = [0u8; PAGES];
+        let resident_in = |at: usize| {
+            let part = part.min(len - at);
+            let pages = part / self.page_size();
+            // SAFETY: inside the caller's own mapping; writes one byte for each page, of which there are no more than there is room for.
+            let is_told =
+                unsafe { libc::mincore(start.as_ptr().wrapping_add(at).cast(), part, states.as_mut_ptr()) == 0 };
+            if is_told { states[..pages].iter().filter(|&&state| state & 1 == 1).count() } else { 0 }
+        };
+        (0..len).step_by(part).map(resident_in).sum()
     }
 
     unsafe fn refuse_huge_pages(&self, start: NonNull<u8>, len: usize) {

@@ -19,7 +19,7 @@ pub(crate) fn cgroup_limit() -> Option<usize> {
 }
 
 /// Reads the start of a file; how many bytes that was.
-fn read(path: &CStr, text: &mut [u8]) -> Option<usize> {
+pub(super) fn read(path: &CStr, text: &mut [u8]) -> Option<usize> {
     // SAFETY: a text that ends in a null.
     let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
     if file < 0 {

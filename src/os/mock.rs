@@ -30,6 +30,7 @@ struct State {
     tick_ns: u64,
     page_faults: u64,
     huge_pages: usize,
+    joined: usize,
 }
 
 /// A system of a test's own.
@@ -107,6 +108,11 @@ impl Mock {
     /// Bytes for which huge pages were asked for so far.
     pub(crate) fn huge_pages(&self) -> usize {
         self.state().huge_pages
+    }
+
+    /// Bytes whose pages were joined so far; the mock says that they are, and leaves them as they were.
+    pub(crate) fn joined(&self) -> usize {
+        self.state().joined
     }
 
     /// Bytes that are mapped or reserved.
@@ -253,10 +259,19 @@ impl Platform for Mock {
         state.huge_pages += len;
     }
 
-    unsafe fn is_resident(&self, page: NonNull<u8>) -> bool {
-        self.state().account.assert_holds(page, self.page_size(), Some(Use::Mapping));
+    unsafe fn join_pages(&self, start: NonNull<u8>, len: usize) -> bool {
+        self.assert_pages(start.addr().get(), len);
+        let mut state = self.state();
+        state.account.assert_holds(start, len, Some(Use::Mapping));
+        state.joined += len;
+        true
+    }
+
+    unsafe fn resident_pages(&self, start: NonNull<u8>, len: usize) -> usize {
+        self.assert_pages(start.addr().get(), len);
+        self.state().account.assert_holds(start, len, Some(Use::Mapping));
         // SAFETY: passed on.
-        unsafe { Native.is_resident(page) }
+        unsafe { Native.resident_pages(start, len) / (self.page_size() / Native.page_size()) }
     }
 
     unsafe fn refuse_huge_pages(&self, start: NonNull<u8>, len: usize) {

@@ -156,11 +156,17 @@ pub(crate) trait Platform: Sync {
     /// - `start..start + len` was mapped by this platform.
     unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize);
 
-    /// True where a page of a mapping is resident, as far as the system tells.
+    /// Makes the small pages of a mapping huge ones, contents and all; what was not resident is, and reads as zero. False where the system does not, and nothing has changed.
     ///
     /// # Safety
-    /// - `page` is the start of a page that was mapped by this platform.
-    unsafe fn is_resident(&self, page: NonNull<u8>) -> bool;
+    /// - `start..start + len` was mapped by this platform.
+    unsafe fn join_pages(&self, start: NonNull<u8>, len: usize) -> bool;
+
+    /// How many pages of a mapping are resident, as far as the system tells.
+    ///
+    /// # Safety
+    /// - `start..start + len` was mapped by this platform.
+    unsafe fn resident_pages(&self, start: NonNull<u8>, len: usize) -> usize;
 
     /// Says that a mapping is not to be backed by huge pages any more, neither now nor later. A hint: it may have no effect.
     ///

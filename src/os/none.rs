@@ -45,8 +45,12 @@ impl Platform for Native {
 
     unsafe fn prefer_huge_pages(&self, _start: NonNull<u8>, _len: usize) {}
 
-    unsafe fn is_resident(&self, _page: NonNull<u8>) -> bool {
+    unsafe fn join_pages(&self, _start: NonNull<u8>, _len: usize) -> bool {
         false
+    }
+
+    unsafe fn resident_pages(&self, _start: NonNull<u8>, _len: usize) -> usize {
+        0
     }
 
     unsafe fn refuse_huge_pages(&self, _start: NonNull<u8>, _len: usize) {}

@@ -230,6 +230,9 @@ impl Registry {
     /// fork may be half changed, and is taken out of use.
     pub(crate) fn repair_after_fork(&self, mine: [Option<&Heap>; 2]) {
         for heap in self.heaps() {
+            if !heap.is_locked() {
+                heap.keep_pages_shared();
+            }
             if mine.into_iter().flatten().any(|mine| ptr::eq(mine, heap)) || heap.is_lost() {
                 continue;
             }

@@ -56,7 +56,7 @@ impl Backend {
             let page = align::down(first + nth * step, self.os.page_size());
             // SAFETY: inside the block of a mapping that the caller holds.
             NonNull::new(core::ptr::with_exposed_provenance_mut(page))
-                .is_some_and(|page| unsafe { self.os.is_resident(page) })
+                .is_some_and(|page| unsafe { self.os.resident_pages(page, self.os.page_size()) == 1 })
         };
         self.density.note((0..LOOKS).all(is_resident));
     }

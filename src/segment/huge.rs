@@ -1,13 +1,18 @@
 //! Huge pages: a segment of a heap that grows is backed by one page of its own size, which costs one page fault where small pages cost 512, and takes one entry of the processor's translation cache.
 //!
 //! The system has to be asked before the first touch, and all of the segment is resident from then on. So all slots count as touched from the start; as long as nobody has used them they are *clean*, and
-//! read as zero. The system joins small pages to a huge one again where it is allowed to, which would bring purged memory back: the first purge forbids it.
+//! read as zero.
+//!
+//! Segments that nobody was sure of begin with small pages, and may be joined to a huge one once they were filled. The system joins small pages to a huge one again where it is allowed to, which would bring purged memory back: the first purge forbids it.
 
 use super::{Backend, SEGMENT_SIZE, Segment, USABLE, USABLE_BYTES};
 use crate::os::Platform;
 use crate::slab;
 use crate::sync::Ordering;
 use core::ptr::NonNull;
+
+/// One page in so many may be missing in a segment that is called full: the last slabs of some classes have not been used to their ends, nor has the first slot. Programs in C that are not rebuilt gained no time by more.
+const HOLES: usize = if cfg!(feature = "std") { 8 } else { 16 };
 
 impl Backend {
     /// Asks for a huge page for a segment, as soon as it is mapped; true where all of it is committed now. Where memory is limited nothing is committed before it is needed.
@@ -33,6 +38,34 @@ impl Segment {
         self.head.is_huge.set(true);
         // The rest of the first slot is resident, too.
         self.head.lines.set(slab::LINES as u8 + 1);
+    }
+
+    /// True where the segment has small pages that might be joined once. Owner-only.
+    pub(crate) fn may_be_joined(&self) -> bool {
+        cfg!(not(any(feature = "hardened", loom))) && !self.head.is_huge.get()
+    }
+
+    /// Makes the segment's small pages a huge one where nearly all of them are resident; true where the owner need not try again. Owner-only.
+    ///
+    /// Where memory is limited nothing becomes resident that was not.
+    pub(crate) fn join_pages(&self, backend: &Backend) -> bool {
+        let start = NonNull::from(self).cast();
+        let pages = SEGMENT_SIZE / backend.os.page_size();
+        if self.touched_slots() != USABLE
+            || backend.counters.limits.get() != (usize::MAX, usize::MAX)
+            // SAFETY: the segment was mapped as a whole.
+            || unsafe { backend.os.resident_pages(start, SEGMENT_SIZE) } < pages - pages / HOLES
+        {
+            return false;
+        }
+        // Said first: the first slot is as resident as the rest afterwards.
+        self.head.is_huge.set(true);
+        self.head.lines.set(slab::LINES as u8 + 1);
+        // SAFETY: as above.
+        if !unsafe { backend.os.join_pages(start, SEGMENT_SIZE) } {
+            self.head.is_huge.set(false);
+        }
+        true
     }
 
     /// Keeps the system from backing the segment by a huge page any more: parts of it are about to be given back. Owner-only.

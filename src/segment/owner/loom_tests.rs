@@ -168,7 +168,11 @@ impl Platform for System {
         unreachable!("no segment")
     }
 
-    unsafe fn is_resident(&self, _page: NonNull<u8>) -> bool {
+    unsafe fn join_pages(&self, _start: NonNull<u8>, _len: usize) -> bool {
+        unreachable!("no segment")
+    }
+
+    unsafe fn resident_pages(&self, _start: NonNull<u8>, _len: usize) -> usize {
         unreachable!("no model asks for this")
     }
 

@@ -1,0 +1,61 @@
+//! Joining: the small pages of a heap's first segments become huge ones, where the heap has filled them.
+//!
+//! Nobody knows of a heap's first segments whether it will fill them, so they begin with small pages. Whenever the heap has to grow once more, those that were filled meanwhile are joined: the processor's translation
+//! cache has one entry then where it needed 512, and resident memory is what it was. That costs a copy of the segment, once.
+
+use super::core::GROWING_FROM;
+use crate::segment::{Backend, Segment};
+use ::core::ptr;
+
+/// Segments of a heap before any is joined: one that is small is served by the caches there are.
+const ENOUGH: usize = 2;
+
+/// The first segments of a heap, as far as they have small pages.
+pub(super) struct Joining {
+    segments: [*const Segment; GROWING_FROM],
+    len: usize,
+}
+
+impl Joining {
+    pub(super) const fn new() -> Self {
+        Self { segments: [ptr::null(); GROWING_FROM], len: 0 }
+    }
+
+    /// A segment was added to the heap.
+    pub(super) fn add(&mut self, segment: &Segment) {
+        if self.len < self.segments.len() && segment.may_be_joined() {
+            self.segments[self.len] = segment;
+            self.len += 1;
+        }
+    }
+
+    /// A segment is no longer the heap's.
+    pub(super) fn remove(&mut self, segment: &Segment) {
+        self.retain(|other| !ptr::eq(other, segment));
+    }
+
+    /// The heap of `segments` segments is about to grow: joins what was filled.
+    pub(super) fn grow(&mut self, backend: &Backend, segments: usize) {
+        if segments >= ENOUGH {
+            self.retain(|segment| !segment.join_pages(backend));
+        }
+    }
+
+    /// In a forked child, which shares its pages with the parent, and would have a copy of its own for each that is joined.
+    pub(super) fn forget(&mut self) {
+        self.len = 0;
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Segment) -> bool) {
+        let mut kept = 0;
+        for nth in 0..self.len {
+            let segment = self.segments[nth];
+            // SAFETY: segments' first slots are never unmapped, and the heap's lock makes its holder the owner of those that are listed.
+            if keep(unsafe { &*segment }) {
+                self.segments[kept] = segment;
+                kept += 1;
+            }
+        }
+        self.len = kept;
+    }
+}

@@ -1,0 +1,98 @@
+use super::*;
+use crate::os::Platform;
+use crate::segment::{END, SEGMENT_SIZE};
+use std::vec::Vec;
+
+/// Spans that fill one segment, every `step`th page of which is written to.
+fn fill(sample: &Sample, step: usize) -> Vec<NonNull<u8>> {
+    let page = sample.mock.page_size();
+    let spans: Vec<_> = (1..END).map(|_| sample.span(1)).collect();
+    for nth in (0..spans.len() * SLOT_SIZE / page).step_by(step) {
+        let at = nth * page;
+        // SAFETY: inside a span of the test's own.
+        unsafe { spans[at / SLOT_SIZE].add(at % SLOT_SIZE).write(1) };
+    }
+    spans
+}
+
+fn joined(sample: &Sample) -> usize {
+    sample.mock.joined() / SEGMENT_SIZE
+}
+
+#[test]
+fn what_was_filled_is_joined_once_when_a_third_segment_is_needed() {
+    let sample = Sample::new();
+    let first = fill(&sample, 1);
+    fill(&sample, 1);
+    assert_eq!(joined(&sample), 0, "the second is not full before the heap needs another");
+    fill(&sample, 1);
+    assert_eq!(joined(&sample), 2);
+    sample.span(1);
+    assert_eq!(joined(&sample), 3);
+    // What is free again and used again is a huge page still.
+    first.into_iter().for_each(|span| sample.free_span(span));
+    (0..3).for_each(|_| drop(fill(&sample, 1)));
+    assert_eq!((joined(&sample), sample.segments()), (4, 6), "the fifth was not full when the sixth came");
+}
+
+#[test]
+fn what_is_used_here_and_there_has_small_pages_until_it_is_filled() {
+    let sample = Sample::new();
+    let sparse = fill(&sample, 2);
+    (0..3).for_each(|_| drop(fill(&sample, 1)));
+    assert_eq!(joined(&sample), 2);
+    for span in sparse {
+        // SAFETY: a span of the test's own.
+        unsafe { span.write_bytes(1, SLOT_SIZE) };
+    }
+    sample.span(1);
+    assert_eq!(joined(&sample), 4);
+}
+
+#[test]
+fn a_segment_with_slots_that_nobody_has_used_is_not_joined() {
+    let sample = Sample::new();
+    // Two segments with room for what is too little each.
+    let spans: Vec<_> = (0..2).map(|_| sample.span(16)).collect();
+    for span in spans {
+        // SAFETY: a span of the test's own.
+        unsafe { span.write_bytes(1, 16 * SLOT_SIZE) };
+    }
+    sample.span(16);
+    sample.span(16);
+    assert_eq!((joined(&sample), sample.segments()), (0, 4));
+}
+
+#[test]
+fn where_memory_is_limited_nothing_is_joined() {
+    let sample = Sample::new();
+    sample.backend.counters.limits.set(usize::MAX, 1 << 40, 0);
+    (0..3).for_each(|_| drop(fill(&sample, 1)));
+    assert_eq!(joined(&sample), 0);
+}
+
+#[test]
+fn segments_of_others_are_left_alone() {
+    let sample = Sample::new();
+    let spans: Vec<_> = (0..2).map(|_| fill(&sample, 1)).collect();
+    spans.into_iter().flatten().for_each(|span| sample.free_span(span));
+    // Both are in the pool now, from which the neighbour has one and fills it.
+    sample.heap.reclaim();
+    let neighbour = sample.neighbour(2);
+    fill(&neighbour, 1);
+    fill(&sample, 1);
+    fill(&sample, 1);
+    sample.span(1);
+    assert_eq!(joined(&sample), 2, "the neighbour has not grown");
+}
+
+#[test]
+fn a_forked_child_keeps_what_it_shares_with_its_parent() {
+    let sample = Sample::new();
+    fill(&sample, 1);
+    fill(&sample, 1);
+    sample.heap.keep_pages_shared();
+    fill(&sample, 1);
+    sample.span(1);
+    assert_eq!(joined(&sample), 1, "the segment that came after the fork");
+}
