@@ -80,8 +80,8 @@ pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
                 return Some(block);
             }
             #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc(heap, thread, class, layout) {
-                return served;
+            if let Some(served) = samples::alloc(heap, thread, class, layout, false) {
+                return served.map(|(block, _)| block);
             }
             if class.is_span() {
                 // Before the heap grows.
@@ -135,7 +135,7 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
                 return Some((block, false));
             }
             #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc_zeroed(heap, thread, class, layout) {
+            if let Some(served) = samples::alloc(heap, thread, class, layout, true) {
                 return served;
             }
             // SAFETY: the calling thread's own heap and tops.
@@ -154,7 +154,7 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     #[cfg(feature = "profile")]
-    if samples::take_back(block, class) {
+    if samples::keep(block, class) {
         return;
     }
     free_noted(block, class, layout);
@@ -173,7 +173,7 @@ fn free_noted(block: NonNull<u8>, class: SizeClass, layout: Layout) {
 #[inline(never)]
 pub(super) fn release(block: NonNull<u8>, class: SizeClass) {
     #[cfg(feature = "profile")]
-    if samples::take_back(block, class) {
+    if samples::keep(block, class) {
         return;
     }
     // SAFETY: no class is larger than a layout can be.
@@ -264,6 +264,10 @@ fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>
     }
     // The thread is under a tag, and its own magazines are set aside.
     let tops = home.aside();
+    #[cfg(feature = "profile")]
+    if samples::put_aside(home, class, block) {
+        return;
+    }
     // SAFETY: the calling thread's own tops.
     if !unsafe { tops.push(class, block.as_ptr()) } {
         // SAFETY: the calling thread's own heap and tops, and a block of this heap.

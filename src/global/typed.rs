@@ -22,11 +22,11 @@ unsafe impl GlobalAlloc for Tenure {
         // SAFETY: the caller gives back a block, which is not null.
         let address = unsafe { NonNull::new_unchecked(block) };
         let Some(class) = SizeClass::of(layout) else { return large::free(address, layout) };
-        let hand = tls::freeing();
+        let thread = tls::current();
         // SAFETY: the block came from Tenure.
         let owner = unsafe { BACKEND.owners.owner_of(block) };
         // SAFETY: the calling thread's own tops.
-        if owner != hand.owner.get() || !unsafe { hand.tops.push(class, block) } {
+        if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block) } {
             slow::free(address, class, layout);
         }
     }

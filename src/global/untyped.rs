@@ -93,15 +93,28 @@ impl Tenure {
     /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used afterwards.
     #[inline]
     pub unsafe fn free_untyped(&self, block: *mut u8) {
-        let hand = tls::freeing();
-        let owners = hand.owners.get();
+        let thread = tls::current();
+        let owners = thread.owners.get();
         let granule = owners.granule_of(block.addr());
-        if owners.owner_of(granule) == hand.owner.get() {
+        let owner = owners.owner_of(granule);
+        if owner == thread.owner.get() {
             // SAFETY: the thread's own heap owns the granule, so it is a segment.
             let code = unsafe { segment::class_code_at(granule, block.addr()) };
             // SAFETY: the calling thread's own tops, and a code from a segment.
-            if unsafe { hand.tops.push_under(code, block) } {
+            if unsafe { thread.tops.push_under(code, block) } {
                 return;
+            }
+        } else {
+            #[cfg(feature = "profile")]
+            if let Some(sampling) = thread.returns.get()
+                && sampling.owner() == owner
+            {
+                // SAFETY: as above.
+                let code = unsafe { segment::class_code_at(granule, block.addr()) };
+                // SAFETY: as above.
+                if unsafe { sampling.keep(&thread.tops, code, block, owner) } {
+                    return;
+                }
             }
         }
         free(block);
@@ -325,10 +338,6 @@ fn learn_owners(thread: &Borrower) {
     if thread.heap.get().is_some() {
         let owners = BACKEND.owners.view();
         thread.owners.set(owners);
-        #[cfg(feature = "profile")]
-        if let Some(sampling) = thread.sampling.get() {
-            sampling.hand().owners.set(owners);
-        }
     }
 }
 
