@@ -7,12 +7,14 @@ mod exact;
 pub mod guard;
 #[cfg(feature = "hardened")]
 mod hardened;
+mod large;
 mod misuse;
 mod pressure;
 #[cfg(feature = "profile")]
 pub mod profile;
 mod purger;
 mod region;
+mod resize;
 mod routing;
 #[cfg(feature = "profile")]
 mod samples;
@@ -21,6 +23,7 @@ mod slow;
 mod static_memory;
 mod tag;
 mod thread;
+mod upkeep;
 mod watch;
 
 // The interfaces, of which a hardened build has its own.
@@ -134,7 +137,7 @@ impl Tenure {
     /// for threads that are just refilling or flushing.
     pub fn purge(&self) -> usize {
         let before = BACKEND.counters.returned();
-        slow::purge();
+        upkeep::purge();
         BACKEND.counters.returned() - before
     }
 
@@ -189,7 +192,7 @@ impl Tenure {
 
     /// How long unused memory is kept before it goes back to the system: a second, unless [`Tenure::set_purge_delay`] has said otherwise.
     pub fn purge_delay(&self) -> Duration {
-        Duration::from_millis(slow::PURGE_AFTER.load(Ordering::Relaxed))
+        Duration::from_millis(upkeep::PURGE_AFTER.load(Ordering::Relaxed))
     }
 
     /// Says how long unused memory is kept before it goes back to the system, in whole milliseconds, from the next time on that somebody looks. At most an hour;
@@ -206,7 +209,7 @@ impl Tenure {
     /// assert_eq!(tenure.purge_delay(), Duration::from_secs(10));
     /// ```
     pub fn set_purge_delay(&self, delay: Duration) {
-        slow::set_purge_delay(delay.min(Duration::from_secs(3600)).as_millis() as u64);
+        upkeep::set_purge_delay(delay.min(Duration::from_secs(3600)).as_millis() as u64);
     }
 }
 

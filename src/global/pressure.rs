@@ -2,7 +2,7 @@
 //!
 //! Always on the slow path of the thread that needs memory, outside of all locks.
 
-use super::{BACKEND, slow, tls};
+use super::{BACKEND, tls, upkeep};
 use crate::os;
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use core::ffi::c_void;
@@ -125,7 +125,7 @@ pub(super) fn relieve() {
     {
         return;
     }
-    slow::purge();
+    upkeep::purge();
     let Limit { soft, .. } = limit();
     let committed = BACKEND.counters.committed();
     if committed > soft {

@@ -4,7 +4,7 @@
 //! that comes by a slow path again.
 
 use super::BACKEND;
-use super::slow::{self, PURGE_AFTER};
+use super::upkeep::{self, PURGE_AFTER};
 use crate::os::{self, EndOfWait};
 use crate::sync::plain::{AtomicU32, Ordering};
 use core::ffi::c_void;
@@ -100,7 +100,7 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
         if os::is_last_thread() {
             os::end_process();
         }
-        let has_returned = slow::purge_on_time();
+        let has_returned = upkeep::purge_on_time();
         quiet = if has_returned || is_woken { 0 } else { quiet.saturating_add(1) };
     }
     // Without a way to wait there is no purger: threads purge on their way again.

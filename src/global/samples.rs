@@ -6,7 +6,7 @@
 
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
-use super::{BACKEND, REGISTRY, guard, routing, slow, tls};
+use super::{BACKEND, REGISTRY, guard, large, routing, tls};
 use crate::heap::{self, Borrower, Chosen, Heap, Next, Pace, Sampling};
 use crate::sampling::{MAX_FRAMES, Tables, Weight};
 use crate::segment::{self, Owner};
@@ -58,7 +58,6 @@ fn change(heap: &'static Heap, thread: &'static Borrower, pace: Pace) {
 pub(super) fn settle(thread: &'static Borrower) {
     let returns = thread.sampling.get().filter(|_| !tls::routing().is_aside());
     thread.returns.set(returns);
-    tls::free_to(returns.map_or(&thread.hand, Sampling::hand));
 }
 
 /// A block of `class`, whose magazine is empty, where the calling thread is sampled and has freed some lately; `None` where another way is to be taken. The shortest way that
@@ -76,33 +75,15 @@ pub(super) fn take_hot(class: SizeClass) -> Option<NonNull<u8>> {
     unsafe { heap.refill_hot(sampling, &thread.tops, class) }
 }
 
-/// A block of `class` for `layout`, where the calling thread is sampled; its magazine is empty. `None` where it is not, and nothing has been done.
+/// A block of `class` for `layout`, where the calling thread is sampled, and whether it reads as zero, which it need not unless it `is_zeroed`; its magazine is empty. `None` where the thread is not sampled,
+/// and nothing has been done.
 #[inline]
 pub(super) fn alloc(
     heap: &'static Heap,
     thread: &'static Borrower,
     class: SizeClass,
     layout: Layout,
-) -> Option<Option<NonNull<u8>>> {
-    follow(heap, thread);
-    let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
-    let most = match sampling.next(class) {
-        Next::Others(most) => most,
-        Next::Chosen(chosen) => match choose(class, layout, chosen, sampling) {
-            Some((block, _)) => return Some(Some(block)),
-            None => sampling.pass_over(class),
-        },
-    };
-    // SAFETY: the calling thread's own heap and tops.
-    Some(unsafe { heap.refill_sampled(sampling, routing::tops(heap, thread), class, most) })
-}
-
-/// As [`alloc`], and whether the block reads as zero.
-pub(super) fn alloc_zeroed(
-    heap: &'static Heap,
-    thread: &'static Borrower,
-    class: SizeClass,
-    layout: Layout,
+    is_zeroed: bool,
 ) -> Option<Option<(NonNull<u8>, bool)>> {
     follow(heap, thread);
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
@@ -113,8 +94,15 @@ pub(super) fn alloc_zeroed(
             None => sampling.pass_over(class),
         },
     };
+    let tops = routing::tops(heap, thread);
     // SAFETY: the calling thread's own heap and tops.
-    Some(unsafe { heap.refill_sampled_zeroed(sampling, routing::tops(heap, thread), class, most) })
+    Some(unsafe {
+        if is_zeroed {
+            heap.refill_sampled_zeroed(sampling, tops, class, most)
+        } else {
+            heap.refill_sampled(sampling, tops, class, most).map(|block| (block, false))
+        }
+    })
 }
 
 /// A block that is a sample, or is guarded, or both, and whether it reads as zero. `None` where there is none such to be had.
@@ -131,29 +119,43 @@ fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling)
         None => REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?,
     };
     let weight = Weight::of(class.size(), sampling.rate());
-    tables.add(found.0.addr().get(), layout.size(), weight, PROFILE.unwinder(), sampling.last_walk());
+    tables.add(found.0.addr().get(), layout.size(), weight, PROFILE.unwinder());
     Some(found)
 }
 
-/// Takes back a block of the calling thread's own heap, where the thread is sampled; false where it is not, or another way is to be taken.
+/// Takes back a block of the calling thread's own heap, where the thread is sampled; false where it is not, or another way is to be taken. The shortest way that a free can take past the fast path.
 #[inline(always)]
-pub(super) fn take_back(block: NonNull<u8>, class: SizeClass) -> bool {
-    let Some(sampling) = tls::current().returns.get() else { return false };
+pub(super) fn keep(block: NonNull<u8>, class: SizeClass) -> bool {
+    let thread = tls::current();
+    let Some(sampling) = thread.returns.get() else { return false };
     // SAFETY: whoever calls a free of a class has looked the owner up in this way, or found that a heap owns the block.
     let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
     // SAFETY: the calling thread's own, and the block's class and owner.
-    unsafe { sampling.take_back(block.as_ptr(), class, owner) }
+    unsafe { sampling.keep(&thread.tops, class.code(), block.as_ptr(), owner) }
 }
 
 /// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is not.
 #[inline]
 pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNull<u8>) -> bool {
     let Some(sampling) = thread.sampling.get().filter(|_| !class.is_span()) else { return false };
+    let tops = routing::tops(heap, thread);
     // Nobody has tried that yet where the tops are set aside.
     // SAFETY: the calling thread's own, and a block of its heap.
-    if !unsafe { sampling.take_back(block.as_ptr(), class, heap.owner()) } {
+    if !unsafe { sampling.take_back(tops, class, block.as_ptr(), heap.owner()) } {
         // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
-        unsafe { heap.flush_returns(sampling, class, block) };
+        unsafe { heap.flush_sampled(sampling, tops, class, block) };
+    }
+    true
+}
+
+/// Takes back a block of the calling thread's own heap, `home`, while it allocates from a tag's; false where its own allocations are not sampled, and for spans.
+pub(super) fn put_aside(home: &Heap, class: SizeClass, block: NonNull<u8>) -> bool {
+    let Some(sampling) = home.sampling().filter(|sampling| sampling.is_on() && !class.is_span()) else { return false };
+    let tops = home.aside();
+    // SAFETY: the calling thread's own, and a block of its heap.
+    if !unsafe { sampling.take_back(tops, class, block.as_ptr(), home.owner()) } {
+        // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
+        unsafe { home.flush_sampled(sampling, tops, class, block) };
     }
     true
 }
@@ -205,7 +207,7 @@ fn sample_large(layout: Layout, sampling: &Sampling) -> Option<(NonNull<u8>, boo
     let found = if heap::is_span(layout) {
         REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_span(layout)?
     } else {
-        slow::map(layout)?
+        large::map(layout)?
     };
     add(tables, found.0, layout.size(), sampling);
     Some(found)
@@ -213,7 +215,7 @@ fn sample_large(layout: Layout, sampling: &Sampling) -> Option<(NonNull<u8>, boo
 
 fn add(tables: &Tables, block: NonNull<u8>, size: usize, sampling: &Sampling) {
     let weight = Weight::of(size, sampling.rate());
-    tables.add(block.addr().get(), size, weight, PROFILE.unwinder(), sampling.last_walk());
+    tables.add(block.addr().get(), size, weight, PROFILE.unwinder());
 }
 
 /// Counts an allocation of `size` bytes, more than 32 KiB; what the thread has for the profile where it is a sample, `None` where it is not.

@@ -4,10 +4,8 @@
 //! The access is of the initial-exec form: two instructions and no call, in a program as in a shared library.
 
 use super::routing::Routing;
-use crate::heap::{Borrower, Hand, Heap};
+use crate::heap::{Borrower, Heap};
 use core::arch::{asm, global_asm};
-#[cfg(feature = "profile")]
-use core::mem;
 use core::ptr;
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -36,23 +34,7 @@ global_asm!(
     fresh = sym FRESH,
 );
 
-// A word beside it says where frees go: to the hand of the slot, or, while the thread's allocations are sampled, to that of the returns.
-#[cfg(feature = "profile")]
-global_asm!(
-    ".pushsection .tdata, \"awT\", @progbits",
-    ".balign 8",
-    ".globl tenure_thread_hand",
-    ".hidden tenure_thread_hand",
-    ".type tenure_thread_hand, @object",
-    ".size tenure_thread_hand, 8",
-    "tenure_thread_hand:",
-    ".quad {fresh} + {hand}",
-    ".popsection",
-    fresh = sym FRESH,
-    hand = const mem::offset_of!(Nobodys, 0.hand),
-);
-
-// Another says how the thread is routed, which a thread without a heap has to know as well.
+// A word beside it says how the thread is routed, which a thread without a heap has to know as well.
 global_asm!(
     ".pushsection .tbss, \"awT\", @nobits",
     ".balign 8",
@@ -65,77 +47,50 @@ global_asm!(
     ".popsection",
 );
 
+/// Reads the calling thread's own copy of a variable defined above, a word.
+macro_rules! read {
+    ($variable:literal as $type:ty) => {{
+        let word: $type;
+        // SAFETY: the thread's own, as long as the thread runs.
+        unsafe {
+            asm!(
+                concat!("mov {word}, qword ptr [rip + ", $variable, "@GOTTPOFF]"),
+                "mov {word}, qword ptr fs:[{word}]",
+                word = out(reg) word,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        word
+    }};
+}
+
+/// Writes it.
+macro_rules! write {
+    ($variable:literal, $word:expr) => {{
+        let word = $word;
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                concat!("mov {offset}, qword ptr [rip + ", $variable, "@GOTTPOFF]"),
+                "mov qword ptr fs:[{offset}], {word}",
+                offset = out(reg) _,
+                word = in(reg) word,
+                options(nostack, preserves_flags),
+            );
+        }
+    }};
+}
+
 /// The calling thread's slot. Not to be kept, nor passed to another thread.
 #[inline(always)]
 pub(super) fn current() -> &'static Borrower {
-    let slot: *const Borrower;
-    // SAFETY: reads the thread's own copy of the variable defined above.
-    unsafe {
-        asm!(
-            "mov {slot}, qword ptr [rip + tenure_thread_slot@GOTTPOFF]",
-            "mov {slot}, qword ptr fs:[{slot}]",
-            slot = out(reg) slot,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-    }
+    let slot = read!("tenure_thread_slot" as *const Borrower);
     // SAFETY: always a static or the slot in a heap, and neither is ever given back.
     unsafe { &*slot }
 }
 
-/// What the calling thread's frees go to. Not to be kept, nor passed to another thread.
-#[cfg(feature = "profile")]
-#[inline(always)]
-pub(super) fn freeing() -> &'static Hand {
-    let hand: *const Hand;
-    // SAFETY: reads the thread's own copy of the variable defined above.
-    unsafe {
-        asm!(
-            "mov {hand}, qword ptr [rip + tenure_thread_hand@GOTTPOFF]",
-            "mov {hand}, qword ptr fs:[{hand}]",
-            hand = out(reg) hand,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-    }
-    // SAFETY: always part of a slot, or of what a heap has for a profile, and neither is ever given back.
-    unsafe { &*hand }
-}
-
-/// What the calling thread's frees go to.
-#[cfg(not(feature = "profile"))]
-#[inline(always)]
-pub(super) fn freeing() -> &'static Hand {
-    &current().hand
-}
-
-/// The calling thread's frees go to `hand` from now on.
-#[cfg(feature = "profile")]
-pub(super) fn free_to(hand: &'static Hand) {
-    // SAFETY: writes the thread's own copy of the variable defined above.
-    unsafe {
-        asm!(
-            "mov {offset}, qword ptr [rip + tenure_thread_hand@GOTTPOFF]",
-            "mov qword ptr fs:[{offset}], {hand}",
-            offset = out(reg) _,
-            hand = in(reg) ptr::from_ref(hand),
-            options(nostack, preserves_flags),
-        );
-    }
-}
-
-/// Sets the slot, to whose hand the thread's frees go from now on.
 fn set(slot: &'static Borrower) {
-    // SAFETY: writes the thread's own copy of the variable defined above.
-    unsafe {
-        asm!(
-            "mov {offset}, qword ptr [rip + tenure_thread_slot@GOTTPOFF]",
-            "mov qword ptr fs:[{offset}], {slot}",
-            offset = out(reg) _,
-            slot = in(reg) ptr::from_ref(slot),
-            options(nostack, preserves_flags),
-        );
-    }
-    #[cfg(feature = "profile")]
-    free_to(&slot.hand);
+    write!("tenure_thread_slot", ptr::from_ref(slot));
 }
 
 /// The calling thread borrows `heap`.
@@ -172,28 +127,9 @@ pub(super) fn refresh() {
 /// To which kind of memory the calling thread's allocations go.
 #[inline]
 pub(super) fn routing() -> Routing {
-    let word: u64;
-    // SAFETY: reads the thread's own copy of the variable defined above.
-    unsafe {
-        asm!(
-            "mov {word}, qword ptr [rip + tenure_thread_routing@GOTTPOFF]",
-            "mov {word}, qword ptr fs:[{word}]",
-            word = out(reg) word,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-    }
-    Routing::unpack(word)
+    Routing::unpack(read!("tenure_thread_routing" as u64))
 }
 
 pub(super) fn set_routing(routing: Routing) {
-    // SAFETY: writes the thread's own copy of the variable defined above.
-    unsafe {
-        asm!(
-            "mov {offset}, qword ptr [rip + tenure_thread_routing@GOTTPOFF]",
-            "mov qword ptr fs:[{offset}], {word}",
-            offset = out(reg) _,
-            word = in(reg) routing.pack(),
-            options(nostack, preserves_flags),
-        );
-    }
+    write!("tenure_thread_routing", routing.pack());
 }

@@ -1,7 +1,7 @@
 //! No threads, and so no slot: one record serves whoever asks, says that there is no heap, and is never written.
 
 use super::routing::Routing;
-use crate::heap::{Borrower, Hand, Heap};
+use crate::heap::{Borrower, Heap};
 
 /// The slot of nobody.
 struct Nobodys(Borrower);
@@ -17,16 +17,6 @@ static HEAPLESS: Nobodys = Nobodys(Borrower::heapless());
 pub(super) fn current() -> &'static Borrower {
     &HEAPLESS.0
 }
-
-/// What the calling thread's frees go to.
-#[inline(always)]
-pub(super) fn freeing() -> &'static Hand {
-    &current().hand
-}
-
-/// Frees go to what the slot itself holds, and nowhere else: it is found without a pointer.
-#[cfg(feature = "profile")]
-pub(super) fn free_to(_hand: &'static Hand) {}
 
 /// Nobody borrows a heap: there is no memory for one.
 pub(super) fn take(_heap: &'static Heap) {}

@@ -1,7 +1,7 @@
 //! The thread's slot, in the standard library's thread-local storage: two instructions at most, and none with fat LTO.
 
 use super::routing::Routing;
-use crate::heap::{Borrower, Hand, Heap};
+use crate::heap::{Borrower, Heap};
 use crate::sync::Cell;
 
 std::thread_local! {
@@ -20,16 +20,6 @@ pub(super) fn current() -> &'static Borrower {
     // SAFETY: valid until the thread has ended, and callers use it at once; it has no destructor to run before.
     BORROWER.with(|borrower| unsafe { &*core::ptr::from_ref(borrower) })
 }
-
-/// What the calling thread's frees go to.
-#[inline(always)]
-pub(super) fn freeing() -> &'static Hand {
-    &current().hand
-}
-
-/// Frees go to what the slot itself holds, and nowhere else: it is found without a pointer.
-#[cfg(feature = "profile")]
-pub(super) fn free_to(_hand: &'static Hand) {}
 
 /// The calling thread borrows `heap`.
 pub(super) fn take(heap: &'static Heap) {

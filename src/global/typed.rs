@@ -1,6 +1,6 @@
 //! Blocks with a layout: what Rust asks of an allocator.
 
-use super::{BACKEND, Tenure, into_raw, slow, tls};
+use super::{BACKEND, Tenure, into_raw, large, resize, slow, tls};
 use crate::size_class::SizeClass;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 unsafe impl GlobalAlloc for Tenure {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some(class) = SizeClass::of(layout) else { return into_raw(slow::alloc_large(self, layout)) };
+        let Some(class) = SizeClass::of(layout) else { return into_raw(large::alloc(self, layout)) };
         // SAFETY: the calling thread's own tops.
         match unsafe { tls::current().tops.pop(class) } {
             Some(block) => block.as_ptr(),
@@ -21,19 +21,19 @@ unsafe impl GlobalAlloc for Tenure {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller gives back a block, which is not null.
         let address = unsafe { NonNull::new_unchecked(block) };
-        let Some(class) = SizeClass::of(layout) else { return slow::free_large(address, layout) };
-        let hand = tls::freeing();
+        let Some(class) = SizeClass::of(layout) else { return large::free(address, layout) };
+        let thread = tls::current();
         // SAFETY: the block came from Tenure.
         let owner = unsafe { BACKEND.owners.owner_of(block) };
         // SAFETY: the calling thread's own tops.
-        if owner != hand.owner.get() || !unsafe { hand.tops.push(class, block) } {
+        if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block) } {
             slow::free(address, class, layout);
         }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        let Some(class) = SizeClass::of(layout) else { return into_raw(slow::alloc_large_zeroed(self, layout)) };
+        let Some(class) = SizeClass::of(layout) else { return into_raw(large::alloc_zeroed(self, layout)) };
         // SAFETY: the calling thread's own tops.
         let (block, is_zero) = match unsafe { tls::current().tops.pop(class) } {
             Some(block) => (block, false),
@@ -64,6 +64,6 @@ unsafe impl GlobalAlloc for Tenure {
             return block;
         }
         // SAFETY: the caller gives a block of `layout`, which is not null.
-        into_raw(unsafe { slow::realloc(self, NonNull::new_unchecked(block), layout, new_layout) })
+        into_raw(unsafe { resize::realloc(self, NonNull::new_unchecked(block), layout, new_layout) })
     }
 }

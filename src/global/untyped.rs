@@ -3,7 +3,7 @@
 //! Where a block lies says how large it is, so a free finds its class in the segment's first slot: one load more than a free that is told a
 //! layout, of a line that changes only when a slab is carved or retired.
 
-use super::{BACKEND, Tenure, into_raw, misuse, slow, tls};
+use super::{BACKEND, Tenure, into_raw, large, misuse, resize, slow, tls};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
 use crate::heap::Borrower;
@@ -35,7 +35,7 @@ impl Tenure {
         let at_hand = match SizeClass::of_untyped(size) {
             // SAFETY: the calling thread's own tops.
             Some(class) => unsafe { tls::current().tops.pop(class) },
-            None => SizeClass::of_untyped_span(size).and_then(slow::span_at_hand),
+            None => SizeClass::of_untyped_span(size).and_then(large::span_at_hand),
         };
         match at_hand {
             Some(block) => block.as_ptr(),
@@ -93,15 +93,28 @@ impl Tenure {
     /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used afterwards.
     #[inline]
     pub unsafe fn free_untyped(&self, block: *mut u8) {
-        let hand = tls::freeing();
-        let owners = hand.owners.get();
+        let thread = tls::current();
+        let owners = thread.owners.get();
         let granule = owners.granule_of(block.addr());
-        if owners.owner_of(granule) == hand.owner.get() {
+        let owner = owners.owner_of(granule);
+        if owner == thread.owner.get() {
             // SAFETY: the thread's own heap owns the granule, so it is a segment.
             let code = unsafe { segment::class_code_at(granule, block.addr()) };
             // SAFETY: the calling thread's own tops, and a code from a segment.
-            if unsafe { hand.tops.push_under(code, block) } {
+            if unsafe { thread.tops.push_under(code, block) } {
                 return;
+            }
+        } else {
+            #[cfg(feature = "profile")]
+            if let Some(sampling) = thread.returns.get()
+                && sampling.owner() == owner
+            {
+                // SAFETY: as above.
+                let code = unsafe { segment::class_code_at(granule, block.addr()) };
+                // SAFETY: as above.
+                if unsafe { sampling.keep(&thread.tops, code, block, owner) } {
+                    return;
+                }
             }
         }
         free(block);
@@ -130,7 +143,7 @@ impl Tenure {
         let Some(block) = NonNull::new(block) else { return self.alloc_untyped(size) };
         let extent = Extent::of(block);
         if let Extent::Slab(class) = extent {
-            slow::check_before_resizing(block, class, BACKEND.owners.look_up(block.addr().get()));
+            resize::check_before_resizing(block, class, BACKEND.owners.look_up(block.addr().get()));
         }
         match extent {
             Extent::Slab(class) if SizeClass::of_untyped(size) == Some(class) || is_near(class.size(), size) => {
@@ -204,14 +217,14 @@ fn alloc_slowly(size: usize) -> *mut u8 {
             }
             slow::alloc_dynamic(class, untyped_block(size))
         }
-        None => untyped(size).and_then(slow::alloc_large_dynamic),
+        None => untyped(size).and_then(large::alloc_dynamic),
     })
 }
 
 #[cold]
 #[inline(never)]
 fn alloc_large_zeroed(size: usize) -> *mut u8 {
-    into_raw(untyped(size).and_then(slow::alloc_large_dynamic_zeroed))
+    into_raw(untyped(size).and_then(large::alloc_dynamic_zeroed))
 }
 
 /// True where a block of `len` bytes that is to have `size` stays as it is, so as not to be copied for little.
@@ -286,7 +299,7 @@ fn free(block: *mut u8) {
         // SAFETY: in a segment.
         if let Some(class) = unsafe { class_at(address) } {
             if class.is_span() {
-                return slow::free_large(block, layout_of(class.size()));
+                return large::free(block, layout_of(class.size()));
             }
             // SAFETY: the calling thread's own tops.
             if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
@@ -295,7 +308,7 @@ fn free(block: *mut u8) {
             return;
         }
     } else if let Some(len) = BACKEND.mapped_size(block) {
-        return slow::free_large(block, layout_of(len));
+        return large::free(block, layout_of(len));
     }
     #[cfg(feature = "profile")]
     if owner == Owner::GUARDED {
@@ -325,10 +338,6 @@ fn learn_owners(thread: &Borrower) {
     if thread.heap.get().is_some() {
         let owners = BACKEND.owners.view();
         thread.owners.set(owners);
-        #[cfg(feature = "profile")]
-        if let Some(sampling) = thread.sampling.get() {
-            sampling.hand().owners.set(owners);
-        }
     }
 }
 
@@ -346,7 +355,7 @@ unsafe fn realloc_large(block: NonNull<u8>, len: usize, align: usize, size: usiz
         return ptr::null_mut();
     };
     // SAFETY: the caller's block; with these layouts it lies where it would, had it been allocated with the first.
-    into_raw(unsafe { slow::realloc(&Tenure::new(), block, old, new) })
+    into_raw(unsafe { resize::realloc(&Tenure::new(), block, old, new) })
 }
 
 /// Copies a block to one of `size` bytes, and frees it. Null where there is no memory.
@@ -354,7 +363,7 @@ unsafe fn realloc_large(block: NonNull<u8>, len: usize, align: usize, size: usiz
 /// # Safety
 /// - `block` is the caller's, and has `len` bytes.
 unsafe fn move_to(block: NonNull<u8>, len: usize, size: usize) -> *mut u8 {
-    let target = match untyped(size).and_then(|new| slow::growing_span(len, new)) {
+    let target = match untyped(size).and_then(|new| resize::growing_span(len, new)) {
         Some(span) => span.as_ptr(),
         None => Tenure::new().alloc_untyped(size),
     };

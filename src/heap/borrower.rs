@@ -6,39 +6,21 @@ use super::Sampling;
 use crate::magazine::Tops;
 use crate::segment::{Owner, OwnerView};
 use crate::sync::{Cell, constructor};
-use core::ops::Deref;
-
-/// Where a free on the fast path puts a block: whose block it has to be, and the magazine for each class.
-///
-/// The tops come first: where they are found at run time, an instruction can name this record and a class, and nothing else.
-#[repr(C)]
-pub(crate) struct Hand {
-    pub(crate) tops: Tops,
-    /// Id of the heap, to compare with the owner map.
-    pub(crate) owner: Cell<Owner>,
-    /// The owner map, for blocks of which it is not known that they are Tenure's.
-    pub(crate) owners: Cell<OwnerView>,
-}
-
-impl Hand {
-    constructor! {
-        /// Takes no block.
-        pub(crate) fn empty() -> Self {
-            Hand { tops: Tops::nowhere(), owner: Cell::new(Owner::UNMATCHED), owners: Cell::new(OwnerView::NOTHING) }
-        }
-    }
-}
 
 /// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
 ///
 /// Without a heap, `owner` matches nothing and the tops stand nowhere, so every allocation and free takes the slow path. With one, `owner` is its id, unless the
 /// thread's allocations are sampled.
 ///
-/// The hand comes first, so that both are found at one address.
+/// The tops come first: where the record is found at run time, an instruction can name it and a class, and nothing else.
 #[repr(C)]
 pub(crate) struct Borrower {
-    /// What the thread allocates from; and what its frees go to, unless its allocations are sampled.
-    pub(crate) hand: Hand,
+    /// The magazine for each class, from which the thread allocates and to which its frees go.
+    pub(crate) tops: Tops,
+    /// Id of the heap, to compare with the owner map.
+    pub(crate) owner: Cell<Owner>,
+    /// The owner map, for blocks of which it is not known that they are Tenure's.
+    pub(crate) owners: Cell<OwnerView>,
     /// True until the thread has asked for a heap for the first time.
     pub(crate) is_fresh: Cell<bool>,
     /// True while the thread is inside a slow path, which a signal handler may have interrupted.
@@ -52,7 +34,7 @@ pub(crate) struct Borrower {
     /// The heap that is the thread's own, for as long as it lives.
     pub(crate) home: Cell<Option<&'static Heap>>,
     /// What the heap has for a profile, while the thread's allocations are sampled. `owner` matches nothing then, so that no free
-    /// reaches these tops.
+    /// reaches the tops without being counted.
     #[cfg(feature = "profile")]
     pub(crate) sampling: Cell<Option<&'static Sampling>>,
     /// The same, but only while nobody else is to be told of the thread's frees.
@@ -68,7 +50,9 @@ impl Borrower {
         /// A thread that has not asked for a heap yet.
         pub(crate) fn fresh() -> Self {
         Self {
-            hand: Hand::empty(),
+            tops: Tops::nowhere(),
+            owner: Cell::new(Owner::UNMATCHED),
+            owners: Cell::new(OwnerView::NOTHING),
             is_fresh: Cell::new(true),
             is_busy: Cell::new(false),
             patience: Cell::new(0),
@@ -139,14 +123,5 @@ impl Borrower {
             self.returns.set(None);
         }
         self.tops.reset();
-    }
-}
-
-impl Deref for Borrower {
-    type Target = Hand;
-
-    #[inline(always)]
-    fn deref(&self) -> &Hand {
-        &self.hand
     }
 }

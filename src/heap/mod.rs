@@ -32,7 +32,7 @@ mod seat;
 mod span;
 mod usable;
 
-pub(crate) use borrower::{Borrower, Hand};
+pub(crate) use borrower::Borrower;
 #[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
 pub(crate) use budget::{Budget, FRAMES};
 pub(crate) use counts::{Counted, SPANS};

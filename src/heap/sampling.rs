@@ -1,12 +1,16 @@
 //! Sampling: what a heap's borrower has at hand while a profile takes samples of its allocations.
 //!
-//! Nothing is counted on the fast path of an allocation: a magazine is given no more blocks than may be allocated before the next sample, so the one that
-//! finds it empty knows how many there were. For that to be true nothing may come back to a magazine, so the blocks that the thread
-//! frees go to others, the *returns*, from which the magazines are refilled.
+//! Nothing is counted on the fast path of an allocation: a magazine never holds more blocks than are allocated before the next sample, so the allocation that finds it empty
+//! knows how many there were. A refill takes no more than that, and a free puts a block back only while more are to come than wait there, which it counts. In the short while in
+//! which no more are to come, what is freed goes to other magazines, the *returns*.
+//!
+//! ```text
+//! allocations up to the next that is looked at, without it == blocks in the magazine + `beyond`
+//! ```
 
-use super::{Hand, Heap};
+use super::Heap;
 use crate::magazine::{Magazine, Tops};
-use crate::sampling::{Gaps, LastWalk};
+use crate::sampling::Gaps;
 use crate::segment::Owner;
 use crate::size_class::{self, SizeClass};
 use crate::sync::{Cell, Ordering};
@@ -30,20 +34,31 @@ impl Pace {
 /// A borrower's side of a profile. Borrower-only, but for the tops, which others may read.
 #[repr(C)]
 pub(crate) struct Sampling {
-    /// The blocks that the thread has freed.
+    /// The returns.
     magazines: [Magazine; size_class::SLABS],
-    hand: Hand,
-    /// For each class, allocations up to the next sample, with that one and without those that the magazine can serve; 0 where none are counted yet.
-    blocks_left: [Cell<u64>; size_class::SLABS],
-    /// As `blocks_left`, up to the next that is to be guarded.
-    guards_left: [Cell<u64>; size_class::SLABS],
+    returns: Tops,
+    /// The heap's.
+    owner: Cell<Owner>,
+    /// By a class's code, allocations before the next that is looked at, without those that the magazine can serve: as many blocks may come back to it. 0 under the code that is no class's, and of
+    /// spans, which do not come back here.
+    beyond: [Cell<u64>; size_class::COUNT + 1],
+    gaps_left: [GapsLeft; size_class::SLABS],
     one_in: Cell<u64>,
     /// Bytes of larger blocks up to the next sample; 0 where none are counted yet.
     bytes_left: Cell<u64>,
     gaps: Gaps,
-    last_walk: LastWalk,
     /// True while the allocations of whoever has borrowed the heap are sampled: it stays so while the thread allocates from another.
     is_on: Cell<bool>,
+}
+
+/// What is left of a class's gaps at the next allocation that is looked at, which ends one of them. All zeros before the first.
+struct GapsLeft {
+    /// From there to the next sample: 0 where that is it, or where its gap is to be drawn.
+    to_sample: Cell<u64>,
+    /// From there to the next that is to be guarded, in the same way.
+    to_guarded: Cell<u64>,
+    /// True while the gaps are drawn.
+    are_drawn: Cell<bool>,
 }
 
 /// What an allocation that finds its magazine empty is.
@@ -61,44 +76,77 @@ pub(crate) struct Chosen {
 }
 
 impl Sampling {
-    /// Takes back a block that the thread frees; false where it is another heap's, or there is no room for it. The shortest way that a free of a sampled thread can take.
+    /// Takes back a block that the thread frees, to the magazine that it would go to if nothing were sampled; false where it is another heap's, or no more are to come before the next sample than wait
+    /// there, or there is no room. The way of nearly every free of a sampled thread.
     ///
     /// # Safety
-    /// - The calling thread has borrowed the heap.
-    /// - `class` is that of the block, and `owner` its owner.
+    /// - The calling thread has borrowed the heap, and `tops` are its tops, which are not set aside.
+    /// - `code` is that of the block's class, or 0, and `owner` its owner.
     #[inline(always)]
-    pub(crate) unsafe fn take_back(&self, block: *mut u8, class: SizeClass, owner: Owner) -> bool {
-        // SAFETY: the calling thread's own tops.
-        owner == self.hand.owner.get() && unsafe { self.hand.tops.push(class, block) }
+    pub(crate) unsafe fn keep(&self, tops: &Tops, code: usize, block: *mut u8, owner: Owner) -> bool {
+        // SAFETY: codes are at most `COUNT`.
+        let beyond = unsafe { self.beyond.get_unchecked(code) };
+        let left = beyond.get();
+        // SAFETY: passed on.
+        if owner != self.owner.get() || left == 0 || !unsafe { tops.push_under(code, block) } {
+            return false;
+        }
+        beyond.set(left - 1);
+        true
     }
 
-    /// What the thread's frees go to.
-    pub(crate) fn hand(&self) -> &Hand {
-        &self.hand
+    /// Takes back a block that the thread frees: to the returns, where no more allocations are to come than [`Sampling::keep`] asks for. False where it is another heap's, or there is no room for it.
+    ///
+    /// # Safety
+    /// - As for [`Sampling::keep`]; `class` is the block's.
+    pub(crate) unsafe fn take_back(&self, tops: &Tops, class: SizeClass, block: *mut u8, owner: Owner) -> bool {
+        // SAFETY: passed on, and the calling thread's own returns.
+        unsafe {
+            self.keep(tops, class.code(), block, owner)
+                || owner == self.owner.get() && self.beyond(class).get() == 0 && self.returns.push(class, block)
+        }
     }
 
     /// What the next allocation of `class` is, whose magazine is empty.
     pub(crate) fn next(&self, class: SizeClass) -> Next {
-        let [left, guards] = self.left(class);
-        if left.get() == 0 {
-            left.set(self.gaps.blocks(class.size()));
-        }
-        if guards.get() == 0 {
-            guards.set(self.gaps.chosen(self.one_in.get()));
-        }
-        match left.get().min(guards.get()) - 1 {
-            0 => {
-                self.count(class, 1);
-                Next::Chosen(Chosen { is_sample: left.get() == 0, is_guarded: guards.get() == 0 })
+        let beyond = self.beyond(class);
+        let GapsLeft { to_sample, to_guarded, are_drawn } = &self.gaps_left[class.index()];
+        if beyond.get() == 0 && !are_drawn.get() {
+            if to_sample.get() == 0 {
+                to_sample.set(self.gaps.blocks(class.size()));
             }
-            others => Next::Others(others),
+            if to_guarded.get() == 0 {
+                to_guarded.set(self.gaps.chosen(self.one_in.get()));
+            }
+            let gap = to_sample.get().min(to_guarded.get());
+            to_sample.set(to_sample.get() - gap);
+            to_guarded.set(to_guarded.get() - gap);
+            beyond.set(gap - 1);
+            are_drawn.set(true);
         }
+        if beyond.get() > 0 {
+            return Next::Others(beyond.get());
+        }
+        are_drawn.set(false);
+        Next::Chosen(Chosen { is_sample: to_sample.get() == 0, is_guarded: to_guarded.get() == 0 })
     }
 
-    /// The allocation that was chosen is served as any other, and the next may be chosen; returns how many blocks come before that, with this one.
+    /// The allocation that was chosen is served as any other, and the next is chosen in its place; returns how many blocks come before that, with this one.
     pub(crate) fn pass_over(&self, class: SizeClass) -> u64 {
-        self.left(class).iter().for_each(|left| left.set(left.get().saturating_add(1)));
+        self.gaps_left[class.index()].are_drawn.set(true);
+        self.beyond(class).set(1);
         1
+    }
+
+    /// Whose blocks these are.
+    #[inline(always)]
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner.get()
+    }
+
+    #[inline(always)]
+    fn beyond(&self, class: SizeClass) -> &Cell<u64> {
+        &self.beyond[class.code()]
     }
 
     /// Counts an allocation of `size` bytes that no magazine serves; true where it is a sample.
@@ -119,13 +167,10 @@ impl Sampling {
         }
     }
 
+    /// Blocks of `class` come to the magazine, or past it.
     fn count(&self, class: SizeClass, blocks: usize) {
-        self.left(class).iter().for_each(|left| left.set(left.get() - blocks as u64));
-    }
-
-    /// What is left of a class's gaps: to the next sample, and to the next that is to be guarded.
-    fn left(&self, class: SizeClass) -> [&Cell<u64>; 2] {
-        [&self.blocks_left, &self.guards_left].map(|left| &left[class.index()])
+        let beyond = self.beyond(class);
+        beyond.set(beyond.get() - blocks as u64);
     }
 
     /// Bytes between samples, on average.
@@ -135,11 +180,6 @@ impl Sampling {
 
     pub(crate) fn pace(&self) -> Pace {
         Pace { rate: self.gaps.rate(), one_in: self.one_in.get() }
-    }
-
-    /// The stack at the thread's last sample.
-    pub(crate) fn last_walk(&self) -> &LastWalk {
-        &self.last_walk
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -154,21 +194,25 @@ impl Sampling {
     fn start(&self, pace: Pace, seed: u64) {
         self.is_on.set(true);
         self.one_in.set(pace.one_in);
-        self.gaps.start(pace.rate, seed ^ u64::from(self.hand.owner.get().0) << 48);
-        self.last_walk.forget();
+        self.gaps.start(pace.rate, seed ^ u64::from(self.owner.get().0) << 48);
         self.bytes_left.set(0);
-        self.blocks_left.iter().chain(&self.guards_left).for_each(|left| left.set(0));
+        self.beyond.iter().for_each(|beyond| beyond.set(0));
+        for GapsLeft { to_sample, to_guarded, are_drawn } in &self.gaps_left {
+            to_sample.set(0);
+            to_guarded.set(0);
+            are_drawn.set(false);
+        }
     }
 
     /// Number of blocks of `class` among the returns, and 0 of spans, which never go there.
     pub(crate) fn waiting(&self, class: SizeClass) -> usize {
-        self.magazines.get(class.index()).map_or(0, |magazine| self.hand.tops.waiting_in(magazine, class))
+        self.magazines.get(class.index()).map_or(0, |magazine| self.returns.waiting_in(magazine, class))
     }
 
     /// In a forked child, where the borrower does not exist.
     pub(super) fn forget(&self) {
         self.is_on.set(false);
-        self.hand.tops.reset();
+        self.returns.reset();
     }
 }
 
@@ -214,8 +258,7 @@ impl Heap {
         let sampling = self.sampling().or_else(|| self.make_sampling())?;
         // SAFETY: passed on.
         unsafe { self.empty_magazines(tops) };
-        sampling.hand.owner.set(self.owner);
-        sampling.hand.owners.set(self.owners());
+        sampling.owner.set(self.owner);
         sampling.start(pace, seed);
         Some(sampling)
     }
@@ -227,7 +270,7 @@ impl Heap {
         // Everything else is valid as zeros, and the magazines stay untouched until they are used.
         // SAFETY: mapped just now, and large enough; a page is aligned for it.
         unsafe {
-            (&raw mut (*place).hand).write(Hand::empty());
+            (&raw mut (*place).returns).write(Tops::nowhere());
         }
         self.backend.counters.commit_metadata(len);
         // Release: the tops are there. Pairs with the Acquire in `sampling`.
@@ -268,8 +311,7 @@ impl Heap {
     #[inline(always)]
     pub(crate) unsafe fn refill_hot(&self, sampling: &Sampling, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
         let held = sampling.waiting(class);
-        let (left, guards) = (sampling.blocks_left.get(class.index())?, sampling.guards_left.get(class.index())?);
-        let most = left.get().min(guards.get()).saturating_sub(1) as usize;
+        let most = sampling.beyond(class).get() as usize;
         if held < LEAST || most < LEAST || tops.next(class).is_some() {
             return None;
         }
@@ -295,7 +337,7 @@ impl Heap {
         let low = self.low(class);
         // SAFETY: the returns hold `held` blocks up to their top, and a magazine has room for as many; the borrower alone has access.
         unsafe { from.copy_to_nonoverlapping(low, moved) };
-        sampling.hand.tops.set(class, from);
+        sampling.returns.set(class, from);
         sampling.count(class, moved);
         tops.set(class, low.wrapping_add(moved - 1));
         tops.count(1);
@@ -323,14 +365,24 @@ impl Heap {
         unsafe { self.refill_sampled(sampling, tops, class, most) }.map(|block| (block, false))
     }
 
-    /// Takes back a block of `class`, for which there is no room among the returns, or no magazine yet.
+    /// Takes back a block of `class`, for which there is no room, or no magazine yet.
     ///
     /// # Safety
-    /// - The calling thread has borrowed this heap, whose `sampling` this is.
+    /// - The calling thread has borrowed this heap, whose `sampling` this is, and `tops` are its tops.
     /// - `block` lies in one of this heap's segments, and `class` is one of slabs.
-    pub(crate) unsafe fn flush_returns(&self, sampling: &Sampling, class: SizeClass, block: NonNull<u8>) {
-        // SAFETY: passed on; the returns' tops stand in the returns' magazines.
-        unsafe { self.flush_from(&sampling.magazines[class.index()], &sampling.hand.tops, class, block) }
+    pub(crate) unsafe fn flush_sampled(&self, sampling: &Sampling, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
+        let beyond = sampling.beyond(class);
+        if beyond.get() == 0 {
+            // SAFETY: passed on; the returns' tops stand in the returns' magazines.
+            return unsafe {
+                self.flush_from(&sampling.magazines[class.index()], &sampling.returns, class, block);
+            };
+        }
+        let before = self.waiting_in(class, tops) as u64;
+        // SAFETY: passed on.
+        unsafe { self.flush(tops, class, block) };
+        // One more waits at most.
+        beyond.set((beyond.get() + before).saturating_sub(self.waiting_in(class, tops) as u64));
     }
 
     /// Empties the returns, if there are any, and takes note of what is about to go from the magazines without having been allocated.
@@ -341,8 +393,9 @@ impl Heap {
         let Some(sampling) = self.sampling() else { return };
         let mut core = self.core.lock();
         for class in SizeClass::slabs() {
-            for left in sampling.left(class).into_iter().filter(|left| left.get() > 0) {
-                left.set(left.get().saturating_add(self.waiting_in(class, tops) as u64));
+            if sampling.gaps_left[class.index()].are_drawn.get() {
+                let beyond = sampling.beyond(class);
+                beyond.set(beyond.get().saturating_add(self.waiting_in(class, tops) as u64));
             }
             let held = sampling.waiting(class);
             if held > 0 {
@@ -352,6 +405,6 @@ impl Heap {
                 self.put_back(&mut core, class, places);
             }
         }
-        sampling.hand.tops.reset();
+        sampling.returns.reset();
     }
 }

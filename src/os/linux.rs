@@ -363,6 +363,8 @@ mod stacks {
         if lookup.is_null() || library.is_null() {
             return false;
         }
+        #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+        crate::os::tables::use_find(lookup);
         let names = [c"_Unwind_Backtrace", c"_Unwind_GetIP", c"_Unwind_GetCFA"];
         for (place, name) in UNWINDER.iter().zip(names).rev() {
             // SAFETY: an open library and a valid name.

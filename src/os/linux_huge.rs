@@ -1,12 +1,12 @@
 //! Linux: whether huge pages are allowed by whoever administers the machine.
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::plain::{AtomicU32, Ordering};
 
-const UNKNOWN: u8 = 0;
-const ALLOWED: u8 = 1;
-const FORBIDDEN: u8 = 2;
+const UNKNOWN: u32 = 0;
+const ALLOWED: u32 = 1;
+const FORBIDDEN: u32 = 2;
 
-static ANSWER: AtomicU8 = AtomicU8::new(UNKNOWN);
+static ANSWER: AtomicU32 = AtomicU32::new(UNKNOWN);
 
 /// True where huge pages may be had by those who ask. Looks once: the system's own word for joining pages does not.
 pub(super) fn are_allowed() -> bool {

@@ -24,6 +24,26 @@ mod frames;
 
 pub(crate) mod report;
 
+#[cfg(feature = "profile")]
+mod rule;
+
+#[cfg(all(
+    feature = "profile",
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_pointer_width = "64",
+    not(tenure_bare_metal)
+))]
+#[path = "linux_tables.rs"]
+mod tables;
+
+#[cfg(all(
+    feature = "profile",
+    not(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64", not(tenure_bare_metal)))
+))]
+#[path = "none_tables.rs"]
+mod tables;
+
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 mod stack;
 
@@ -36,8 +56,12 @@ pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_s
 pub(crate) use native::{close, guard, is_untouched, open, random, unguard};
 #[cfg(feature = "profile")]
 pub(crate) use native::{find_unwinder, is_readable, on_fault, thread_id, unwind, with_room};
+#[cfg(feature = "profile")]
+pub(crate) use rule::{Rule, Step};
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]
 pub(crate) use stack::{capture_stack, module_of};
+#[cfg(feature = "profile")]
+pub(crate) use tables::{Module, registers};
 
 pub(crate) use native::{
     cgroup_limit, end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake,

@@ -4,7 +4,7 @@
 
 use super::addresses::{Addresses, BUCKET};
 use super::recent::{Freed, Recent};
-use super::retrace::LastWalk;
+use super::rules::{RULES, Rules};
 use super::stacks::{Figures, MAX_FRAMES, Slot, Stacks};
 use super::unwind::{Unwinder, walk};
 use super::weight::Weight;
@@ -88,6 +88,7 @@ pub(crate) struct Tables {
     details: &'static [Detail],
     stacks: Stacks<'static>,
     recent: Recent<'static>,
+    rules: Rules<'static>,
     samples: AtomicU64,
     dropped: AtomicU64,
 }
@@ -123,7 +124,8 @@ impl Tables {
         let slots = Part::behind::<Slot>(details.end, STACKS);
         let frames = Part::behind::<AtomicUsize>(slots.end, FRAMES);
         let freed = Part::behind::<Freed>(frames.end, FREED);
-        let len = freed.end.next_multiple_of(os.page_size());
+        let rules = Part::behind::<AtomicU64>(freed.end, RULES);
+        let len = rules.end.next_multiple_of(os.page_size());
         let base = os.map(0, len)?;
         let start = base.as_ptr();
         // SAFETY: mapped just now, zero, and laid out above; atomics and cells of numbers are valid as zeros. It is kept, or given back before anybody has seen it.
@@ -133,6 +135,7 @@ impl Tables {
                 details: details.items(start),
                 stacks: Stacks::new(slots.items(start), frames.items(start)),
                 recent: Recent::new(freed.items(start)),
+                rules: Rules::new(rules.items(start)),
                 samples: AtomicU64::new(0),
                 dropped: AtomicU64::new(0),
             }
@@ -144,11 +147,11 @@ impl Tables {
         Some((unsafe { place.as_ref() }, len))
     }
 
-    /// Takes `block`, which the caller has just allocated for a request of `size` bytes, as a sample that stands for as many as its `weight` says. The calling thread's `last` walk is its own.
+    /// Takes `block`, which the caller has just allocated for a request of `size` bytes, as a sample that stands for as many as its `weight` says.
     #[inline(never)]
-    pub(crate) fn add(&self, block: usize, size: usize, weight: Weight, unwinder: Unwinder, last: &LastWalk) {
+    pub(crate) fn add(&self, block: usize, size: usize, weight: Weight, unwinder: Unwinder) {
         let mut trail = Trail::EMPTY;
-        walk(unwinder, last, &mut trail);
+        walk(unwinder, &self.rules, &mut trail);
         self.samples.fetch_add(1, Ordering::Relaxed);
         let known = self.stacks.intern(trail.frames());
         match known.filter(|&stack| self.put(block, Sample { size, weight, stack })) {
@@ -289,6 +292,6 @@ impl Profile {
     }
 }
 
-const _: () = assert!(FREED.is_power_of_two() && STACKS <= 1 << 16);
+const _: () = assert!(RULES.is_power_of_two() && FREED.is_power_of_two() && STACKS <= 1 << 16);
 const _: () = assert!(BUCKET.is_power_of_two() && LIVE.is_power_of_two() && STACKS.is_power_of_two());
 const _: () = assert!(!mem::needs_drop::<Tables>());

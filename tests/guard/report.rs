@@ -111,7 +111,7 @@ impl Report {
         for ((heading, frames), (part, site)) in self.stacks.iter().zip(expected) {
             assert!(heading.contains(part), "'{part}' is missing in '{heading}': {}", self.all);
             let site = self.sites[*site];
-            let is_there = |frame: &Frame| (site..site + 256).contains(&frame.address);
+            let is_there = |frame: &Frame| (site..site + 448).contains(&frame.address);
             let found = frames.iter().find(|frame| is_there(frame));
             let found = found.unwrap_or_else(|| panic!("no function of '{part}': {}", self.all));
             let (name, offset) = found.file.as_ref().expect("the file is known");

@@ -9,9 +9,9 @@
 //! touches it faults, until it leaves the quarantine. Where the system refuses a guard, as it may where there are very many mappings, the block does without.
 
 use super::super::exact;
-use super::super::slow;
 use super::super::static_memory::{Route, route};
 use super::super::{BACKEND, Tenure, tls, watch};
+use super::super::{large, resize};
 use super::misuse::{self, Deed};
 use super::{check, contents, size};
 use crate::align;
@@ -198,7 +198,7 @@ fn note(block: Option<NonNull<u8>>, size: usize) -> Option<NonNull<u8>> {
 /// A block for `layout` that reads as zero.
 fn take(layout: Layout) -> Option<NonNull<u8>> {
     secret::ensure();
-    let (block, is_zero) = slow::take_large_as_is(size::with_guard(layout, BACKEND.os.page_size())?)?;
+    let (block, is_zero) = large::take_as_is(size::with_guard(layout, BACKEND.os.page_size())?)?;
     let place = Place::of(block, misuse::owner_of(block.addr().get()))?;
     let (size, end) = (layout.size(), Place::end(layout.size()));
     place.look_at(end, is_zero);
@@ -268,7 +268,7 @@ pub(super) fn leave(block: NonNull<u8>) {
     if !is_closed(&place, size) && !unsafe { contents::is_zero(block, Place::end(size)) } {
         misuse::written_while_free(block, Place::end(size));
     }
-    slow::release_large(block, place.len);
+    large::release(block, place.len);
 }
 
 /// Makes a block of `old` bytes, in use and no slab's, `new` bytes large, without a copy; `None` where that cannot be. Ends the process where it is no such block.
@@ -287,7 +287,7 @@ pub(in super::super) fn resize(block: NonNull<u8>, old: Option<usize>, new: Layo
     // What is no longer wanted is wiped before it is anybody's. Slack goes with it, where a page stays that it was in.
     place.wipe(Place::end(new.size()), Place::end(size));
     // SAFETY: the caller's block, as it was allocated.
-    let Some(moved) = (unsafe { slow::resize_large(block, padded, is_mapping) }) else {
+    let Some(moved) = (unsafe { resize::in_place(block, padded, is_mapping) }) else {
         place.enclose(size);
         return None;
     };

@@ -2,7 +2,7 @@
 
 use super::hardened::misuse::{self, Deed};
 use super::hardened::{self, large, size};
-use super::{Tenure, into_raw, slow};
+use super::{Tenure, into_raw, resize};
 use crate::segment::Owner;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
@@ -43,7 +43,7 @@ unsafe impl GlobalAlloc for Tenure {
         let owner = misuse::owner_of(block.addr().get());
         if owner == Owner::STATIC {
             // SAFETY: passed on.
-            return into_raw(unsafe { slow::realloc(self, block, layout, new) });
+            return into_raw(unsafe { resize::realloc(self, block, layout, new) });
         }
         let resized = match size::class_of(layout) {
             Some(class) => {

@@ -118,8 +118,9 @@ fn summary_lines(latest: &Snapshot) -> Vec<Line<'static>> {
         text::bytes(system.not_ours),
         system.swapped.map_or_else(|| "unknown".to_owned(), text::bytes),
     );
+    let peak = latest.peak_live_bytes.map_or_else(|| "unknown".to_owned(), text::bytes);
     let unused = format!(
-        "untouched {}, lazily freed {}",
+        "untouched {}, lazily freed {}, most that was live {peak}",
         text::bytes(system.untouched),
         system.lazily_freed.map_or_else(|| "unknown".to_owned(), text::bytes),
     );

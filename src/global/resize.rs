@@ -1,0 +1,191 @@
+//! Resizing: in place where that can be, else by a move to where the block can go on growing.
+
+use super::large::{self, may_be_mapping, tag_mapping};
+use super::slow::{self, check_in_use, note};
+use super::static_memory::resize_static;
+use super::thread::{Busy, own};
+use super::{BACKEND, Tenure, misuse, routing, tls, watch};
+#[cfg(feature = "profile")]
+use super::{guard, samples};
+use crate::heap::{self, Misuse};
+use crate::segment::Owner;
+use crate::size_class::SizeClass;
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::NonNull;
+
+/// Ends the process where `block`, in no static memory and said to be of `class`, is about to be resized, and is known to be free. Where the class has a magazine, that is known of the one that the thread has
+/// freed last.
+#[inline(always)]
+pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner: Owner) {
+    if !owner.is_heap() {
+        misuse::refuse_use(block, owner);
+    }
+    let thread = tls::current();
+    if thread.tops.get(class).is_none() {
+        check_in_use(block, class, owner, Misuse::UseAfterFree);
+    } else if owner == thread.owner.get() && thread.tops.next(class) == Some(block) {
+        heap::refuse(Misuse::UseAfterFree, block.as_ptr(), class.size());
+    }
+}
+
+/// Ends the process where no block of `layout`, which is too large for a slab, is in use at `block`, as far as can be told at once.
+fn check_large_before_resizing(block: NonNull<u8>, layout: Layout, owner: Owner) {
+    if !owner.is_heap() {
+        if !owner.is_mapping() || !may_be_mapping(block, layout) {
+            misuse::refuse_use(block, owner);
+        }
+        return;
+    }
+    let waits = SizeClass::of_span(layout).is_some_and(|class| tls::current().tops.next(class) == Some(block));
+    // SAFETY: a heap owns the granule, so it is a segment.
+    let is_span = unsafe { heap::is_span_at(block) };
+    // SAFETY: as above.
+    if waits || !is_span || unsafe { heap::is_returned_span(block) } {
+        heap::refuse(Misuse::UseAfterFree, block.as_ptr(), layout.size());
+    }
+}
+
+/// A span that grows to this size leaves for a mapping in which it can go on growing, if one is at hand: otherwise it would leave later, and
+/// copy more.
+pub(super) const LEAVE_AT: usize = 256 * 1024;
+
+/// Makes a block another size: in place where that is possible.
+///
+/// # Safety
+/// - `block` was allocated by Tenure with `old`, and is the caller's.
+/// - The layouts have the same alignment.
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+    let owner = BACKEND.owners.look_up(block.addr().get());
+    // SAFETY: passed on.
+    if let Some(target) = unsafe { move_between_magazines(block, owner, old, new) } {
+        return Some(target);
+    }
+    let routing = tls::routing();
+    let is_static = owner == Owner::STATIC;
+    let extent = if routing.is_watched() { watch::extent(block, old.size()) } else { 0 };
+    let resized = |to: NonNull<u8>| {
+        if routing.is_watched() {
+            watch::resized(block, extent, old.size(), to, new.size());
+        }
+        Some(to)
+    };
+    if is_static && resize_static(block, old, new.size()) {
+        return resized(block);
+    }
+    // Nothing is without the feature `profile`.
+    let is_guarded = owner == Owner::GUARDED;
+    if is_guarded {
+        #[cfg(feature = "profile")]
+        guard::check_before_resizing(block, old.size());
+    } else if let Some(class) = SizeClass::of(old).filter(|_| !is_static) {
+        check_before_resizing(block, class, owner);
+        if Some(class) == SizeClass::of(new) {
+            return Some(block);
+        }
+    } else if !is_static {
+        check_large_before_resizing(block, old, owner);
+    }
+    let mut target = None;
+    if !is_static && !is_guarded && SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
+        let is_mapping = owner.is_mapping();
+        let is_growing = new.size() > old.size();
+        if !is_mapping && is_growing && new.size() >= LEAVE_AT {
+            target = BACKEND.map_growing_block(new).inspect(|&block| tag_mapping(block));
+            #[cfg(feature = "profile")]
+            if let Some(mapping) = target {
+                samples::mapped(mapping, new.size());
+            }
+        }
+        #[cfg(feature = "profile")]
+        if !is_mapping && target.is_none() {
+            target = samples::alloc_instead_of_resizing(new);
+        }
+        target = note(routing, target, new.size());
+        let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
+        // SAFETY: the caller's block.
+        let resize = || unsafe { in_place(block, new, is_mapping) };
+        #[cfg(feature = "profile")]
+        let resize = || samples::resize(block, new.size(), is_mapping, resize);
+        if stays && let Some(block) = resize() {
+            return resized(block);
+        }
+    }
+    // What is dynamic stays dynamic; what is static goes where the thread's allocations go.
+    let target = target.or_else(|| growing_span(old.size(), new)).or_else(|| match SizeClass::of(new) {
+        // SAFETY: a layout of a size that is not zero.
+        _ if is_static || !routing::is_static() => NonNull::new(unsafe { tenure.alloc(new) }),
+        Some(class) => slow::alloc_dynamic(class, new),
+        None => large::alloc_dynamic(new),
+    })?;
+    let kept = old.size().min(new.size());
+    // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
+    unsafe { target.copy_from_nonoverlapping(block, kept) };
+    // SAFETY: the caller's block.
+    unsafe { tenure.dealloc(block.as_ptr(), old) };
+    Some(target)
+}
+
+/// A block of `new` with the contents of `block`, which is freed, where that takes no more than the magazines of two classes, as for most strings and vectors that grow. `None` otherwise.
+///
+/// # Safety
+/// - As for [`realloc`]; `owner` is the owner of the block.
+#[inline(always)]
+unsafe fn move_between_magazines(block: NonNull<u8>, owner: Owner, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+    let thread = tls::current();
+    let (from, to) = (SizeClass::of(old)?, SizeClass::of(new)?);
+    // What is free already is told of elsewhere.
+    if from == to || owner != thread.owner.get() || thread.tops.next(from) == Some(block) {
+        return None;
+    }
+    // SAFETY: the calling thread's own tops.
+    let target = unsafe { thread.tops.pop(to) }?;
+    // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
+    unsafe { target.copy_from_nonoverlapping(block, old.size().min(new.size())) };
+    // SAFETY: the calling thread's own tops, and a block of its heap.
+    if !unsafe { thread.tops.push(from, block.as_ptr()) } {
+        slow::free(block, from, old);
+    }
+    Some(target)
+}
+
+/// A span for a block that grows from `old` bytes to `new`, and may go on growing where it then stands: otherwise it would soon be copied again. `None` where a span is at hand, or where there
+/// is none with room; and for a block that a slab serves.
+pub(super) fn growing_span(old: usize, new: Layout) -> Option<NonNull<u8>> {
+    // A span of a hardened build is made otherwise.
+    if cfg!(feature = "hardened") || new.size() <= old || SizeClass::of(new).is_some() || tls::routing().is_aside() {
+        return None;
+    }
+    let class = SizeClass::of_span(new)?;
+    let (heap, thread) = own()?;
+    if thread.tops.next(class).is_some() {
+        return None;
+    }
+    let take = || {
+        let _busy = Busy::new(thread);
+        // SAFETY: the calling thread's own heap and tops.
+        unsafe { heap.take_growing_span(&thread.tops, class) }
+    };
+    #[cfg(feature = "profile")]
+    let take = || samples::alloc_growing(thread, new, take);
+    take()
+}
+
+/// Resizes a span or a mapping without copying, where that is possible.
+///
+/// # Safety
+/// - `block` is the caller's, and was allocated by Tenure with the alignment of `new`.
+pub(super) unsafe fn in_place(block: NonNull<u8>, new: Layout, is_mapping: bool) -> Option<NonNull<u8>> {
+    if is_mapping {
+        // SAFETY: the caller's block.
+        return unsafe { BACKEND.remap_block(block, new) };
+    }
+    let (heap, thread) = own()?;
+    if BACKEND.owners.look_up(block.addr().get()) != heap.owner() {
+        return None;
+    }
+    let _busy = Busy::new(thread);
+    // SAFETY: the caller's block, and this heap's.
+    unsafe { heap.resize_span(block, new) }.then_some(block)
+}
