@@ -52,14 +52,12 @@ pub(super) struct Core {
     pub(super) joining: Joining,
     /// Refills left until what other threads have returned is collected though nobody needs it.
     patience: u8,
-    /// Bytes of slabs' blocks that were returned on probation since the last collection.
+    /// Bytes of blocks that were returned on probation since the last collection.
     held_back: usize,
-    /// True where a span was.
-    holds_span: bool,
     pub(super) depot: Depot,
 }
 
-/// Bytes of slabs' blocks that were returned on probation and are kept from being reused, at most. Of spans it is one.
+/// Bytes of blocks that were returned on probation and are kept from being reused, at most.
 const HELD_BACK: usize = 64 * 1024;
 
 /// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is backed by a huge page. Programs in C that are not rebuilt, whose library does without the
@@ -82,7 +80,6 @@ impl Core {
             joining: Joining::new(),
             patience: 0,
             held_back: 0,
-            holds_span: false,
             depot: Depot::new(),
         }
     }
@@ -151,7 +148,7 @@ impl Core {
         class: SizeClass,
         waiting: &mut Option<(SizeClass, Place)>,
     ) -> Option<&'s Slab> {
-        if self.usable[class.index()].first().is_none() && !self.holds_back() {
+        if self.usable[class.index()].first().is_none() {
             self.collect(home);
         }
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, waiting) {
@@ -336,31 +333,18 @@ impl Core {
         }
     }
 
-    /// A block of `class` is about to be returned on probation: it is to stay out of use for a while, for which those that were returned before may have to make way.
-    pub(super) fn hold_back(&mut self, home: Home<'_>, class: SizeClass) {
-        if class.is_span() {
-            if self.holds_span {
-                self.collect(home);
-            }
-            self.holds_span = true;
-        } else {
-            if self.held_back + class.size() > HELD_BACK {
-                self.collect(home);
-            }
-            self.held_back += class.size();
-        }
+    /// A block of `size` bytes was returned on probation: it is to stay out of use for a while, unless too much does.
+    pub(super) fn hold_back(&mut self, home: Home<'_>, size: usize) {
+        self.held_back += size;
         self.patience = PATIENCE;
-    }
-
-    /// True where blocks are held back: the heap takes new ones rather than collect.
-    pub(super) fn holds_back(&self) -> bool {
-        self.held_back > 0 || self.holds_span
+        if self.held_back > HELD_BACK {
+            self.collect(home);
+        }
     }
 
     /// Takes in what other threads have returned.
     pub(super) fn collect(&mut self, home: Home<'_>) {
         self.held_back = 0;
-        self.holds_span = false;
         if home.pending.is_empty() {
             return;
         }

@@ -283,10 +283,8 @@ impl Heap {
             self.traffic[class.index()].rest(past);
         }
         if self.has_begun.get() {
-            for class in SizeClass::all() {
-                self.traffic[class.index()].probation.resume(class.size());
-            }
-            self.outbox.probation().resume(0);
+            self.traffic.iter().for_each(|traffic| traffic.probation.resume());
+            self.outbox.probation().resume();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Probation: as long as a class is little used, each of its frees is looked at at once.
 //!
 //! A class on probation has no magazine, so all its allocations and frees are slow paths, which can afford to ask whether a block is in use. What is freed goes the way of a block that another
-//! thread frees: its remote bit is set, and it is not handed out again before the heap collects: it rather takes new ones. So a second free finds one of two bits set, whichever thread it comes from, and a block that
+//! thread frees: its remote bit is set, and it is not handed out again before the heap collects. So a second free finds one of two bits set, whichever thread it comes from, and a block that
 //! the program still uses stays out of others' hands for a while.
 //!
 //! What a class may cost so is bounded by steps. One that is much used has soon taken them, and has its magazine from then on; once in each purge delay it gets some more.
@@ -15,17 +15,11 @@ use crate::slab::{Blocks, Slab};
 use crate::sync::Cell;
 use core::ptr::NonNull;
 
-/// Steps of a class of small blocks that is new to a heap: 1,024 allocations, or 256 frees. Those of larger ones have two for each byte of a block: the more a program does with a block, the less it matters that it is
-/// looked at.
+/// Steps of a class that is new to a heap: 1,024 allocations, or 256 frees.
 const FIRST: u16 = 1024;
 
-/// The part of them that a class has at least after each purge delay: of small blocks 64 frees' worth.
-const AGAIN: u16 = 4;
-
-/// Steps of a class whose blocks have `size` bytes.
-fn first(size: usize) -> u16 {
-    (2 * size).clamp(FIRST.into(), u16::MAX.into()) as u16
-}
+/// Steps that a class has at least after each purge delay: 64 frees.
+const AGAIN: u16 = 256;
 
 /// Steps of a free, which is looked at, has its bit set by up to three atomic operations, and is collected later.
 const FREE: u16 = 4;
@@ -39,14 +33,14 @@ impl Probation {
         Self(Cell::new(0))
     }
 
-    /// A probation that is beginning, of blocks of `size` bytes.
-    pub(super) fn begin(&self, size: usize) {
-        self.0.set(first(size));
+    /// A probation that is beginning.
+    pub(super) fn begin(&self) {
+        self.0.set(FIRST);
     }
 
     /// A purge delay is over.
-    pub(super) fn resume(&self, size: usize) {
-        self.0.set(self.0.get().max(first(size) / AGAIN));
+    pub(super) fn resume(&self) {
+        self.0.set(self.0.get().max(AGAIN));
     }
 
     /// True where the next allocation is on probation.
@@ -98,10 +92,8 @@ impl Heap {
     pub(crate) fn begin_probation(&self) {
         // A hardened build looks at each free in another way.
         if cfg!(not(feature = "hardened")) && !self.has_begun.replace(true) {
-            for class in SizeClass::all() {
-                self.traffic[class.index()].probation.begin(class.size());
-            }
-            self.outbox.probation().begin(0);
+            self.traffic.iter().for_each(|traffic| traffic.probation.begin());
+            self.outbox.probation().begin();
         }
     }
 
@@ -116,14 +108,14 @@ impl Heap {
         let mut core = self.core.lock();
         // SAFETY: passed on; the heap is locked.
         let place = unsafe { place_of(class, block) };
-        if is_free(class, place) {
-            refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
-        }
-        core.hold_back(self.home(), class);
-        if !return_here(&core, place) {
+        if is_free(class, place) || !return_here(&core, place) {
             refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
         self.live_changed(class.size(), 0);
+        // The next span that is wanted takes in all that was returned, this one included.
+        if !class.is_span() {
+            core.hold_back(self.home(), class.size());
+        }
     }
 
     /// Ends the process where `block` is no block of `class` or is free, which is the misuse `otherwise`; on behalf of any thread. Looks at nothing where the heap is at work.

@@ -31,10 +31,8 @@ impl Core {
     pub(super) fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
         let counters = &home.backend.counters;
         let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
-        // What others have returned may be a span, which is worth looking for each time; but for what is held back.
-        if !self.holds_back() {
-            self.collect(home);
-        }
+        // What others have returned may be a span, which is worth looking for each time.
+        self.collect(home);
         if !self.depot.is_empty() {
             let found = self.roomy.find_warm(slots, self.spare(), |segment| carve(segment, Warmth::Warm));
             if let Some((segment, span)) = found {

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Expected, HARMED_BY_DEFAULT, STOPPED};
 use super::program::{Block, allocate, free, free_elsewhere, go_on, layout, misuse, misuse_elsewhere, use_much};
-use super::{GLOBAL, LOOKED_AT, MUCH_USED, SIZES};
+use super::{GLOBAL, MUCH_USED, SIZES};
 
 /// What happens between the allocation of a block and its second free, that one included.
 type Timing = fn(Block);
@@ -77,14 +77,14 @@ pub fn cases() -> Vec<Case> {
         ("double free, size much used: at once", again, HARMED_BY_DEFAULT),
         ("double free, size much used: after 20 other frees", |block| after_others(block, 20), HARMED_BY_DEFAULT),
         ("double free, size much used: after 200 other frees", |block| after_others(block, 200), HARMED_BY_DEFAULT),
-        ("double free, size much used: after a flush", after_a_flush, STOPPED),
+        ("double free, size much used: after a flush", after_a_flush, HARMED_BY_DEFAULT),
         ("double free, size much used: the second on another thread", on_another_thread, HARMED_BY_DEFAULT),
     ];
     let little =
         little.into_iter().flat_map(|(kind, timing)| SIZES.map(|size| case(kind, size, STOPPED, timing, |_| {})));
     let prepare = |size| std::mem::forget(use_much(size));
-    let much = much.into_iter().flat_map(|(kind, timing, expected)| {
-        MUCH_USED.map(|size| case(kind, size, if size < LOOKED_AT { expected } else { STOPPED }, timing, prepare))
-    });
+    let much = much
+        .into_iter()
+        .flat_map(|(kind, timing, expected)| MUCH_USED.map(|size| case(kind, size, expected, timing, prepare)));
     little.chain(much).collect()
 }

@@ -34,10 +34,7 @@ static GLOBAL: Tenure = Tenure::new();
 /// Sizes that are tried: blocks of slabs, from the smallest to the largest; spans; and a block with a mapping of its own.
 const SIZES: [usize; 14] = [8, 16, 24, 64, 100, 512, 1024, 4096, 20 * KIB, 32 * KIB, 64 * KIB, 300 * KIB, MIB, 4 * MIB];
 
-/// Blocks of so many bytes are looked at for longer than the programs use them.
-const LOOKED_AT: usize = 16 * KIB;
-
-/// Sizes of which there is a magazine that many frees go to without a look at the block; but for the largest.
+/// Sizes of which there is a magazine that many frees go to without a look at the block.
 const MUCH_USED: [usize; 5] = [16, 64, 512, 4096, 20 * KIB];
 
 fn cases() -> Vec<Case> {

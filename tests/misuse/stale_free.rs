@@ -1,7 +1,7 @@
 //! A block that is freed twice, and whose memory may be another's by then: the second free may be one of a block in use.
 
 use super::SIZES;
-use super::case::{Case, HARMED_BY_DEFAULT, STOPPED};
+use super::case::{Case, HARMED_BY_DEFAULT};
 use super::program::{Block, allocate, free, go_on, layout, misuse};
 use crate::support::memory::MIB;
 
@@ -15,7 +15,7 @@ fn after(kind: &'static str, size: usize, count: usize) -> Case {
         misuse(block, layout);
         go_on(&[size], &owners);
     });
-    Case { kind, size, says: "free", expected: STOPPED, run }
+    Case { kind, size, says: "free", expected: HARMED_BY_DEFAULT, run }
 }
 
 /// Once somebody has the block.
