@@ -48,15 +48,26 @@ impl<const COUNT: usize> Held<COUNT> {
     /// Takes `block` in, and gives out the one that leaves for it, if one does.
     #[inline(always)]
     fn exchange(&self, block: NonNull<u8>, capacity: usize, dice: &Dice) -> Option<NonNull<u8>> {
+        self.exchange_noted(block, capacity, dice, |_| {})
+    }
+
+    /// As [`Held::exchange`]; `note` is told of the place before the block is there.
+    #[inline(always)]
+    fn exchange_noted(
+        &self,
+        block: NonNull<u8>,
+        capacity: usize,
+        dice: &Dice,
+        note: impl FnOnce(usize),
+    ) -> Option<NonNull<u8>> {
         let len = self.len.load(Ordering::Relaxed);
+        let nth = if len < capacity { len } else { dice.below(capacity as u32) };
+        let leaves = if len < capacity { ptr::null_mut() } else { self.places[nth].load(Ordering::Relaxed) };
+        note(nth);
+        self.places[nth].store(block.as_ptr(), Ordering::Relaxed);
         if len < capacity {
-            self.places[len].store(block.as_ptr(), Ordering::Relaxed);
             self.len.store(len + 1, Ordering::Relaxed);
-            return None;
         }
-        let place = &self.places[dice.below(capacity as u32)];
-        let leaves = place.load(Ordering::Relaxed);
-        place.store(block.as_ptr(), Ordering::Relaxed);
         NonNull::new(leaves)
     }
 
@@ -72,6 +83,8 @@ impl<const COUNT: usize> Held<COUNT> {
 pub(crate) struct Quarantine {
     classes: [Held<PLACES>; size_class::SLABS],
     large: Held<LARGE_PLACES>,
+    /// Of each large block that is a mapping's, its bytes; 0 of a span. Kept here, since the mapping may be gone when somebody else reads it.
+    mapped: [AtomicUsize; LARGE_PLACES],
     dice: Dice,
 }
 
@@ -92,9 +105,10 @@ impl Quarantine {
         self.classes[index].exchange(block, usize::from(CAPACITY[index]), &self.dice)
     }
 
-    /// As [`Quarantine::exchange`], of a span or a mapping's block.
-    pub(crate) fn exchange_large(&self, block: NonNull<u8>) -> Option<NonNull<u8>> {
-        self.large.exchange(block, LARGE_PLACES, &self.dice)
+    /// As [`Quarantine::exchange`], of a span, for which `mapped` is 0, or of a mapping's block, which has so many bytes.
+    pub(crate) fn exchange_large(&self, block: NonNull<u8>, mapped: usize) -> Option<NonNull<u8>> {
+        let note = |nth: usize| self.mapped[nth].store(mapped, Ordering::Relaxed);
+        self.large.exchange_noted(block, LARGE_PLACES, &self.dice, note)
     }
 
     /// Any block of `class` that is held, which is not any more.
@@ -115,9 +129,10 @@ impl Quarantine {
             .map(load)
     }
 
-    /// The spans and mappings' blocks that are held; a snapshot, as above.
-    pub(crate) fn held_large(&self) -> impl Iterator<Item = *mut u8> {
-        self.large.places[..self.large.len.load(Ordering::Relaxed).min(LARGE_PLACES)].iter().map(load)
+    /// The spans and mappings' blocks that are held, and of the latter their bytes; a snapshot, as above, in which the bytes may be another block's.
+    pub(crate) fn held_large(&self) -> impl Iterator<Item = (*mut u8, usize)> {
+        let len = self.large.len.load(Ordering::Relaxed).min(LARGE_PLACES);
+        self.large.places[..len].iter().map(load).zip(self.mapped.iter().map(|mapped| mapped.load(Ordering::Relaxed)))
     }
 
     /// Puts blocks that are about to be handed out into another order.

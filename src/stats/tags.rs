@@ -123,7 +123,7 @@ impl Tags {
     /// What is in quarantine is free. Of mappings there, whoever has freed them has said so.
     #[cfg(feature = "hardened")]
     fn take_off_quarantine(&mut self, backend: &Backend, registry: &Registry, heap: &Heap) {
-        for block in heap.quarantine().held().chain(heap.quarantine().held_large()) {
+        for block in heap.quarantine().held().chain(heap.quarantine().held_large().map(|(block, _)| block)) {
             let Some(owner) = registry.owner(backend.owners.look_up(block.addr())) else { continue };
             // SAFETY: a heap's block, whose segment's head can always be read.
             let slab = unsafe { segment::slab_of(block.addr()) };

@@ -181,16 +181,17 @@ impl Stats {
                 self.classes[class.index()].in_magazines += 1;
             }
         }
-        for block in heap.quarantine().held_large().filter_map(NonNull::new) {
-            if backend.owners.look_up(block.addr().get()).is_heap() {
+        for (block, mapped) in heap.quarantine().held_large() {
+            let Some(block) = NonNull::new(block) else { continue };
+            if mapped > 0 {
+                self.mappings += 1;
+                self.balance.cached_mappings += mapped;
+            } else if backend.owners.look_up(block.addr().get()).is_heap() {
                 // SAFETY: in a segment, whose head can always be read.
                 let asked = unsafe { crate::heap::span_asked(block) };
                 if let Some(class) = asked.and_then(|(_, len)| SizeClass::of_slots(len / SLOT_SIZE)) {
                     self.keep_spans(class, 1);
                 }
-            } else if let Some(len) = backend.mapped_size(block) {
-                self.mappings += 1;
-                self.balance.cached_mappings += len;
             }
         }
     }
