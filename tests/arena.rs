@@ -309,7 +309,7 @@ fn when_memory_runs_out_the_arena_says_so_and_goes_on_with_what_it_has() {
             let stats = arena.stats();
             // The memory of many small chunks serves a large request, once nothing is in them.
             arena.reset();
-            assert!(placed > 100_000, "only {placed} placed in round {round}: {full}, {stats:?}\n{}", GLOBAL.stats());
+            assert!(placed > 20_000, "only {placed} placed in round {round}: {full}, {stats:?}\n{}", GLOBAL.stats());
             assert!(full.left() < 1000 && full.size() <= 1000, "{full}");
             assert_eq!((are_kept, is_served, block.is_null()), (Some((true, true)), false, true));
             assert_eq!(stats.fallbacks, 3 * (round + 1));
