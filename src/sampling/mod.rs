@@ -8,7 +8,6 @@ mod gaps;
 mod mix;
 mod profile;
 mod recent;
-mod retrace;
 mod rules;
 mod stacks;
 mod unwind;

@@ -135,7 +135,7 @@ impl<'a> Rules<'a> {
 #[cfg(all(test, not(loom), not(miri)))]
 mod tests {
     use super::*;
-    use crate::sampling::retrace::walk_whole;
+    use crate::sampling::unwind::walk_tables;
     use core::hint::black_box;
     use std::vec::Vec;
 
@@ -148,7 +148,7 @@ mod tests {
     fn assert_same(rules: &Rules<'_>) {
         let [mut by_rules, mut whole] = [Trail::EMPTY; 2];
         assert!(rules.walk(&mut by_rules));
-        walk_whole(&mut whole);
+        walk_tables(&mut whole);
         let (by_rules, whole) = (by_rules.frames(), whole.frames());
         let common = by_rules.iter().rev().zip(whole.iter().rev()).take_while(|(a, b)| a == b).count();
         let is_cut = by_rules.len() == super::super::MAX_FRAMES;

@@ -4,7 +4,6 @@
 //! step must lead up the stack, by no more than a frame may be long, to words that the system says can be read.
 
 use super::profile::Trail;
-use super::retrace;
 use super::rules::Rules;
 use crate::os;
 use core::ptr;
@@ -38,7 +37,7 @@ pub(super) fn walk(unwinder: Unwinder, rules: &Rules<'_>, trail: &mut Trail) {
         Unwinder::Tables => {
             if !rules.walk(trail) {
                 trail.clear();
-                retrace::walk_whole(trail);
+                walk_tables(trail);
             }
         }
     }
@@ -48,8 +47,19 @@ pub(super) fn walk(unwinder: Unwinder, rules: &Rules<'_>, trail: &mut Trail) {
 pub(crate) fn walk_whole(unwinder: Unwinder, trail: &mut Trail) {
     match unwinder {
         Unwinder::FramePointers => walk_frame_pointers(frame_pointer(), trail),
-        Unwinder::Tables => retrace::walk_whole(trail),
+        Unwinder::Tables => walk_tables(trail),
     }
+}
+
+/// The calling functions, by the system's unwinder, which reads the tables that serve exceptions.
+pub(super) fn walk_tables(trail: &mut Trail) {
+    let mut last = (0, 0);
+    os::unwind(&mut |address, stack| {
+        // The outermost function of some stacks is its own caller.
+        let is_end = address == 0 || last == (address, stack);
+        last = (address, stack);
+        !is_end && trail.push(address)
+    });
 }
 
 /// As [`walk`] along the frame pointers, of another place than this: from the frame at `frame`, all of which lies above `below`.

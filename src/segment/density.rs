@@ -69,10 +69,7 @@ impl Backend {
     pub(crate) unsafe fn expect_density(&self, block: NonNull<u8>) {
         // SAFETY: passed on.
         let mapping = unsafe { Mapping::of(block) };
-        if mapping.body() >= HUGE_FROM
-            && self.density.is_expected()
-            && self.counters.limits.get() == (usize::MAX, usize::MAX)
-        {
+        if mapping.body() >= HUGE_FROM && self.density.is_expected() && self.counters.limits.are_none() {
             // SAFETY: the mapping was made by this platform.
             unsafe { self.os.prefer_huge_pages(mapping.start(), mapping.len()) };
         }

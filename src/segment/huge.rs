@@ -20,7 +20,7 @@ impl Backend {
     /// # Safety
     /// - `start` is where a segment's size was mapped just now.
     pub(super) unsafe fn ask_for_huge_page(&self, start: NonNull<u8>) -> bool {
-        let may = self.counters.limits.get() == (usize::MAX, usize::MAX);
+        let may = self.counters.limits.are_none();
         if may {
             self.counters.commit(USABLE_BYTES);
             // SAFETY: the caller says so.
@@ -35,6 +35,10 @@ impl Segment {
     pub(super) fn note_huge_page(&self) {
         self.head.touched.store(USABLE, Ordering::Relaxed);
         self.head.clean.set(USABLE);
+        self.set_huge();
+    }
+
+    fn set_huge(&self) {
         self.head.is_huge.set(true);
         // The rest of the first slot is resident, too.
         self.head.lines.set(slab::LINES as u8 + 1);
@@ -52,15 +56,14 @@ impl Segment {
         let start = NonNull::from(self).cast();
         let pages = SEGMENT_SIZE / backend.os.page_size();
         if self.touched_slots() != USABLE
-            || backend.counters.limits.get() != (usize::MAX, usize::MAX)
+            || !backend.counters.limits.are_none()
             // SAFETY: the segment was mapped as a whole.
             || unsafe { backend.os.resident_pages(start, SEGMENT_SIZE) } < pages - pages / HOLES
         {
             return false;
         }
         // Said first: the first slot is as resident as the rest afterwards.
-        self.head.is_huge.set(true);
-        self.head.lines.set(slab::LINES as u8 + 1);
+        self.set_huge();
         // SAFETY: as above.
         if !unsafe { backend.os.join_pages(start, SEGMENT_SIZE) } {
             self.head.is_huge.set(false);

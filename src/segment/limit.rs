@@ -28,6 +28,11 @@ impl Limits {
         (self.soft.load(Ordering::Relaxed), self.hard.load(Ordering::Relaxed))
     }
 
+    /// True where there is neither, so that memory may become resident before it is needed.
+    pub(super) fn are_none(&self) -> bool {
+        self.get() == (usize::MAX, usize::MAX)
+    }
+
     /// Sets both. What is committed already, `committed` bytes, stays so.
     pub(crate) fn set(&self, soft: usize, hard: usize, committed: usize) {
         self.soft.store(soft, Ordering::Relaxed);

@@ -245,7 +245,7 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
         // SAFETY: whole pages of a block that nobody uses.
         unsafe { os::close(block, Place::end(size)) };
     }
-    let mapped = if place.is_mapping() { BACKEND.mapped_size(block).unwrap_or(0) } else { 0 };
+    let mapped = if place.is_mapping() { place.len } else { 0 };
     if let Some(leaves) = heap.quarantine().exchange_large(block, mapped) {
         leave(leaves);
     }

@@ -176,9 +176,7 @@ fn free_slowly(block: NonNull<u8>, layout: Layout, seen: Owner) {
 
 /// Gives a block of static memory back, after those who watch the thread have been told; false where there is none.
 fn free_noted_static(block: NonNull<u8>, layout: Layout) -> bool {
-    if tls::routing().is_watched() {
-        watch::freed(block, layout.size());
-    }
+    slow::note_freed(block, layout);
     free_static(block, layout)
 }
 
