@@ -320,7 +320,8 @@ fn when_memory_runs_out_the_arena_says_so_and_goes_on_with_what_it_has() {
             }
         }
         drop(arena);
-        assert_eq!(vec![1_u8; 100 * MIB][MIB], 1);
+        // Half of the limit is the owner map's, and what the system maps where differs from run to run.
+        assert_eq!(vec![1_u8; 64 * MIB][MIB], 1);
     });
 }
 
