@@ -87,12 +87,16 @@ fn a_purger_that_finds_nothing_sleeps_until_a_thread_comes_by() {
         GLOBAL.set_purge_delay(Duration::from_millis(100));
         assert!(GLOBAL.start_purger() && await_that(5, || purgers().len() == 1));
         let status = purgers()[0].join("status");
-        thread::sleep(Duration::from_secs(8));
-        let before = sleeps(&status);
-        thread::sleep(Duration::from_secs(3));
-        let meanwhile = sleeps(&status) - before;
+        // It goes to sleep a while after there is nothing left to do, and on a busy machine that may take longer.
+        let mut meanwhile = 0;
+        let sleeps_soundly = (0..10).any(|_| {
+            let before = sleeps(&status);
+            thread::sleep(Duration::from_secs(3));
+            meanwhile = sleeps(&status) - before;
+            meanwhile <= 2
+        });
         assert!(
-            meanwhile <= 2,
+            sleeps_soundly,
             "it has woken {meanwhile} times in three seconds, and 60 times while there is something to do"
         );
         let resident_before = resident();
