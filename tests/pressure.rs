@@ -180,9 +180,8 @@ fn threads_that_meet_the_limit_together_neither_pass_it_nor_hang() {
             blocks.drain(..).flatten().for_each(Block::free);
         };
         thread::scope(|scope| {
-            for seed in 0..4 {
-                scope.spawn(move || work(seed));
-            }
+            let threads = [0, 1, 2, 3].map(|seed| scope.spawn(move || work(seed)));
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
         assert!(committed() <= hard);
         assert!(Block::new(layout(20 * MIB, 8)).is_some());

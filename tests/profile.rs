@@ -297,7 +297,7 @@ fn nothing_is_left_of_what_threads_have_allocated_and_freed_while_a_profile_came
         arm(16 * KIB, seed);
         let live = everything().1;
         thread::scope(|scope| {
-            for nth in 0..4 {
+            let threads = [0, 1, 2, 3].map(|nth| {
                 scope.spawn(move || {
                     let mut random = Random::new(seed + nth);
                     let mut kept = Vec::with_capacity(64);
@@ -307,14 +307,16 @@ fn nothing_is_left_of_what_threads_have_allocated_and_freed_while_a_profile_came
                         let others = std::mem::take(&mut kept);
                         thread::spawn(move || drop(others)).join().unwrap();
                     }
-                });
-            }
+                })
+            });
             for round in 0..50 {
                 arm(1 + (round as usize % 3) * 5000, round);
                 thread::yield_now();
                 profile::disarm();
                 thread::yield_now();
             }
+            // Joined, a thread has ended; a scope waits only until its work is done.
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
         profile::disarm();
         assert_eq!(profile::totals().dropped, 0);

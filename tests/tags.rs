@@ -282,9 +282,10 @@ fn more_threads_than_a_tag_has_heaps_share_them_and_the_figures_stay_exact() {
         let (all_in, all_counted) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
         let heaps = GLOBAL.stats().heaps;
         thread::scope(|scope| {
+            let mut threads = Vec::with_capacity(THREADS);
             for nth in 0..THREADS {
                 let (all_in, all_counted) = (&all_in, &all_counted);
-                scope.spawn(move || {
+                threads.push(scope.spawn(move || {
                     let kept = tagged(tag, || {
                         let inside: Vec<_> = (0..100).map(|_| Block::of(100)).collect();
                         let large = [Block::of(100 * KIB), Block::of(2 * MIB)];
@@ -297,7 +298,7 @@ fn more_threads_than_a_tag_has_heaps_share_them_and_the_figures_stay_exact() {
                     }
                     kept.0.into_iter().for_each(Block::free);
                     kept.1.into_iter().for_each(Block::free);
-                });
+                }));
             }
             all_in.wait();
             let (_, bytes) = under(tag);
@@ -307,6 +308,8 @@ fn more_threads_than_a_tag_has_heaps_share_them_and_the_figures_stay_exact() {
             let of_tag = GLOBAL.stats().heaps - heaps - THREADS;
             assert_eq!(of_tag, 32, "a tag has 32 heaps at most");
             all_counted.wait();
+            // Joined, a thread has ended; a scope waits only until its work is done.
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
         assert_eq!(under(tag), (0, 0));
     });
@@ -404,7 +407,7 @@ fn the_child_of_a_fork_goes_on_under_its_tag_and_keeps_what_was_parked() {
         // Another thread is under the tag at that moment.
         let (entered, go_on) = (Barrier::new(2), Barrier::new(2));
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let other = scope.spawn(|| {
                 tagged(inside, || {
                     let block = Block::of(300);
                     entered.wait();
@@ -433,6 +436,7 @@ fn the_child_of_a_fork_goes_on_under_its_tag_and_keeps_what_was_parked() {
                 mine.free();
             });
             go_on.wait();
+            other.join().unwrap();
         });
         kept.free();
         assert_eq!((under(inside), under(parked)), ((0, 0), (0, 0)));
@@ -470,9 +474,10 @@ fn random_threads_agree_with_a_model_about_what_is_in_use_under_each_tag() {
         let barrier = Barrier::new(THREADS + 1);
         let steps = AtomicUsize::new(0);
         thread::scope(|scope| {
+            let mut threads = Vec::with_capacity(THREADS);
             for nth in 0..THREADS {
                 let (tags, shared, barrier, steps) = (&tags, &shared, &barrier, &steps);
-                scope.spawn(move || {
+                threads.push(scope.spawn(move || {
                     let mut random = Random::new(seed + nth as u64);
                     let mut mine: Vec<(Option<Tag>, Block)> = Vec::with_capacity(20_000);
                     for _ in 0..ROUNDS {
@@ -494,7 +499,7 @@ fn random_threads_agree_with_a_model_about_what_is_in_use_under_each_tag() {
                         barrier.wait();
                         barrier.wait();
                     }
-                });
+                }));
             }
             for _ in 0..ROUNDS {
                 barrier.wait();
@@ -516,6 +521,7 @@ fn random_threads_agree_with_a_model_about_what_is_in_use_under_each_tag() {
                 }
                 barrier.wait();
             }
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
         for (_, block) in shared.into_inner().unwrap() {
             block.free();

@@ -175,9 +175,9 @@ fn threads_hand_guarded_blocks_to_each_other_and_no_byte_is_lost() {
         };
         for round in 0..4 {
             thread::scope(|scope| {
-                for nth in 0..4 {
-                    scope.spawn(move || work(seed + round * 4 + nth));
-                }
+                let threads: Vec<_> = (0..4).map(|nth| scope.spawn(move || work(seed + round * 4 + nth))).collect();
+                // Joined, a thread has ended; a scope waits only until its work is done.
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
             });
             stats();
         }
@@ -195,13 +195,13 @@ fn a_forked_child_frees_what_its_parent_has_and_goes_on_guarding() {
         let is_over = &AtomicBool::new(false);
         thread::scope(|scope| {
             // Others are in the midst of it.
-            for _ in 0..2 {
+            let others = [(); 2].map(|()| {
                 scope.spawn(move || {
                     while !is_over.load(Ordering::Relaxed) {
                         Block::of(50).free();
                     }
-                });
-            }
+                })
+            });
             for _ in 0..50 {
                 // SAFETY: the child calls nothing that another thread may have locked.
                 let child = unsafe { libc::fork() };
@@ -222,6 +222,7 @@ fn a_forked_child_frees_what_its_parent_has_and_goes_on_guarding() {
                 assert_eq!(status, 0);
             }
             is_over.store(true, Ordering::Relaxed);
+            others.into_iter().for_each(|thread| thread.join().unwrap());
         });
         blocks.into_iter().for_each(Block::free);
         stats();
