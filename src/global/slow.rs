@@ -89,7 +89,7 @@ pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
                 unsafe { heap.make_way_for_span(tops, class) };
             }
             // SAFETY: the calling thread's own heap and tops.
-            unsafe { heap.refill(tops, class) }
+            unsafe { heap.refill(tops, class, &|class, places| REGISTRY.steal(heap, class, places)) }
         }
         Source::Shared(heap) => {
             purge_when_due(BACKEND.os.now_ms());
@@ -139,7 +139,7 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
                 return served;
             }
             // SAFETY: the calling thread's own heap and tops.
-            unsafe { heap.refill_zeroed(tops, class) }
+            unsafe { heap.refill_zeroed(tops, class, &|class, places| REGISTRY.steal(heap, class, places)) }
         }
         Source::Shared(heap) => {
             let _busy = busy();
@@ -216,6 +216,9 @@ pub(super) fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     #[cfg(feature = "profile")]
     samples::freed(block, owner);
     match own_of_free(block, class.size()) {
+        // As quickly as can be, since with stolen blocks no free but this slow one comes by.
+        // SAFETY: the calling thread's own heap and tops, and a block of another heap.
+        Some((heap, thread)) if unsafe { heap.keep_stolen(owner, routing::tops(heap, thread), class, block) } => {}
         Some((heap, thread)) => {
             let _busy = Busy::new(thread);
             count_down(thread);

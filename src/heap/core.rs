@@ -37,6 +37,18 @@ pub(super) struct Home<'a> {
     pub(super) owner: Owner,
     pub(super) pending: &'a Pending,
     pub(super) counts: &'a [Counts; KINDS],
+    pub(super) growth: Growth,
+}
+
+/// What a heap may add to the memory that it uses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// Segments.
+    Segments,
+    /// Slots of its own segments.
+    Slots,
+    /// Nothing but slots that were touched before.
+    Nothing,
 }
 
 /// The slabs and segments of a heap.
@@ -54,6 +66,8 @@ pub(super) struct Core {
     patience: u8,
     /// Bytes of blocks that were returned on probation since the last collection.
     held_back: usize,
+    /// Bytes by which what was collected is more than what was asked for since, by the borrower and by others.
+    pub(super) unclaimed: usize,
     pub(super) depot: Depot,
 }
 
@@ -80,6 +94,7 @@ impl Core {
             joining: Joining::new(),
             patience: 0,
             held_back: 0,
+            unclaimed: 0,
             depot: Depot::new(),
         }
     }
@@ -141,6 +156,11 @@ impl Core {
         (self.take_blocks(home, class, &mut place, &mut None) == 1).then_some((place[0], is_zero))
     }
 
+    /// Blocks were asked for, and taken.
+    pub(super) fn claim(&mut self, bytes: usize) {
+        self.unclaimed = self.unclaimed.saturating_sub(bytes);
+    }
+
     /// A slab of `class` that has free blocks: one that had, or one to which other threads have returned some, or a new one.
     fn usable<'s>(
         &mut self,
@@ -172,6 +192,9 @@ impl Core {
         if !self.roomy.has_warm(self.spare()) && self.make_room(home) && self.usable[class.index()].first().is_some() {
             return true;
         }
+        if home.growth == Growth::Nothing && !self.roomy.has_warm(self.spare()) {
+            return false;
+        }
         let Some(slab) = self.carve_slab(class, counters).or_else(|| {
             self.add_segment(home)?;
             self.carve_slab(class, counters)
@@ -200,7 +223,7 @@ impl Core {
     /// Takes a segment from the backend, if it has one.
     pub(super) fn add_segment(&mut self, home: Home<'_>) -> Option<()> {
         // Not one of which no slot could be used.
-        if !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
+        if home.growth != Growth::Segments || !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
             return None;
         }
         self.joining.grow(home.backend, self.segments);
@@ -380,6 +403,7 @@ impl Core {
             )),
         });
         Counts::of(home.counts, class).collect(slab.free() - before);
+        self.unclaimed += (slab.free() - before) * class.size();
         if slab.free() == slab.extent() {
             self.emptied(home.backend, class, slab);
         } else if slab.free() > 0 && (!Ring::is_linked(slab) || slab.is_to_be_sparse() != slab.is_sparse()) {

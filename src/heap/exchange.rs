@@ -4,10 +4,12 @@
 //! overflows gives half of its blocks away, and all of them if the same happens again before it has run out: the traffic is one-way then.
 
 use super::Heap;
-use super::core::{Core, Home, Misuse};
+use super::core::{Core, Growth, Home, Misuse};
 use super::counts::{self, Counts};
 use super::probation::Probation;
+use super::stealing::Others;
 use crate::magazine::{self, Magazine, Place, Tops};
+use crate::segment::Owner;
 use crate::size_class::SizeClass;
 use crate::sync::Cell;
 use core::ptr::{self, NonNull};
@@ -31,6 +33,8 @@ pub(super) struct Traffic {
     has_overflowed: Cell<bool>,
     /// Blocks that go past the magazine yet, from the slabs and back.
     past: Cell<u16>,
+    /// Whose blocks were stolen last, while there may be stolen ones in the magazine; else nobody.
+    pub(super) robbed: Cell<Owner>,
     pub(super) probation: Probation,
 }
 
@@ -41,6 +45,7 @@ impl Traffic {
             batch: Cell::new(FIRST_BATCH / 2),
             has_overflowed: Cell::new(false),
             past: Cell::new(0),
+            robbed: Cell::new(Owner::NONE),
             probation: Probation::over(),
         }
     }
@@ -77,17 +82,26 @@ const WORTH_ASKING_FOR_ZEROS: usize = 1024;
 
 impl Heap {
     pub(super) fn home(&self) -> Home<'_> {
-        Home { backend: self.backend, owner: self.owner, pending: &self.pending, counts: &self.counts }
+        self.home_that_grows(Growth::Segments)
     }
 
-    fn counts_of(&self, class: SizeClass) -> &Counts {
+    pub(super) fn home_that_grows(&self, growth: Growth) -> Home<'_> {
+        Home { backend: self.backend, owner: self.owner, pending: &self.pending, counts: &self.counts, growth }
+    }
+
+    pub(super) fn counts_of(&self, class: SizeClass) -> &Counts {
         Counts::of(&self.counts, class)
     }
 
     /// Gives blocks of a magazine back to their slabs.
     pub(super) fn put_back(&self, core: &mut Core, class: SizeClass, blocks: &[Place]) {
-        core.put_back(self.backend, class, blocks);
-        self.counts_of(class).flush(blocks.len());
+        let own = if self.has_stolen(class) {
+            self.put_back_mixed(core, class, blocks)
+        } else {
+            core.put_back(self.backend, class, blocks);
+            blocks.len()
+        };
+        self.counts_of(class).flush(own);
         self.live_changed(blocks.len() * class.size(), 0);
     }
 
@@ -96,13 +110,13 @@ impl Heap {
         self.magazines[class.index()].low(class)
     }
 
-    /// A block of `class`, whose magazine is empty, and more of them into the magazine; `None` where the system has no memory.
+    /// A block of `class`, whose magazine is empty, and more of them into the magazine; `None` where the system has no memory. Before the heap takes a segment, `others` are asked.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
-    pub(crate) unsafe fn refill(&self, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
+    pub(crate) unsafe fn refill(&self, tops: &Tops, class: SizeClass, others: Others<'_>) -> Option<NonNull<u8>> {
         // SAFETY: passed on.
-        unsafe { self.refill_within(tops, class, usize::MAX) }.map(|(block, _)| block)
+        unsafe { self.refill_within(tops, class, usize::MAX, others) }.map(|(block, _)| block)
     }
 
     /// As [`Heap::refill`], and no more than `most` blocks, which is at least one; says how many there were.
@@ -114,6 +128,7 @@ impl Heap {
         tops: &Tops,
         class: SizeClass,
         most: usize,
+        others: Others<'_>,
     ) -> Option<(NonNull<u8>, usize)> {
         let traffic = &self.traffic[class.index()];
         if traffic.probation.allocates() || traffic.goes_past() {
@@ -130,6 +145,15 @@ impl Heap {
             let mut core = self.core.lock();
             core.collect_in_time(self.home());
             let mut taken = core.depot.take(self.counts_of(class), class, places);
+            if taken == 0 && self.may_steal(class) {
+                let home = self.home_that_grows(Growth::Slots);
+                taken = core.take_blocks(home, class, places, &mut left);
+                self.counts_of(class).refill(taken);
+                core.claim(taken * class.size());
+                if taken == 0 {
+                    taken = self.steal(class, places, others);
+                }
+            }
             if taken == 0 {
                 taken = core.take_blocks(self.home(), class, places, &mut left);
                 self.counts_of(class).refill(taken);
@@ -159,10 +183,15 @@ impl Heap {
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
-    pub(crate) unsafe fn refill_zeroed(&self, tops: &Tops, class: SizeClass) -> Option<(NonNull<u8>, bool)> {
+    pub(crate) unsafe fn refill_zeroed(
+        &self,
+        tops: &Tops,
+        class: SizeClass,
+        others: Others<'_>,
+    ) -> Option<(NonNull<u8>, bool)> {
         if !Self::is_worth_asking_for_zeros(class) {
             // SAFETY: passed on.
-            return unsafe { self.refill(tops, class) }.map(|block| (block, false));
+            return unsafe { self.refill(tops, class, others) }.map(|block| (block, false));
         }
         // One block alone: of those that wait in a magazine nobody knows any more whether they are zero.
         self.take_one(class)
@@ -219,7 +248,9 @@ impl Heap {
             // SAFETY: the magazine holds `held` blocks from `low` on, and the borrower alone has access.
             let places = unsafe { slice::from_raw_parts_mut(low, held) };
             let mut core = self.core.lock();
-            if !class.is_span() && core.depot.put(self.backend, self.counts_of(class), class, &places[..given]) {
+            // What waits in the depot goes to slabs of this heap.
+            let may_wait = !class.is_span() && !self.has_stolen(class);
+            if may_wait && core.depot.put(self.backend, self.counts_of(class), class, &places[..given]) {
                 self.live_changed(given * class.size(), 0);
             } else {
                 self.put_back(&mut core, class, &places[..given]);
@@ -309,6 +340,7 @@ impl Heap {
                 let places = unsafe { slice::from_raw_parts(ptr::from_ref(&*self.low(class)), held) };
                 self.put_back(&mut core, class, places);
             }
+            self.traffic[class.index()].robbed.set(Owner::NONE);
         }
         tops.reset();
     }

@@ -30,6 +30,7 @@ mod rounding;
 mod sampling;
 mod seat;
 mod span;
+mod stealing;
 mod usable;
 
 pub(crate) use borrower::Borrower;
@@ -48,6 +49,8 @@ pub(crate) use sampling::{Chosen, Next, Pace, Sampling};
 #[cfg(feature = "hardened")]
 pub(crate) use span::asked as span_asked;
 pub(crate) use span::{is_at as is_span_at, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely};
+#[cfg(test)]
+pub(crate) use stealing::NONE;
 
 use self::core::Core;
 use crate::align;

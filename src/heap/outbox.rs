@@ -5,6 +5,7 @@
 use super::Heap;
 use super::core::{Misuse, refuse};
 use super::probation::Probation;
+use crate::magazine::Place;
 use crate::segment::{self, Counters, Segment};
 use crate::size_class::SizeClass;
 use crate::slab::{Blocks, Slab, SlotKind};
@@ -148,8 +149,19 @@ pub(crate) unsafe fn return_remotely(class: SizeClass, block: NonNull<u8>, count
 /// # Safety
 /// - `block` lies in a slab of some heap.
 unsafe fn send(class: SizeClass, block: NonNull<u8>) {
+    // SAFETY: passed on.
+    unsafe { send_all(class, &[block.as_ptr()]) };
+}
+
+/// Returns blocks of `class` to the heaps that own them.
+///
+/// # Safety
+/// - Each of the blocks lies in a slab of some heap.
+pub(super) unsafe fn send_all(class: SizeClass, blocks: &[Place]) {
     let mut run = Run::EMPTY;
-    // SAFETY: the caller says that it lies in a slab.
-    run.add(unsafe { segment::slab_of(block.addr().get()) }, class, block.as_ptr());
+    for &block in blocks {
+        // SAFETY: the caller says that it lies in a slab.
+        run.add(unsafe { segment::slab_of(block.addr()) }, class, block);
+    }
     run.send();
 }

@@ -8,7 +8,7 @@
 //! allocations up to the next that is looked at, without it == blocks in the magazine + `beyond`
 //! ```
 
-use super::Heap;
+use super::{Heap, stealing};
 use crate::magazine::{Magazine, Tops};
 use crate::sampling::Gaps;
 use crate::segment::Owner;
@@ -295,7 +295,7 @@ impl Heap {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         if held < LEAST.min(most) {
             // SAFETY: passed on.
-            let (block, taken) = unsafe { self.refill_within(tops, class, most) }?;
+            let (block, taken) = unsafe { self.refill_within(tops, class, most, stealing::NONE) }?;
             sampling.count(class, taken);
             return Some(block);
         }

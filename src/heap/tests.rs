@@ -13,6 +13,7 @@ mod probation;
 mod purge;
 mod ring;
 mod spans;
+mod stealing;
 
 /// A heap with a backend and a borrower of its own. What they map is given back when they are dropped.
 struct Sample {
@@ -53,7 +54,8 @@ impl Sample {
 
     fn alloc(&self, class: SizeClass) -> NonNull<u8> {
         // SAFETY: the test's own heap and tops.
-        unsafe { self.tops().pop(class).or_else(|| self.heap.refill(self.tops(), class)) }.expect("there is memory")
+        unsafe { self.tops().pop(class).or_else(|| self.heap.refill(self.tops(), class, NONE)) }
+            .expect("there is memory")
     }
 
     fn free(&self, class: SizeClass, block: NonNull<u8>) {

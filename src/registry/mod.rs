@@ -9,8 +9,10 @@ mod tagged;
 #[cfg(feature = "profile")]
 use crate::heap::FOR_SAMPLES;
 use crate::heap::Heap;
+use crate::magazine::Place;
 use crate::os;
 use crate::segment::{Backend, Owner};
+use crate::size_class::SizeClass;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, array_of, constructor};
 use crate::tag::TAGS;
 
@@ -29,6 +31,9 @@ const UNTAGGED: [u8; 2] = [0; 2];
 /// Times that a thread looks for a shared heap that another is making, which takes a system call: it gives the processor away in between.
 const LOOKS: usize = 100_000;
 
+/// Heaps that are asked for blocks before one grows, at most.
+const ASKED: usize = 8;
+
 /// The heaps of a process, and one more that threads without a heap share.
 pub(crate) struct Registry {
     /// Heap n has id n + 1. Never changes back to null.
@@ -43,6 +48,8 @@ pub(crate) struct Registry {
     sampled: [AtomicPtr<Heap>; TAGS + 1],
     /// The heaps of tag n + 1.
     tagged: [Tagged; TAGS],
+    /// Index of the heap from which blocks were stolen last; a hint.
+    stolen_from: AtomicUsize,
 }
 
 impl Registry {
@@ -57,6 +64,7 @@ impl Registry {
                 #[cfg(feature = "profile")]
                 sampled: array_of!(AtomicPtr::new(ptr::null_mut()); TAGS + 1),
                 tagged: array_of!(Tagged::new(); TAGS),
+                stolen_from: AtomicUsize::new(0),
             }
         }
     }
@@ -207,6 +215,24 @@ impl Registry {
         self.heaps[index].store(heap.as_ptr(), Ordering::Release);
         // SAFETY: heaps are never given back.
         Some(unsafe { heap.as_ref() })
+    }
+
+    /// Fills `places` from their end with free blocks of `class` that a borrower other than `mine`'s has no use for; returns how many.
+    pub(crate) fn steal(&self, mine: &Heap, class: SizeClass, places: &mut [Place]) -> usize {
+        let heaps = self.created.load(Ordering::Relaxed).max(1);
+        let first = self.stolen_from.load(Ordering::Relaxed);
+        for nth in 0..heaps.min(ASKED) {
+            let index = (first + nth) % heaps;
+            let Some(heap) = self.heap(index).filter(|heap| !ptr::eq(*heap, mine)) else { continue };
+            let stolen = heap.give_unclaimed(class, places);
+            if stolen > 0 {
+                self.stolen_from.store(index, Ordering::Relaxed);
+                return stolen;
+            }
+        }
+        // Others have their turn the next time.
+        self.stolen_from.store((first + ASKED) % heaps, Ordering::Relaxed);
+        0
     }
 
     /// Every heap there is.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::heap::{Borrower, return_remotely};
+use crate::heap::{Borrower, NONE, return_remotely};
 use crate::os::mock::random::Random;
 use crate::os::mock::{Call, Mock};
 use crate::size_class::SizeClass;
@@ -30,7 +30,7 @@ impl Sample {
         let (heap, borrower): (_, &'static Borrower) = (self.borrow(), Box::leak(Box::new(Borrower::fresh())));
         borrower.take(heap);
         // SAFETY: the heap was just borrowed, and these are its borrower's tops.
-        assert!(unsafe { heap.refill(&borrower.tops, class()) }.is_some());
+        assert!(unsafe { heap.refill(&borrower.tops, class(), NONE) }.is_some());
         (heap, borrower)
     }
 
@@ -171,7 +171,7 @@ fn a_forked_child_parks_the_heaps_of_threads_that_it_does_not_have() {
         assert!(ptr::eq(*heap, again));
         for _ in 0..200 {
             // SAFETY: the borrower's tops, and the heap that it has borrowed.
-            let taken = unsafe { borrower.tops.pop(class()).or_else(|| again.refill(&borrower.tops, class())) };
+            let taken = unsafe { borrower.tops.pop(class()).or_else(|| again.refill(&borrower.tops, class(), NONE)) };
             assert!(known.insert(taken.unwrap()));
         }
     }

@@ -101,7 +101,7 @@ fn a_block_that_is_to_read_as_zero_does_so_while_its_slab_is_fresh() {
         let sample = Sample::new();
         for _ in 0..3 {
             // SAFETY: the test's own heap and tops.
-            let (block, is_zero) = unsafe { sample.heap.refill_zeroed(sample.tops(), class) }.unwrap();
+            let (block, is_zero) = unsafe { sample.heap.refill_zeroed(sample.tops(), class, NONE) }.unwrap();
             assert!(is_zero);
             // SAFETY: the test's own block.
             unsafe { block.write_bytes(0xaa, class.size()) };
@@ -121,7 +121,7 @@ fn a_block_that_was_used_is_not_said_to_be_zero() {
     sample.empty_magazines();
     for _ in 0..3 * SLOT_SIZE / 4096 {
         // SAFETY: the test's own heap and tops.
-        let (block, is_zero) = unsafe { sample.heap.refill_zeroed(sample.tops(), class) }.unwrap();
+        let (block, is_zero) = unsafe { sample.heap.refill_zeroed(sample.tops(), class, NONE) }.unwrap();
         // SAFETY: the test's own block, in memory that is mapped and so is initialised.
         let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr(), class.size()) };
         assert!(!is_zero || bytes.iter().all(|&byte| byte == 0));
@@ -135,9 +135,9 @@ fn a_refill_without_memory_gives_nothing_and_the_next_one_works() {
         sample.mock.fail_from(None, 1);
         for _ in 0..4 {
             // SAFETY: the test's own heap and tops.
-            assert!(unsafe { sample.heap.refill(sample.tops(), class) }.is_none());
+            assert!(unsafe { sample.heap.refill(sample.tops(), class, NONE) }.is_none());
             // SAFETY: as above.
-            assert!(unsafe { sample.heap.refill_zeroed(sample.tops(), class) }.is_none());
+            assert!(unsafe { sample.heap.refill_zeroed(sample.tops(), class, NONE) }.is_none());
             assert_eq!(sample.held(class), 0);
         }
         sample.mock.succeed();

@@ -2,6 +2,7 @@
 //! contents are checked.
 
 use crate::heap::{self, Borrower, Heap};
+use crate::magazine::Place;
 use crate::os::Platform;
 use crate::os::mock::Mock;
 use crate::region::Region;
@@ -128,11 +129,16 @@ impl Thread {
         self.given.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// What `global` has stolen from other heaps where this one would have to grow.
+    fn others(&self) -> impl Fn(SizeClass, &mut [Place]) -> usize {
+        |class, places| self.registry.steal(self.heap, class, places)
+    }
+
     fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
         let tops = &self.borrower.tops;
         if let Some(class) = SizeClass::of(layout).or_else(|| SizeClass::of_span(layout)) {
             // SAFETY: these are this thread's tops.
-            return unsafe { tops.pop(class) }.or_else(|| unsafe { self.heap.refill(tops, class) });
+            return unsafe { tops.pop(class) }.or_else(|| unsafe { self.heap.refill(tops, class, &self.others()) });
         }
         if heap::is_span(layout) {
             return self.heap.take_span(layout).map(|(block, _)| block);
@@ -147,7 +153,7 @@ impl Thread {
             Some(class) => match unsafe { self.borrower.tops.pop(class) } {
                 Some(block) => (block, false),
                 // SAFETY: as above.
-                None => unsafe { self.heap.refill_zeroed(&self.borrower.tops, class) }?,
+                None => unsafe { self.heap.refill_zeroed(&self.borrower.tops, class, &self.others()) }?,
             },
             None if heap::is_span(layout) => self.heap.take_span(layout)?,
             None => self.backend.map_block(layout)?,
@@ -177,8 +183,14 @@ impl Thread {
                     self.heap.flush(tops, class, block);
                 }
             },
-            // SAFETY: this thread's heap, and a block of another one.
-            (Some(class), _) => unsafe { self.heap.put_in_outbox(class, block) },
+            (Some(class), _) => {
+                // SAFETY: these are this thread's tops, and a block of that heap.
+                let is_kept = unsafe { self.heap.keep_stolen(owner, tops, class, block) };
+                if !is_kept {
+                    // SAFETY: this thread's heap, and a block of another one.
+                    unsafe { self.heap.put_in_outbox(class, block) };
+                }
+            }
             // SAFETY: a span of this heap.
             _ if is_mine => assert!(unsafe { self.heap.put_span(block, layout) }),
             // SAFETY: a span of some heap.
