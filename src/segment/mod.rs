@@ -10,6 +10,7 @@
 
 mod backend;
 mod cache;
+mod classes;
 mod clear;
 mod conversion;
 mod density;
@@ -22,11 +23,14 @@ mod limit;
 mod live;
 mod mapping;
 mod owner;
+mod purge;
 mod static_chunk;
 mod tagged;
 
 pub(crate) use backend::{Backend, Counters};
 pub(crate) use cache::Kept;
+use classes::Classes;
+pub(crate) use classes::class_code_at;
 use mapping::Mapping;
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
@@ -89,21 +93,23 @@ struct Head {
     previous: Cell<*const Segment>,
 }
 
-/// The code of each slot's class, where the slot is a slab or the first of a span; 0 elsewhere. On lines of its own, which change only with the use of a slot: what a free
-/// reads that is told no layout. Not bytes, which would cost that free an instruction more.
-#[repr(C, align(64))]
-struct Classes([AtomicU32; SLOTS]);
-
 /// A segment's first slot, as far as it is used.
 ///
 /// Memory fresh from the system is a valid value: no slab, no bit set. Cells are **owner-only**, as in [`Slab`].
+///
+/// The first slot has no bitmap of its own. What describes the whole segment stands in place of that one's first lines, so that a segment of slabs of few blocks is described by two pages and not a byte more.
 #[repr(C)]
 pub(crate) struct Segment {
     /// The first is always free: a free of what lies in slot 0 finds no block there.
     slabs: [Slab; SLOTS],
     head: Head,
+    /// Line 0 of the other slots: of free blocks.
+    bits: [slab::Line; SLOTS - 1],
     classes: Classes,
-    lines: [Lines; slab::LINES],
+    /// Line 0 of the other slots: of blocks that other threads have returned.
+    remote: [slab::RemoteLine; SLOTS - 1],
+    /// Lines 1 to 7 of all slots.
+    lines: [Lines; slab::LINES - 1],
 }
 
 /// Bytes of a segment that describe the rest.
@@ -111,6 +117,10 @@ pub(crate) const METADATA: usize = size_of::<Segment>();
 
 const _: () = assert!(cfg!(loom) || METADATA <= SLOT_SIZE);
 const _: () = assert!(cfg!(loom) || size_of::<Head>() == 64);
+// A slab finds its next line at the same distance from each.
+const _: () = assert!(
+    cfg!(loom) || offset_of!(Segment, lines) - offset_of!(Segment, bits) + size_of::<slab::Line>() == slab::LINE_STRIDE
+);
 const _: () = assert!(SLOTS == slab::SLABS_OF_A_SEGMENT);
 const _: () = assert!(SLOTS == u32::BITS as usize);
 
@@ -133,45 +143,6 @@ pub(crate) unsafe fn slab_of<'a>(address: usize) -> &'a Slab {
 }
 
 const _: () = assert!(offset_of!(Segment, slabs) == 0);
-
-/// The code of the class whose slab, or whose span's first slot, holds `address`; 0 where neither does.
-///
-/// # Safety
-/// - A segment lies in granule `granule`, which is that of `address` but for address bits that no program can have.
-#[inline(always)]
-pub(crate) unsafe fn class_code_at(granule: usize, address: usize) -> usize {
-    let segment: *const Segment = ptr::with_exposed_provenance(granule * SEGMENT_SIZE);
-    // SAFETY: the caller says so; a segment's first slot is never unmapped, and a slot's index is below `SLOTS`.
-    unsafe { (*segment).classes.0.get_unchecked(slot_of(address)) }.load(Ordering::Relaxed) as usize
-}
-
-/// The index of the slot that holds `address` in its segment.
-///
-/// In assembly because a multiplication shifts left and moves in one instruction, which the compiler takes apart again.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-#[inline(always)]
-fn slot_of(address: usize) -> usize {
-    let slot: usize;
-    // SAFETY: arithmetic on registers. The upper half of a register is cleared when the lower is written.
-    unsafe {
-        core::arch::asm!(
-            "imul {slot:e}, {address:e}, {left}",
-            "shr {slot:e}, {right}",
-            address = in(reg) address,
-            slot = out(reg) slot,
-            left = const 1 << (u32::BITS - SEGMENT_SIZE.ilog2()),
-            right = const u32::BITS - SLOTS.ilog2(),
-            options(pure, nomem, nostack),
-        );
-    }
-    slot
-}
-
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-#[inline(always)]
-fn slot_of(address: usize) -> usize {
-    address % SEGMENT_SIZE / SLOT_SIZE
-}
 
 impl Segment {
     /// Makes memory fresh from the system a segment without an owner.
@@ -296,8 +267,8 @@ impl Segment {
         #[cfg(feature = "hardened")]
         let (slot, is_zero) = self.take_any_slot(warmth, counters)?;
         let slab = self.slab(slot);
-        slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.lines[0].bits[slot]).cast(), is_zero);
-        self.classes.0[slot].store(class.code() as u32, Ordering::Relaxed);
+        slab.carve(class, self.slot_start(slot), ptr::from_ref(&self.bits[slot - 1]).cast(), is_zero);
+        self.classes.set(slot, Some(class));
         self.head.lines.set(self.head.lines.get().max(slab::lines(class) as u8));
         Some(slab)
     }
@@ -331,7 +302,7 @@ impl Segment {
             self.retire_purged(slab, slot, backend);
         }
         slab.clear();
-        self.classes.0[slot].store(0, Ordering::Relaxed);
+        self.classes.set(slot, None);
         self.free_run(slot, count);
     }
 
@@ -389,77 +360,16 @@ impl Segment {
 
     fn make_span(&self, slot: usize, count: usize) {
         self.slab(slot).make_span(count);
-        let code = SizeClass::of_slots(count).map_or(0, SizeClass::code);
-        self.classes.0[slot].store(code as u32, Ordering::Relaxed);
-    }
-
-    /// True where some slot is free and touched and nobody has looked since `before`.
-    pub(crate) fn is_to_be_looked_at(&self, before: u64) -> bool {
-        let is_young =
-            self.head.idle.load(Ordering::Relaxed) != 0 && self.head.idle_since.load(Ordering::Relaxed) > before;
-        self.has_warm_slot() && !is_young
-    }
-
-    /// Gives the memory of slots back to the system that have been free since `before`, or of all free ones where that is `u64::MAX`; returns how many bytes. Takes note of which are free
-    /// at `now`, once what was noted before is old enough. Owner-only.
-    pub(crate) fn purge_idle(&self, backend: &Backend, before: u64, now: u64) -> usize {
-        if before == u64::MAX {
-            let purged = self.purge(backend, u32::MAX);
-            self.purge_lines(backend);
-            return purged;
-        }
-        if !self.is_to_be_looked_at(before) {
-            return 0;
-        }
-        let purged = self.purge(backend, self.head.idle.load(Ordering::Relaxed));
-        if purged > 0 {
-            self.purge_lines(backend);
-        }
-        self.head.idle.store(self.free_slots() & self.touched_slots(), Ordering::Relaxed);
-        self.head.idle_since.store(now, Ordering::Relaxed);
-        purged
-    }
-
-    /// Gives back what lies in the first slot behind the lines of the bitmaps that are needed: slabs of smaller blocks may have been there once, or a huge page. Bits are set anew for each slab, and no
-    /// remote bit is set where there is no slab. Metadata is counted as resident all the same.
-    fn purge_lines(&self, backend: &Backend) {
-        if self.head.is_huge.get() || self.head.lines.get() <= 1 {
-            return;
-        }
-        let lines_of = |slab: &Slab| if let SlotKind::Slab(class) = slab.kind() { slab::lines(class) } else { 1 };
-        let needed = self.slots().map(lines_of).max().unwrap_or(1);
-        if usize::from(self.head.lines.replace(needed as u8)) <= needed {
-            return;
-        }
-        let start = align::up(offset_of!(Segment, lines) + needed * size_of::<Lines>(), backend.os.page_size());
-        if start < SLOT_SIZE
-            && let Some(place) = NonNull::new(ptr::with_exposed_provenance_mut(self.address() + start))
-        {
-            // SAFETY: a part of the first slot that holds nothing that is needed, as said above; this thread owns the segment. Where the system refuses, nothing has changed.
-            unsafe { backend.os.purge(place, SLOT_SIZE - start) };
-        }
-    }
-
-    /// Gives the memory of those of these slots back that are free and touched.
-    fn purge(&self, backend: &Backend, slots: u32) -> usize {
-        let mut left = self.free_slots() & self.touched_slots() & slots;
-        let mut purged = 0;
-        while left != 0 {
-            let slot = left.trailing_zeros() as usize;
-            let count = (left >> slot).trailing_ones() as usize;
-            let mask = run_mask(slot, count);
-            left &= !mask;
-            if backend.purge(self.slot_start(slot), count * SLOT_SIZE) {
-                self.untouch(mask);
-                purged += count * SLOT_SIZE;
-            }
-        }
-        purged
+        self.classes.set(slot, SizeClass::of_slots(count));
     }
 
     /// Word `index` of the remote bitmap of the slab in slot `slot`.
     fn remote_word(&self, slot: usize, index: usize) -> &AtomicU64 {
-        &self.lines[index / slab::LINE_WORDS].remote[slot][index % slab::LINE_WORDS]
+        let line = match (index / slab::LINE_WORDS).checked_sub(1) {
+            None => &self.remote[slot - 1],
+            Some(further) => &self.lines[further].remote[slot],
+        };
+        &line[index % slab::LINE_WORDS]
     }
 
     /// Returns blocks to a slab or a span of this segment from a thread that does not own it: those of word `index` of the slab's bitmap

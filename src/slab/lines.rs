@@ -20,9 +20,15 @@ pub(crate) const LINE_STRIDE: usize = size_of::<Lines>();
 /// Slabs of a segment, and one more.
 pub(crate) const SLABS: usize = 32;
 
-/// The lines of all slabs with one number: of free blocks, and of blocks that other threads have returned.
+/// A line of one slab: of free blocks.
+pub(crate) type Line = [Cell<u64>; LINE_WORDS];
+
+/// A line of one slab: of blocks that other threads have returned.
+pub(crate) type RemoteLine = [AtomicU64; LINE_WORDS];
+
+/// The lines of all slabs with one number.
 #[repr(C)]
 pub(crate) struct Lines {
-    pub(crate) bits: [[Cell<u64>; LINE_WORDS]; SLABS],
-    pub(crate) remote: [[AtomicU64; LINE_WORDS]; SLABS],
+    pub(crate) bits: [Line; SLABS],
+    pub(crate) remote: [RemoteLine; SLABS],
 }

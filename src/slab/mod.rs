@@ -19,8 +19,8 @@ mod pages;
 mod remote;
 
 pub(crate) use freshness::{Found, Freshness, Known};
-use lines::{LINE_BLOCKS, LINE_STRIDE};
-pub(crate) use lines::{LINE_WORDS, LINES, Lines, SLABS as SLABS_OF_A_SEGMENT};
+use lines::LINE_BLOCKS;
+pub(crate) use lines::{LINE_STRIDE, LINE_WORDS, LINES, Line, Lines, RemoteLine, SLABS as SLABS_OF_A_SEGMENT};
 pub(crate) use pages::Pages;
 pub(crate) use remote::{Pending, Remote};
 
