@@ -196,7 +196,7 @@ impl Core {
             return false;
         }
         let Some(slab) = self.carve_slab(class, counters).or_else(|| {
-            self.add_segment(home)?;
+            self.add_segment(home, true)?;
             self.carve_slab(class, counters)
         }) else {
             return false;
@@ -221,13 +221,13 @@ impl Core {
     }
 
     /// Takes a segment from the backend, if it has one.
-    pub(super) fn add_segment(&mut self, home: Home<'_>) -> Option<()> {
+    pub(super) fn add_segment(&mut self, home: Home<'_>, is_for_slabs: bool) -> Option<()> {
         // Not one of which no slot could be used.
         if home.growth != Growth::Segments || !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
             return None;
         }
         self.joining.grow(home.backend, self.segments);
-        let segment = home.backend.take_segment(home.owner, self.segments >= GROWING_FROM)?;
+        let segment = home.backend.take_segment(home.owner, is_for_slabs && self.segments >= GROWING_FROM)?;
         // SAFETY: the segment is this heap's now, and its first slot is never unmapped.
         let segment = unsafe { segment.as_ref() };
         segment.set_pending(home.pending);

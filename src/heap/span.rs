@@ -47,7 +47,7 @@ impl Core {
         // Before the heap grows, slabs that wait for blocks of their own class are put to use.
         self.retire_empty_slabs(home.backend);
         self.use_slots(slots, carve).or_else(|| {
-            self.add_segment(home)?;
+            self.add_segment(home, false)?;
             self.use_slots(slots, carve)
         })
     }
