@@ -13,6 +13,7 @@ mod cache;
 mod classes;
 mod clear;
 mod conversion;
+mod counters;
 mod density;
 #[cfg(feature = "hardened")]
 mod guard;
@@ -27,10 +28,11 @@ mod purge;
 mod static_chunk;
 mod tagged;
 
-pub(crate) use backend::{Backend, Counters};
+pub(crate) use backend::Backend;
 pub(crate) use cache::Kept;
 use classes::Classes;
 pub(crate) use classes::class_code_at;
+pub(crate) use counters::Counters;
 use mapping::Mapping;
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
