@@ -75,9 +75,11 @@ fn where_memory_is_exhausted_both_come_nevertheless() {
     let run = program("exhausted").arg(&profile).arg(&stats);
     let run = run.env("TENURE_PROFILE", folder.join("heap.folded:65536")).env("TENURE_STATS_FILE", &stats);
     assert_eq!(errors(&run.output()), "");
-    assert!(bytes(&fs::read_to_string(&profile).unwrap(), "exhaust") > 100 << 20);
+    let found = bytes(&fs::read_to_string(&profile).unwrap(), "exhaust");
+    // Half of the limit is the owner map's, and some is the program's.
+    assert!(found > 64 << 20, "{found}");
     let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(&stats).unwrap()).unwrap();
-    assert!(report["live_bytes"].as_u64().unwrap() > 100 << 20);
+    assert!(report["live_bytes"].as_u64().unwrap() > 64 << 20, "{report}");
 }
 
 #[test]
