@@ -11,8 +11,11 @@ use crate::slab;
 use crate::sync::Ordering;
 use core::ptr::NonNull;
 
-/// One page in so many may be missing in a segment that is called full: the last slabs of some classes have not been used to their ends, nor has the first slot. Programs in C that are not rebuilt gained no time by more.
-const HOLES: usize = if cfg!(feature = "std") { 8 } else { 16 };
+/// One page in so many may be missing in a segment that is called full: the last slabs of some classes have not been used to their ends, nor has the first slot.
+const HOLES: usize = 8;
+
+/// True where segments are joined at all. Programs in C that are not rebuilt, Python above all, gained little time by it for more of their peak; and of a hardened segment some pages are guards.
+const JOINS: bool = cfg!(all(feature = "std", not(any(feature = "hardened", loom))));
 
 impl Backend {
     /// Asks for a huge page for a segment, as soon as it is mapped; true where all of it is committed now. Where memory is limited nothing is committed before it is needed.
@@ -46,7 +49,7 @@ impl Segment {
 
     /// True where the segment has small pages that might be joined once. Owner-only.
     pub(crate) fn may_be_joined(&self) -> bool {
-        cfg!(not(any(feature = "hardened", loom))) && !self.head.is_huge.get() && !self.head.is_pieced.get()
+        JOINS && !self.head.is_huge.get() && !self.head.is_pieced.get()
     }
 
     /// Makes the segment's small pages a huge one where nearly all of them are resident; true where the owner need not try again. Owner-only.
