@@ -11,6 +11,7 @@ use super::{BACKEND, REGISTRY, Tenure, exact, misuse, routing, tls, watch};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
 use crate::heap::{self, Heap, Misuse};
+use crate::magazine::Place;
 use crate::segment::Owner;
 use crate::size_class::SizeClass;
 use core::alloc::Layout;
@@ -63,6 +64,11 @@ pub(super) fn alloc_dynamic(class: SizeClass, layout: Layout) -> Option<NonNull<
     note(exact::routing(), take(class, layout), layout.size())
 }
 
+/// The other heaps of the process, from which `heap` may steal.
+fn others(heap: &Heap) -> impl Fn(SizeClass, &mut [Place]) -> usize {
+    |class, places| REGISTRY.steal(heap, class, places)
+}
+
 /// A block of `class` for `layout` from the calling thread's heap.
 #[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
 pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
@@ -89,7 +95,7 @@ pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
                 unsafe { heap.make_way_for_span(tops, class) };
             }
             // SAFETY: the calling thread's own heap and tops.
-            unsafe { heap.refill(tops, class, &|class, places| REGISTRY.steal(heap, class, places)) }
+            unsafe { heap.refill(tops, class, &others(heap)) }
         }
         Source::Shared(heap) => {
             purge_when_due(BACKEND.os.now_ms());
@@ -139,7 +145,7 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
                 return served;
             }
             // SAFETY: the calling thread's own heap and tops.
-            unsafe { heap.refill_zeroed(tops, class, &|class, places| REGISTRY.steal(heap, class, places)) }
+            unsafe { heap.refill_zeroed(tops, class, &others(heap)) }
         }
         Source::Shared(heap) => {
             let _busy = busy();
