@@ -3,22 +3,24 @@
 //! Nobody knows of a heap's first segments whether it will fill them, so they begin with small pages. Whenever the heap has to grow once more, those that were filled meanwhile are joined: the processor's translation
 //! cache has one entry then where it needed 512, and resident memory is what it was. That costs a copy of the segment, once.
 
-use super::core::GROWING_FROM;
 use crate::segment::{Backend, Segment};
 use ::core::ptr;
 
 /// Segments of a heap before any is joined: one that is small is served by the caches there are.
 const ENOUGH: usize = 2;
 
-/// The first segments of a heap, as far as they have small pages.
+/// Segments that wait to be joined, at most. More have small pages only where they hold spans.
+const WAITING: usize = 8;
+
+/// Segments of a heap that have small pages.
 pub(super) struct Joining {
-    segments: [*const Segment; GROWING_FROM],
+    segments: [*const Segment; WAITING],
     len: usize,
 }
 
 impl Joining {
     pub(super) const fn new() -> Self {
-        Self { segments: [ptr::null(); GROWING_FROM], len: 0 }
+        Self { segments: [ptr::null(); WAITING], len: 0 }
     }
 
     /// A segment was added to the heap.

@@ -6,6 +6,7 @@
 use super::cache::{Kept, RangeCache};
 use super::counters::Counters;
 use super::density::Density;
+use super::huge::Joins;
 use super::owner::{Owner, OwnerMap};
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
@@ -31,6 +32,7 @@ pub(crate) struct Backend {
     pub(crate) counters: Counters,
     pub(super) cache: RangeCache,
     pub(super) density: Density,
+    pub(super) joins: Joins,
     /// Start of the mapping that was made last: the next one is asked for below it.
     last: AtomicUsize,
     /// The highest start so far.
@@ -51,6 +53,7 @@ impl Backend {
                 counters: Counters::new(),
                 cache: RangeCache::new(),
                 density: Density::unknown(),
+                joins: Joins::none(),
                 last: AtomicUsize::new(0),
                 highest: AtomicUsize::new(0),
             }

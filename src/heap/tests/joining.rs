@@ -100,3 +100,17 @@ fn a_forked_child_keeps_what_it_shares_with_its_parent() {
     sample.span(1);
     assert_eq!(joined(&sample), 1, "the segment that came after the fork");
 }
+
+#[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has guards in its segments, which are not joined")]
+fn no_more_are_joined_where_that_takes_long() {
+    const LONG_NS: u64 = 10_000_000;
+    let sample = Sample::new();
+    sample.mock.set_tick_ns(LONG_NS);
+    (0..8).for_each(|_| drop(fill(&sample, 1)));
+    let given_up_at = joined(&sample);
+    assert!((1..6).contains(&given_up_at), "{given_up_at} of 7 were joined");
+    sample.mock.set_tick_ns(1000);
+    (0..4).for_each(|_| drop(fill(&sample, 1)));
+    assert_eq!(joined(&sample), given_up_at, "other heaps of the process wait no more either");
+}
