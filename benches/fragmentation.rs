@@ -77,10 +77,9 @@ fn work(phases: &[(usize, usize)]) {
     let mut random = Random(7);
     // Room for all that is noted, before anything is counted.
     let mut blocks: Vec<(*mut u8, usize)> = Vec::with_capacity(4 << 20);
-    let spare = blocks.spare_capacity_mut();
-    spare.iter_mut().for_each(|place| {
-        place.write((std::ptr::null_mut(), 0));
-    });
+    blocks.resize(blocks.capacity(), (std::ptr::dangling_mut(), 1));
+    // Else the compiler leaves out what is overwritten before it is read.
+    std::hint::black_box(&mut blocks).clear();
     let before = resident();
     let layout = |size| Layout::from_size_align(size, 8).expect("a size");
     let mut live = 0;

@@ -14,7 +14,7 @@ use crate::magazine::Place;
 use crate::os::report::fatal;
 use crate::segment::{self, Backend, Counters, METADATA, Owner, Segment, Warmth};
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
-use crate::slab::{Blocks, Freed, Pending, Slab, SlotKind};
+use crate::slab::{self, Blocks, Freed, Pending, Slab, SlotKind};
 use crate::sync::Cell;
 use ::core::ptr;
 
@@ -81,6 +81,9 @@ const GROWING_FROM: usize = match (cfg!(feature = "std"), cfg!(feature = "harden
     (true, true) => 8,
     (false, _) => 32,
 };
+
+/// Bytes at the end of a slab that hardly matter.
+const SHORT_END: usize = 4096;
 
 /// Refills between collections. The longer blocks wait, the more of them share an atomic operation, at both ends.
 const PATIENCE: u8 = 32;
@@ -200,7 +203,7 @@ impl Core {
             return false;
         }
         let Some(slab) = self.carve_slab(class, counters).or_else(|| {
-            self.add_segment(home, true)?;
+            self.add_segment(home, slab::end(class) <= SHORT_END)?;
             self.carve_slab(class, counters)
         }) else {
             return false;
@@ -224,14 +227,14 @@ impl Core {
         Some(carved)
     }
 
-    /// Takes a segment from the backend, if it has one.
-    pub(super) fn add_segment(&mut self, home: Home<'_>, is_for_slabs: bool) -> Option<()> {
+    /// Takes a segment from the backend, if it has one. What asks for it will fill its slots, or leave parts of them untouched, which a huge page would make resident.
+    pub(super) fn add_segment(&mut self, home: Home<'_>, fills_slots: bool) -> Option<()> {
         // Not one of which no slot could be used.
         if home.growth != Growth::Segments || !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
             return None;
         }
         self.joining.grow(home.backend, self.segments);
-        let segment = home.backend.take_segment(home.owner, is_for_slabs && self.segments >= GROWING_FROM)?;
+        let segment = home.backend.take_segment(home.owner, fills_slots && self.segments >= GROWING_FROM)?;
         // SAFETY: the segment is this heap's now, and its first slot is never unmapped.
         let segment = unsafe { segment.as_ref() };
         segment.set_pending(home.pending);

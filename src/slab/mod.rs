@@ -159,6 +159,11 @@ pub(crate) fn capacity(class: SizeClass) -> usize {
     CAPACITY[class.index()] as usize
 }
 
+/// Bytes at the end of a slab of `class` that are too few for a block.
+pub(crate) fn end(class: SizeClass) -> usize {
+    SLOT_SIZE - capacity(class) * class.size()
+}
+
 /// Number of lines of the bitmap that a slab of `class` needs.
 pub(crate) fn lines(class: SizeClass) -> usize {
     capacity(class).div_ceil(LINE_BLOCKS)
