@@ -3,6 +3,9 @@
 //! A head stands at the start, in a page of its own, and the block an offset behind it. The block's granule has an entry in the
 //! owner map; the granules after it have none, so a pointer into the middle of a block is nobody's and is noticed when freed.
 
+mod resizing;
+mod shift;
+
 use super::backend::{Backend, Place};
 use super::cache::{self, Range};
 use super::owner::{GRANULE, Owner};
@@ -14,6 +17,7 @@ use crate::sync::AtomicUsize;
 use crate::sync::{Cell, Ordering};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
+use shift::Shift;
 
 /// The head. **Holder-only**: its cells are touched by whoever owns the block, or has taken the mapping out of the cache.
 #[repr(C)]
@@ -22,9 +26,8 @@ pub(super) struct Mapping {
     len: Cell<usize>,
     /// Bytes from the head's start to where a block stands in a mapping that is new.
     offset: Cell<usize>,
-    /// Bytes by which the block stands in front of that, and the most that it ever did: see [`Mapping::shift_block`].
-    shift: Cell<usize>,
-    farthest: Cell<usize>,
+    /// Bytes by which the block stands in front of that.
+    shift: Shift,
     /// The tag under which the block was allocated, or 0. 0 while the block is free.
     tag: Cell<u8>,
     /// True until the block is freed for the first time.
@@ -35,9 +38,6 @@ pub(super) struct Mapping {
     #[cfg(feature = "hardened")]
     asked: AtomicUsize,
 }
-
-/// Pages that the block of a mapping may be shifted by, at most. Each of them is touched for the first time once.
-const SHIFTS: usize = 7;
 
 /// From so many mappings on, they are made as long as the addresses that they take.
 pub(super) const MANY: usize = 16 * 1024;
@@ -86,14 +86,13 @@ impl Mapping {
 
     /// Makes all that stands in front of where the block of a new mapping does zeros, as in memory fresh from the system: the head, and what shifted blocks had of it. Nobody has the block.
     pub(super) fn wipe(&self) {
-        let len = self.farthest.get();
+        let len = self.shift.farthest();
         let start: *mut u8 = ptr::with_exposed_provenance_mut(self.address() + self.offset.get() - len);
         // SAFETY: behind the head, in the mapping, which the caller holds.
         unsafe { start.write_bytes(0, len) };
         self.len.set(0);
         self.offset.set(0);
-        self.shift.set(0);
-        self.farthest.set(0);
+        self.shift.forget();
         self.is_new.set(false);
         self.freshness.forget();
     }
@@ -126,29 +125,13 @@ impl Mapping {
     }
 
     pub(super) fn block(&self) -> *mut u8 {
-        ptr::with_exposed_provenance_mut(self.address() + self.offset.get() - self.shift.get())
-    }
-
-    /// Has the block of a mapping that is used again start at another page than the last ones, where `align` allows that: between head and block there are pages that nobody uses. So the address that the last
-    /// owner may still have is nobody's, and who frees it is noticed. The block is as large as ever.
-    fn shift_block(&self, align: usize, page_size: usize) {
-        let most = (self.offset.get() / page_size).saturating_sub(1).min(SHIFTS);
-        // A hardened build has a guard there, and a quarantine.
-        if cfg!(feature = "hardened") || align > page_size || most == 0 {
-            return self.shift.set(0);
-        }
-        let last = self.shift.get() / page_size;
-        self.shift.set((last % most + 1) * page_size);
-        self.farthest.set(self.farthest.get().max(self.shift.get()));
+        ptr::with_exposed_provenance_mut(self.address() + self.offset.get() - self.shift.bytes())
     }
 
     pub(super) fn start(&self) -> NonNull<u8> {
         NonNull::from(self).cast()
     }
 }
-
-/// From this length on, a mapping that has grown is asked to be backed by huge pages.
-const HUGE_FROM: usize = 8 * 1024 * 1024;
 
 impl Backend {
     /// A mapping for `layout`, and whether its block reads as zero; `None` where the system has no memory.
@@ -211,7 +194,7 @@ impl Backend {
         // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
         let mapping = unsafe { Mapping::at(range.start) };
         mapping.len.set(range.len);
-        mapping.shift_block(align, self.os.page_size());
+        mapping.shift.advance(mapping.offset.get(), align, self.os.page_size());
         self.counters.live_changed(0, mapping.body());
         self.counters.blocks_mapped.fetch_add(1, Ordering::Relaxed);
         self.owners.set(mapping.block().addr(), Owner::MAPPING);
@@ -382,121 +365,5 @@ impl Backend {
         // SAFETY: the caller says that it is a mapping's block.
         let mapping = unsafe { Mapping::of(block) };
         self.counters.recount_mappings(mapping.tag.replace(0), [1, 0], [mapping.body(), 0]);
-    }
-
-    /// Makes the block of a mapping `layout` large, without copying: where it stands, or by moving its pages. `None`: not possible, and nothing
-    /// has changed, but that the block may have more room.
-    ///
-    /// # Safety
-    /// - `block` is a mapping's, in use, and the caller's; it was allocated with the alignment of `layout`.
-    pub(crate) unsafe fn remap_block(&self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
-        // SAFETY: the caller says that it is a mapping's block.
-        let mapping = unsafe { Mapping::of(block) };
-        let (tag, before) = (mapping.tag.get(), mapping.body());
-        // SAFETY: passed on.
-        let remapped = unsafe { self.remap(block, layout) };
-        // SAFETY: the mapping is there, or where it has moved with its head.
-        let after = unsafe { Mapping::of(remapped.unwrap_or(block)) }.body();
-        self.counters.live_changed(before, after);
-        self.counters.recount_mappings(tag, [1, 1], [before, after]);
-        remapped
-    }
-
-    /// # Safety
-    /// - As for `remap_block`.
-    unsafe fn remap(&self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
-        // SAFETY: the caller says that it is a mapping's block.
-        let mapping = unsafe { Mapping::of(block) };
-        let len = self.mapping_len(layout.size(), mapping.offset.get())?;
-        if len <= mapping.len() && mapping.len() - len <= mapping.len() / 8 || self.grow_into_leftover(mapping, len) {
-            return Some(block);
-        }
-        if len < mapping.len() && mapping.offset.get() == cache::OFFSET {
-            self.leave_behind(mapping, len);
-            return Some(block);
-        }
-        let old_len = mapping.len();
-        let growth = len.saturating_sub(old_len);
-        if !self.counters.try_commit(growth) {
-            return None;
-        }
-        let grown = self.resize_or_move(mapping, block, layout, len);
-        if grown.is_none() {
-            self.counters.uncommit(growth);
-        }
-        grown
-    }
-
-    /// Makes a mapping `len` long, of which the growth has been committed.
-    fn resize_or_move(&self, mapping: &Mapping, block: NonNull<u8>, layout: Layout, len: usize) -> Option<NonNull<u8>> {
-        let old_len = mapping.len();
-        // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
-        if unsafe { self.os.resize(mapping.start(), old_len, len) } {
-            self.resized(mapping, len);
-            self.has_grown(mapping);
-            return Some(block);
-        }
-        if len < old_len {
-            return Some(block);
-        }
-        // What has grown will grow: with room behind it, the next two doublings need no move.
-        let Placement { place, owner, .. } = Placement::of(layout.align());
-        let place = Place { headroom: len.checked_mul(3)?, ..place };
-        let target = self.map_placed(len, place)?;
-        let _ = target.as_ptr().expose_provenance();
-        // The old addresses are anybody's as soon as they are unmapped, so the entry goes first.
-        self.owners.set(block.addr().get(), Owner::NONE);
-        // SAFETY: both mappings are this thread's alone.
-        if !unsafe { self.os.relocate(mapping.start(), old_len, target, len) } {
-            // What has become of the target is not known, so it is left as it is: untouched addresses at worst.
-            self.owners.set(block.addr().get(), owner);
-            return None;
-        }
-        // SAFETY: the head has moved with the other pages.
-        let mapping = unsafe { Mapping::at(target.addr().get()) };
-        self.resized(mapping, len);
-        self.has_grown(mapping);
-        self.owners.set(mapping.block().addr(), owner);
-        NonNull::new(mapping.block())
-    }
-
-    /// What grows is filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
-    fn has_grown(&self, mapping: &Mapping) {
-        if mapping.len() >= HUGE_FROM {
-            // All of it: another advice for a part would make two mappings of one, which could not grow any more.
-            // SAFETY: the caller holds the mapping.
-            unsafe { self.os.prefer_huge_pages(mapping.start(), mapping.len()) };
-        }
-    }
-
-    /// Makes a mapping `len` long by what it has left behind itself; true where that is enough. Otherwise the mapping has all of it.
-    fn grow_into_leftover(&self, mapping: &Mapping, len: usize) -> bool {
-        if len <= mapping.len() {
-            return false;
-        }
-        let Some(leftover) = self.cache.take_leftover(mapping.end()) else { return false };
-        let used = leftover.len.min(len - mapping.len());
-        mapping.len.set(mapping.len() + used);
-        self.keep(Range { start: leftover.start + used, len: leftover.len - used, has_head: false });
-        mapping.len() == len
-    }
-
-    /// Makes a mapping `len` long, which is less than it is, and keeps the rest, in case that it grows again.
-    fn leave_behind(&self, mapping: &Mapping, len: usize) {
-        let earlier = self.cache.take_leftover(mapping.end()).map_or(0, |leftover| leftover.len);
-        let rest = mapping.len.replace(len) - len + earlier;
-        self.keep(Range { start: mapping.end(), len: rest, has_head: false });
-    }
-
-    fn resized(&self, mapping: &Mapping, len: usize) {
-        let old_len = mapping.len.replace(len);
-        if len >= old_len {
-            self.counters.reserved.fetch_add(len - old_len, Ordering::Relaxed);
-            self.counters.mapped.fetch_add(len - old_len, Ordering::Relaxed);
-        } else {
-            self.counters.reserved.fetch_sub(old_len - len, Ordering::Relaxed);
-            self.counters.mapped.fetch_sub(old_len - len, Ordering::Relaxed);
-            self.counters.decommit(old_len - len);
-        }
     }
 }

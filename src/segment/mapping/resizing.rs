@@ -1,0 +1,130 @@
+//! Resizing: the block of a mapping gets longer or shorter without a copy, by what lies behind it or by moving its pages.
+
+use super::{Mapping, Placement};
+use crate::segment::backend::{Backend, Place};
+use crate::segment::cache::{self, Range};
+use crate::segment::owner::Owner;
+use crate::sync::Ordering;
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+/// From this length on, a mapping that has grown is asked to be backed by huge pages.
+const HUGE_FROM: usize = 8 * 1024 * 1024;
+
+impl Backend {
+    /// Makes the block of a mapping `layout` large, without copying: where it stands, or by moving its pages. `None`: not possible, and nothing
+    /// has changed, but that the block may have more room.
+    ///
+    /// # Safety
+    /// - `block` is a mapping's, in use, and the caller's; it was allocated with the alignment of `layout`.
+    pub(crate) unsafe fn remap_block(&self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: the caller says that it is a mapping's block.
+        let mapping = unsafe { Mapping::of(block) };
+        let (tag, before) = (mapping.tag.get(), mapping.body());
+        // SAFETY: passed on.
+        let remapped = unsafe { self.remap(block, layout) };
+        // SAFETY: the mapping is there, or where it has moved with its head.
+        let after = unsafe { Mapping::of(remapped.unwrap_or(block)) }.body();
+        self.counters.live_changed(before, after);
+        self.counters.recount_mappings(tag, [1, 1], [before, after]);
+        remapped
+    }
+
+    /// # Safety
+    /// - As for `remap_block`.
+    unsafe fn remap(&self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: the caller says that it is a mapping's block.
+        let mapping = unsafe { Mapping::of(block) };
+        let len = self.mapping_len(layout.size(), mapping.offset.get())?;
+        if len <= mapping.len() && mapping.len() - len <= mapping.len() / 8 || self.grow_into_leftover(mapping, len) {
+            return Some(block);
+        }
+        if len < mapping.len() && mapping.offset.get() == cache::OFFSET {
+            self.leave_behind(mapping, len);
+            return Some(block);
+        }
+        let old_len = mapping.len();
+        let growth = len.saturating_sub(old_len);
+        if !self.counters.try_commit(growth) {
+            return None;
+        }
+        let grown = self.resize_or_move(mapping, block, layout, len);
+        if grown.is_none() {
+            self.counters.uncommit(growth);
+        }
+        grown
+    }
+
+    /// Makes a mapping `len` long, of which the growth has been committed.
+    fn resize_or_move(&self, mapping: &Mapping, block: NonNull<u8>, layout: Layout, len: usize) -> Option<NonNull<u8>> {
+        let old_len = mapping.len();
+        // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
+        if unsafe { self.os.resize(mapping.start(), old_len, len) } {
+            self.resized(mapping, len);
+            self.has_grown(mapping);
+            return Some(block);
+        }
+        if len < old_len {
+            return Some(block);
+        }
+        // What has grown will grow: with room behind it, the next two doublings need no move.
+        let Placement { place, owner, .. } = Placement::of(layout.align());
+        let place = Place { headroom: len.checked_mul(3)?, ..place };
+        let target = self.map_placed(len, place)?;
+        let _ = target.as_ptr().expose_provenance();
+        // The old addresses are anybody's as soon as they are unmapped, so the entry goes first.
+        self.owners.set(block.addr().get(), Owner::NONE);
+        // SAFETY: both mappings are this thread's alone.
+        if !unsafe { self.os.relocate(mapping.start(), old_len, target, len) } {
+            // What has become of the target is not known, so it is left as it is: untouched addresses at worst.
+            self.owners.set(block.addr().get(), owner);
+            return None;
+        }
+        // SAFETY: the head has moved with the other pages.
+        let mapping = unsafe { Mapping::at(target.addr().get()) };
+        self.resized(mapping, len);
+        self.has_grown(mapping);
+        self.owners.set(mapping.block().addr(), owner);
+        NonNull::new(mapping.block())
+    }
+
+    /// What grows is filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
+    fn has_grown(&self, mapping: &Mapping) {
+        if mapping.len() >= HUGE_FROM {
+            // All of it: another advice for a part would make two mappings of one, which could not grow any more.
+            // SAFETY: the caller holds the mapping.
+            unsafe { self.os.prefer_huge_pages(mapping.start(), mapping.len()) };
+        }
+    }
+
+    /// Makes a mapping `len` long by what it has left behind itself; true where that is enough. Otherwise the mapping has all of it.
+    fn grow_into_leftover(&self, mapping: &Mapping, len: usize) -> bool {
+        if len <= mapping.len() {
+            return false;
+        }
+        let Some(leftover) = self.cache.take_leftover(mapping.end()) else { return false };
+        let used = leftover.len.min(len - mapping.len());
+        mapping.len.set(mapping.len() + used);
+        self.keep(Range { start: leftover.start + used, len: leftover.len - used, has_head: false });
+        mapping.len() == len
+    }
+
+    /// Makes a mapping `len` long, which is less than it is, and keeps the rest, in case that it grows again.
+    fn leave_behind(&self, mapping: &Mapping, len: usize) {
+        let earlier = self.cache.take_leftover(mapping.end()).map_or(0, |leftover| leftover.len);
+        let rest = mapping.len.replace(len) - len + earlier;
+        self.keep(Range { start: mapping.end(), len: rest, has_head: false });
+    }
+
+    fn resized(&self, mapping: &Mapping, len: usize) {
+        let old_len = mapping.len.replace(len);
+        if len >= old_len {
+            self.counters.reserved.fetch_add(len - old_len, Ordering::Relaxed);
+            self.counters.mapped.fetch_add(len - old_len, Ordering::Relaxed);
+        } else {
+            self.counters.reserved.fetch_sub(old_len - len, Ordering::Relaxed);
+            self.counters.mapped.fetch_sub(old_len - len, Ordering::Relaxed);
+            self.counters.decommit(old_len - len);
+        }
+    }
+}
