@@ -51,7 +51,7 @@ impl Display for WrongSetting {
 impl std::error::Error for WrongSetting {}
 
 impl Setting {
-    /// Understands `FILE[:RATE]`. What follows the last colon is the rate where it consists of digits.
+    /// Understands `FILE[:RATE]`. What follows the last colon is the rate where it is a number, such as `65536` or `64K`.
     ///
     /// ```
     /// use tenure_profile::Setting;

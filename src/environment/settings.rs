@@ -211,7 +211,7 @@ fn limit(text: &[u8]) -> Option<Limit> {
 }
 
 /// A number of bytes, with a suffix or none.
-fn size(text: &[u8]) -> Option<usize> {
+pub(crate) fn size(text: &[u8]) -> Option<usize> {
     let (digits, shift) = match text.split_last()? {
         (b'K' | b'k', rest) => (rest, 10),
         (b'M' | b'm', rest) => (rest, 20),

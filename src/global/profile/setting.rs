@@ -1,25 +1,28 @@
 //! What the environment's `TENURE_PROFILE` says, understood in the same way by all who read it.
 
 use super::{DEFAULT_RATE, MAX_RATE};
+use crate::environment::size;
 
-/// Splits `FILE[:RATE]` into the file's name and the rate, [`DEFAULT_RATE`] where none is given. What follows the last colon is the rate where it consists of digits alone;
+/// Splits `FILE[:RATE]` into the file's name and the rate, [`DEFAULT_RATE`] where none is given. What follows the last colon is the rate where it is a number, with or without one of the suffixes `K`, `M` and `G`;
 /// `None` where that is no rate.
 ///
 /// ```
 /// use tenure::profile::split_setting;
 ///
 /// assert_eq!(split_setting(b"heap.svg:4096"), Some((&b"heap.svg"[..], 4096)));
+/// assert_eq!(split_setting(b"heap.svg:64k"), Some((&b"heap.svg"[..], 65_536)));
 /// assert_eq!(split_setting(b"a:b.svg"), Some((&b"a:b.svg"[..], 524_288)));
 /// assert_eq!(split_setting(b"heap.svg:0"), None);
 /// ```
 pub fn split_setting(text: &[u8]) -> Option<(&[u8], usize)> {
     let colon = text.iter().rposition(|&byte| byte == b':');
-    let Some((file, digits)) = colon.map(|at| (&text[..at], &text[at + 1..])) else {
+    let Some((file, rate)) = colon.map(|at| (&text[..at], &text[at + 1..])) else {
         return Some((text, DEFAULT_RATE));
     };
-    if !digits.iter().all(u8::is_ascii_digit) {
+    let is_digit_or_suffix = |(at, &byte): (usize, &u8)| byte.is_ascii_digit() || at > 0 && at + 1 == rate.len();
+    if !rate.iter().enumerate().all(is_digit_or_suffix) {
         return Some((text, DEFAULT_RATE));
     }
-    let rate = core::str::from_utf8(digits).ok()?.parse().ok()?;
-    (1..=MAX_RATE).contains(&rate).then_some((file, rate))
+    let bytes = size(rate)?;
+    (1..=MAX_RATE).contains(&bytes).then_some((file, bytes))
 }
