@@ -76,7 +76,7 @@ const HELD_BACK: usize = 64 * 1024;
 
 /// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is backed by a huge page. Programs in C that are not rebuilt, whose library does without the
 /// standard one, gained no time by the first of these, and paid 4 % of a peak of 60 MiB. In a hardened segment with small pages some are guards.
-const GROWING_FROM: usize = match (cfg!(feature = "std"), cfg!(feature = "hardened")) {
+pub(super) const GROWING_FROM: usize = match (cfg!(feature = "std"), cfg!(feature = "hardened")) {
     (true, false) => 3,
     (true, true) => 8,
     (false, _) => 32,

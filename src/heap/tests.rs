@@ -7,6 +7,7 @@ use std::boxed::Box;
 
 mod depot;
 mod exchange;
+mod growth;
 #[cfg(feature = "std")]
 mod joining;
 mod outbox;
