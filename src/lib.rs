@@ -17,6 +17,9 @@ mod sync;
 mod align;
 mod size_class;
 
+#[cfg(not(loom))]
+mod number;
+
 mod tag;
 
 mod arena;

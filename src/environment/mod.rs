@@ -10,9 +10,6 @@ mod output;
 mod reporter;
 mod settings;
 
-#[cfg(feature = "profile")]
-pub(crate) use settings::size;
-
 /// Reads the environment, as far as it concerns Tenure, and does what it says. For a program whose allocator is [`Tenure`](crate::Tenure); to be called where `main` begins.
 /// The library that is preloaded does so by itself.
 ///

@@ -3,6 +3,7 @@
 use crate::global::Limit;
 #[cfg(feature = "profile")]
 use crate::global::guard::MAX_ONE_IN;
+use crate::number::{self, decimal};
 use crate::os::io;
 use crate::os::report::complain;
 use core::ffi::{CStr, c_int};
@@ -142,11 +143,11 @@ impl Settings {
             b"STATS_SIGNAL" => set(&mut self.signal, signal(value), "must be a signal such as USR1 that can be had"),
             b"STATS_FILE" => self.set_file(value),
             b"STATS_PID" => {
-                let pid = number(value).and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid <= i32::MAX as u32);
+                let pid = decimal(value).and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid <= i32::MAX as u32);
                 set(&mut self.only, pid, "must be the id of a process")
             }
             b"PURGE_DELAY" => {
-                let delay = number(value).filter(|&delay| delay <= MAX_PURGE_DELAY);
+                let delay = decimal(value).filter(|&delay| delay <= MAX_PURGE_DELAY);
                 set(&mut self.purge_delay, delay, "must be a number of milliseconds from 0 to 3600000")
             }
             // Whoever writes profiles reads these.
@@ -154,7 +155,7 @@ impl Settings {
             b"PROFILE" | b"LEAKS" | b"COMMAND" => None,
             #[cfg(feature = "profile")]
             b"GUARD" => {
-                let one_in = number(value).filter(|one_in| (1..=MAX_ONE_IN).contains(one_in));
+                let one_in = decimal(value).filter(|one_in| (1..=MAX_ONE_IN).contains(one_in));
                 set(
                     &mut self.guard,
                     one_in,
@@ -202,24 +203,12 @@ const MAX_PURGE_DELAY: u64 = 3_600_000;
 
 /// A limit: a hard one, or a soft and a hard one with `:` between.
 fn limit(text: &[u8]) -> Option<Limit> {
-    let mut parts = text.splitn(2, |&byte| byte == b':').map(size);
+    let mut parts = text.splitn(2, |&byte| byte == b':').map(number::bytes);
     match (parts.next()?, parts.next()) {
         (Some(hard), None) => Some(Limit::hard(hard)),
         (Some(soft), Some(Some(hard))) if soft <= hard => Some(Limit::hard(hard).with_soft(soft)),
         _ => None,
     }
-}
-
-/// A number of bytes, with a suffix or none.
-pub(crate) fn size(text: &[u8]) -> Option<usize> {
-    let (digits, shift) = match text.split_last()? {
-        (b'K' | b'k', rest) => (rest, 10),
-        (b'M' | b'm', rest) => (rest, 20),
-        (b'G' | b'g', rest) => (rest, 30),
-        (b'T' | b't', rest) => (rest, 40),
-        _ => (text, 0),
-    };
-    usize::try_from(number(digits)?).ok()?.checked_mul(1 << shift).filter(|&bytes| bytes > 0 && bytes < usize::MAX)
 }
 
 /// Takes a 0 or a 1.
@@ -240,20 +229,12 @@ fn set<T>(place: &mut Option<T>, value: Option<T>, wrong: &'static str) -> Optio
     None
 }
 
-/// A decimal number, digits and nothing else.
-fn number(text: &[u8]) -> Option<u64> {
-    if !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    core::str::from_utf8(text).ok()?.parse().ok()
-}
-
 /// A number with a unit of time.
 fn interval(text: &[u8]) -> Option<Duration> {
     const SHORTEST: Duration = Duration::from_millis(10);
     const LONGEST: Duration = Duration::from_secs(24 * 3600);
     let split = text.iter().position(|byte| !byte.is_ascii_digit())?;
-    let count = number(&text[..split])?;
+    let count = decimal(&text[..split])?;
     let unit = match &text[split..] {
         b"ms" => 1,
         b"s" => 1000,
@@ -267,7 +248,7 @@ fn interval(text: &[u8]) -> Option<Duration> {
 
 /// A signal's name or number.
 fn signal(text: &[u8]) -> Option<c_int> {
-    match number(text) {
+    match decimal(text) {
         Some(number) => io::signal_numbered(c_int::try_from(number).ok()?),
         None => io::signal_named(text),
     }

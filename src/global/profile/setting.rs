@@ -1,7 +1,7 @@
 //! What the environment's `TENURE_PROFILE` says, understood in the same way by all who read it.
 
 use super::{DEFAULT_RATE, MAX_RATE};
-use crate::environment::size;
+use crate::number;
 
 /// Splits `FILE[:RATE]` into the file's name and the rate, [`DEFAULT_RATE`] where none is given. What follows the last colon is the rate where it is a number, with or without one of the suffixes `K`, `M` and `G`;
 /// `None` where that is no rate.
@@ -23,6 +23,6 @@ pub fn split_setting(text: &[u8]) -> Option<(&[u8], usize)> {
     if !rate.iter().enumerate().all(is_digit_or_suffix) {
         return Some((text, DEFAULT_RATE));
     }
-    let bytes = size(rate)?;
+    let bytes = number::bytes(rate)?;
     (1..=MAX_RATE).contains(&bytes).then_some((file, bytes))
 }
