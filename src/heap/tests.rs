@@ -8,7 +8,6 @@ use std::boxed::Box;
 mod depot;
 mod exchange;
 mod growth;
-#[cfg(feature = "std")]
 mod joining;
 mod outbox;
 mod probation;
