@@ -17,7 +17,6 @@ mod sync;
 mod align;
 mod size_class;
 
-#[cfg(not(loom))]
 mod number;
 
 mod tag;

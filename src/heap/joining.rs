@@ -9,7 +9,7 @@ use ::core::ptr;
 /// Segments of a heap before any is joined: one that is small is served by the caches there are.
 const ENOUGH: usize = 2;
 
-/// Segments that wait to be joined, at most. More have small pages only where they hold spans.
+/// Segments that wait to be joined, at most. Where more have small pages, the others keep them.
 const WAITING: usize = 8;
 
 /// Segments of a heap that are joined at most. In the first slot of each there are 28 KiB that nobody uses, and that a huge page makes resident; programs in C that are not rebuilt, which do without the standard library here,

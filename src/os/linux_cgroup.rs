@@ -3,6 +3,7 @@
 //! Of version 2, `/proc/self/cgroup` has a line `0::/path`; of version 1, one such as `4:memory:/path`. The least of what the group and those around it allow holds.
 
 use super::KeepErrno;
+use crate::number::decimal;
 use core::ffi::CStr;
 
 /// Longest path that is looked at, and the most that is read of a file.
@@ -80,7 +81,7 @@ fn limit_in(parts: &[&[u8]], read: impl Fn(&CStr, &mut [u8]) -> Option<usize>) -
 
 /// The number in a limit's file; `None` for `max`, and for what version 1 says where there is no limit.
 fn number(text: &[u8]) -> Option<usize> {
-    let bytes: usize = core::str::from_utf8(text).ok()?.trim_end().parse().ok()?;
+    let bytes = usize::try_from(decimal(text.trim_ascii_end())?).ok()?;
     (bytes < isize::MAX as usize / 2).then_some(bytes)
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here allocates or takes a lock, so all of it may be called in a signal handler.
 
 use super::KeepErrno;
+use crate::number::decimal;
 use crate::os::{Process, SystemMemory};
 use core::ffi::{CStr, c_int};
 
@@ -37,7 +38,7 @@ pub(super) fn uptime_ms() -> Option<u64> {
 /// When the process was made, in ticks since the system was: the 22nd field. The name, which is the second, may have spaces and parentheses in it.
 fn started(stat: &[u8]) -> Option<u64> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
-    number(stat[name_end + 1..].split(|&byte| byte == b' ').filter(|field| !field.is_empty()).nth(19)?)
+    decimal(stat[name_end + 1..].split(|&byte| byte == b' ').filter(|field| !field.is_empty()).nth(19)?)
 }
 
 /// What the process has in memory and in swap space.
@@ -48,7 +49,7 @@ pub(super) fn memory(page_size: usize) -> Option<SystemMemory> {
         return Some(memory);
     }
     // Kernels before 4.14, and sandboxes, do not have the roll-up.
-    let resident = number(read(c"/proc/self/statm", &mut buffer)?.split(|&byte| byte == b' ').nth(1)?)?;
+    let resident = decimal(read(c"/proc/self/statm", &mut buffer)?.split(|&byte| byte == b' ').nth(1)?)?;
     Some(SystemMemory { resident: resident as usize * page_size, anonymous: None, lazily_freed: None, swapped: None })
 }
 
@@ -56,7 +57,7 @@ fn rolled_up(text: &[u8]) -> Option<SystemMemory> {
     let bytes = |name: &[u8]| {
         let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
         let kib = line.split(|&byte| byte == b' ').find(|word| !word.is_empty())?;
-        Some(number(kib)? as usize * 1024)
+        Some(decimal(kib)? as usize * 1024)
     };
     Some(SystemMemory {
         resident: bytes(b"Rss:")?,
@@ -64,10 +65,6 @@ fn rolled_up(text: &[u8]) -> Option<SystemMemory> {
         lazily_freed: bytes(b"LazyFree:"),
         swapped: bytes(b"Swap:"),
     })
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    core::str::from_utf8(digits).ok()?.trim_ascii_end().parse().ok()
 }
 
 /// Reads a file, as far as it fits.

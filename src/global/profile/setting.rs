@@ -3,7 +3,7 @@
 use super::{DEFAULT_RATE, MAX_RATE};
 use crate::number;
 
-/// Splits `FILE[:RATE]` into the file's name and the rate, [`DEFAULT_RATE`] where none is given. What follows the last colon is the rate where it is a number, with or without one of the suffixes `K`, `M` and `G`;
+/// Splits `FILE[:RATE]` into the file's name and the rate, [`DEFAULT_RATE`] where none is given. What follows the last colon is the rate where it is a number, with or without one of the suffixes `K`, `M`, `G` and `T`;
 /// `None` where that is no rate.
 ///
 /// ```
@@ -19,8 +19,8 @@ pub fn split_setting(text: &[u8]) -> Option<(&[u8], usize)> {
     let Some((file, rate)) = colon.map(|at| (&text[..at], &text[at + 1..])) else {
         return Some((text, DEFAULT_RATE));
     };
-    let is_digit_or_suffix = |(at, &byte): (usize, &u8)| byte.is_ascii_digit() || at > 0 && at + 1 == rate.len();
-    if !rate.iter().enumerate().all(is_digit_or_suffix) {
+    // A digit at first, and nothing else but the last, which may be a suffix.
+    if !rate.iter().take(1).chain(rate.iter().rev().skip(1)).all(u8::is_ascii_digit) {
         return Some((text, DEFAULT_RATE));
     }
     let bytes = number::bytes(rate)?;

@@ -33,9 +33,9 @@ fn what_was_filled_is_joined_once_when_a_third_segment_is_needed() {
     // What is free again and used again is a huge page still.
     first.into_iter().for_each(|span| sample.free_span(span));
     (0..3).for_each(|_| drop(fill(&sample, 1)));
-    assert_eq!(sample.segments(), 6);
-    // Builds differ in how full is full.
-    assert!((3..5).contains(&joined(&sample)), "the fifth was not full when the sixth came");
+    // In the fourth there is the span that nobody has written to: for a program that was not rebuilt it is not full.
+    let full = if cfg!(feature = "std") { 4 } else { 3 };
+    assert_eq!((joined(&sample), sample.segments()), (full, 6), "the fifth was not full when the sixth came");
 }
 
 #[test]
@@ -110,11 +110,13 @@ fn no_more_are_joined_where_that_takes_long() {
     let sample = Sample::new();
     sample.mock.set_tick_ns(LONG_NS);
     (0..8).for_each(|_| drop(fill(&sample, 1)));
-    let given_up_at = joined(&sample);
-    assert!((1..6).contains(&given_up_at), "{given_up_at} of 7 were joined");
+    assert_eq!(joined(&sample), 4, "of eight");
     sample.mock.set_tick_ns(1000);
-    (0..4).for_each(|_| drop(fill(&sample, 1)));
-    assert_eq!(joined(&sample), given_up_at, "other heaps of the process wait no more either");
+    let neighbour = sample.neighbour(2);
+    for heap in [&sample, &*neighbour] {
+        (0..4).for_each(|_| drop(fill(heap, 1)));
+    }
+    assert_eq!(joined(&sample), 4, "other heaps of the process wait no more either");
 }
 
 #[test]
