@@ -65,21 +65,25 @@ impl Module {
         (status == 0 && module.tables != 0).then_some(module)
     }
 
-    /// What is loaded from `address` to the end of its segment; nothing where the module does not say so.
-    fn bytes_from(&self, address: usize) -> Option<&'static [u8]> {
+    /// The module's segments, and what their addresses count from; `None` where the module does not begin with its file's first page.
+    fn segments(&self) -> Option<(Segments, usize)> {
         let header = ptr::with_exposed_provenance::<libc::Elf64_Ehdr>(self.start);
-        // SAFETY: a module's first segment begins with the file's first page, which is readable; where it does not, what is there is no such header.
+        // SAFETY: a module's first segment begins with the file's first page, which is readable; where it does not, what is there is readable too, and no such header.
         let header = unsafe { header.read() };
         if !header.e_ident.starts_with(b"\x7fELF") || usize::from(header.e_phentsize) != size_of::<libc::Elf64_Phdr>() {
             return None;
         }
-        let first = ptr::with_exposed_provenance::<libc::Elf64_Phdr>(self.start + header.e_phoff as usize);
+        let first = ptr::with_exposed_provenance(self.start + header.e_phoff as usize);
         // SAFETY: the header says so, and they follow it within the first segment.
-        let segments = unsafe { slice::from_raw_parts(first, header.e_phnum.into()) };
-        let loaded = segments.iter().filter(|segment| segment.p_type == libc::PT_LOAD);
-        let mut base = None;
-        for segment in loaded {
-            let base = *base.get_or_insert(self.start.wrapping_sub(segment.p_vaddr as usize & !(PAGE - 1)));
+        let segments: Segments = unsafe { slice::from_raw_parts(first, header.e_phnum.into()) };
+        let lowest = segments.iter().find(|segment| segment.p_type == libc::PT_LOAD)?;
+        Some((segments, self.start.wrapping_sub(lowest.p_vaddr as usize & !(PAGE - 1))))
+    }
+
+    /// What is loaded from `address` to the end of its segment; nothing where the module does not say so.
+    fn bytes_from(&self, address: usize) -> Option<&'static [u8]> {
+        let (segments, base) = self.segments().or_else(segments_of_program)?;
+        for segment in segments.iter().filter(|segment| segment.p_type == libc::PT_LOAD) {
             let start = base.wrapping_add(segment.p_vaddr as usize);
             let end = start + segment.p_filesz as usize;
             if (start..end).contains(&address) && segment.p_flags & libc::PF_R != 0 {
@@ -132,6 +136,22 @@ impl Module {
     }
 }
 
+type Segments = &'static [libc::Elf64_Phdr];
+
+/// The program's own segments, and what their addresses count from, as the kernel has told. The kernel leaves gaps between a program's segments where the file does: then glibc takes each for a module.
+fn segments_of_program() -> Option<(Segments, usize)> {
+    // SAFETY: reads what every process has.
+    let [first, count, size] =
+        [libc::AT_PHDR, libc::AT_PHNUM, libc::AT_PHENT].map(|kind| unsafe { libc::getauxval(kind) } as usize);
+    if first == 0 || size != size_of::<libc::Elf64_Phdr>() {
+        return None;
+    }
+    // SAFETY: the kernel says so, and never unmaps them.
+    let segments: Segments = unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(first), count) };
+    let own = segments.iter().find(|segment| segment.p_type == libc::PT_PHDR)?;
+    Some((segments, first.wrapping_sub(own.p_vaddr as usize)))
+}
+
 /// Least bytes of a page.
 const PAGE: usize = 4096;
 
@@ -163,4 +183,23 @@ pub(crate) fn registers() -> Option<Registers> {
         );
     }
     Some(Registers { code, stack, frame })
+}
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_program_that_does_not_begin_with_its_header_has_the_programs_rules() {
+        if !crate::os::find_unwinder() {
+            return;
+        }
+        let here = registers().unwrap().code;
+        let whole = Module::at(here).unwrap();
+        let part = Module { start: here & !(PAGE - 1), ..whole };
+        assert!(part.segments().is_none(), "that is code");
+        let rule = part.rule_at(here);
+        assert!(matches!(rule, Rule::Step(_)), "{rule:?}");
+        assert_eq!(rule, whole.rule_at(here));
+    }
 }
