@@ -109,6 +109,9 @@ pub mod fuzzing {
         /// Bytes of a slot.
         pub const SLOT_SIZE: usize = size_class::SLOT_SIZE;
 
+        /// Between the codes of neighbouring classes.
+        pub const STEP: usize = size_class::STEP;
+
         /// The class of a layout.
         pub fn of(layout: Layout) -> Option<usize> {
             SizeClass::of(layout).map(SizeClass::index)

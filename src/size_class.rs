@@ -40,17 +40,23 @@ pub(crate) const MAX_SPAN: usize = 1024 * 1024;
 /// Bytes between neighbouring entries of the look-up table, and the smallest class.
 const GRAIN: usize = 8;
 
-/// A size class: an index below [`COUNT`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct SizeClass(u8);
+/// Bytes between what a thread has at hand of one class and of the next. Codes are multiples of it, so that a code says how far from the first that is.
+pub(crate) const STEP: usize = 16;
 
-/// Class of each size, in units of `GRAIN`, rounded up. 4 KiB, of which a program touches the lines of the sizes it uses.
-static CLASS_OF_GRAINS: [u8; MAX_SIZE / GRAIN + 1] = {
-    let mut table = [0; MAX_SIZE / GRAIN + 1];
+/// A size class, as its [code](SizeClass::code).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SizeClass(u16);
+
+/// Entries of a look-up table.
+const SIZES_TO_LOOK_UP: usize = MAX_SIZE / GRAIN + 1;
+
+/// Code of the class of each size, in units of `GRAIN`, rounded up; of 0, the smallest's. 8 KiB, of which a program touches the lines of the sizes it uses.
+static CODE_OF_GRAINS: [u16; SIZES_TO_LOOK_UP] = {
+    let mut table = [SizeClass::from_index(0).0; SIZES_TO_LOOK_UP];
     let mut grains = 1;
     while grains < table.len() {
         let size = grains * GRAIN;
-        table[grains] = index_for(size, 1 << size.trailing_zeros()) as u8;
+        table[grains] = SizeClass::from_index(index_for(size, 1 << size.trailing_zeros())).0;
         grains += 1;
     }
     table
@@ -59,17 +65,22 @@ static CLASS_OF_GRAINS: [u8; MAX_SIZE / GRAIN + 1] = {
 /// Bytes to which a block of more than [`GRAIN`] bytes is aligned where only its size is known, as C asks of `malloc`.
 pub(crate) const UNTYPED_ALIGN: usize = 16;
 
-/// Class of each size, in units of `GRAIN`, rounded up, where only the size is known: the smallest that is large enough and a multiple
+/// As `CODE_OF_GRAINS`, where only the size is known: the smallest class that is large enough and a multiple
 /// of [`UNTYPED_ALIGN`]. What fits the smallest class can hold nothing that needs more than its alignment.
-static UNTYPED_CLASS_OF_GRAINS: [u8; MAX_SIZE / GRAIN + 1] = {
-    let mut table = [0; MAX_SIZE / GRAIN + 1];
+///
+/// As wide as an address, so that one instruction loads a code and adds it to one. 32 KiB.
+static UNTYPED_CODE_OF_GRAINS: UntypedCodes = {
+    let mut table = [SizeClass::from_index(0).code(); SIZES_TO_LOOK_UP];
     let mut grains = 2;
     while grains < table.len() {
-        table[grains] = index_for(grains * GRAIN, UNTYPED_ALIGN) as u8;
+        table[grains] = SizeClass::from_index(index_for(grains * GRAIN, UNTYPED_ALIGN)).code();
         grains += 1;
     }
     table
 };
+
+/// The code of the class of each size, in grains.
+pub(crate) type UntypedCodes = [usize; SIZES_TO_LOOK_UP];
 
 /// Block size of each class, in bytes.
 static SIZES: [u32; COUNT] = ALL_SIZES;
@@ -143,19 +154,19 @@ impl SizeClass {
     pub(crate) fn of_untyped_span(size: usize) -> Option<Self> {
         debug_assert!(size > MAX_SIZE);
         let last = (size - 1) / SLOT_SIZE;
-        (last < MAX_SPAN / SLOT_SIZE).then_some(Self((SLABS + last) as u8))
+        (last < MAX_SPAN / SLOT_SIZE).then(|| Self::from_index(SLABS + last))
     }
 
     /// The class of the spans of so many slots, at least one; `None` where that is more than the longest has.
     #[inline]
     pub(crate) fn of_slots(slots: usize) -> Option<Self> {
-        (slots <= MAX_SPAN / SLOT_SIZE).then_some(Self((SLABS - 1 + slots) as u8))
+        (slots <= MAX_SPAN / SLOT_SIZE).then(|| Self::from_index(SLABS - 1 + slots))
     }
 
     /// True for a class of spans.
     #[inline(always)]
     pub(crate) const fn is_span(self) -> bool {
-        self.0 as usize >= SLABS
+        self.0 >= Self::from_index(SLABS).0
     }
 
     /// The class that serves `size` bytes at an alignment that divides `size`.
@@ -164,58 +175,69 @@ impl SizeClass {
         if size > MAX_SIZE {
             return None;
         }
-        Some(Self(CLASS_OF_GRAINS[align::up(size, GRAIN) / GRAIN]))
+        Some(Self(CODE_OF_GRAINS[align::up(size, GRAIN) / GRAIN]))
     }
 
     /// The class that serves a block of which only the size is known, which may be 0; `None` where it is larger than any slab's block.
     #[inline(always)]
     pub(crate) fn of_untyped(size: usize) -> Option<Self> {
-        if size > MAX_SIZE {
-            return None;
-        }
-        Some(Self(UNTYPED_CLASS_OF_GRAINS[align::up(size, GRAIN) / GRAIN]))
+        let (codes, grains) = Self::look_up_untyped(size)?;
+        Some(Self(codes[grains] as u16))
+    }
+
+    /// Where the code of that class stands: in which table, and at which index, which is in it. For those who have a use for it that is faster than to load it.
+    #[inline(always)]
+    pub(crate) fn look_up_untyped(size: usize) -> Option<(&'static UntypedCodes, usize)> {
+        (size <= MAX_SIZE).then(|| (&UNTYPED_CODE_OF_GRAINS, align::up(size, GRAIN) / GRAIN))
     }
 
     /// The class with this index, which is below [`COUNT`].
     #[inline(always)]
     pub(crate) const fn from_index(index: usize) -> Self {
         debug_assert!(index < COUNT);
-        Self(index as u8)
+        Self(((index + 1) * STEP) as u16)
     }
 
     /// This class's index, below [`COUNT`].
     #[inline(always)]
     pub(crate) const fn index(self) -> usize {
-        self.0 as usize
+        self.0 as usize / STEP - 1
     }
 
-    /// This class's code: its index plus one, at most [`COUNT`]. 0 is left for *no class*.
+    /// The class with this code; `None` of 0.
+    #[inline(always)]
+    pub(crate) const fn from_code(code: usize) -> Option<Self> {
+        debug_assert!(code.is_multiple_of(STEP) && code <= COUNT * STEP);
+        if code == 0 { None } else { Some(Self(code as u16)) }
+    }
+
+    /// This class's code: [`STEP`] for the first, and as much more for each that follows. 0 is left for *no class*.
     #[inline(always)]
     pub(crate) const fn code(self) -> usize {
-        self.0 as usize + 1
+        self.0 as usize
     }
 
     /// Size of this class's blocks, in bytes.
     #[inline(always)]
     pub(crate) fn size(self) -> usize {
-        SIZES[self.0 as usize] as usize
+        SIZES[self.index()] as usize
     }
 
     /// Every class, smallest first.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        (0..COUNT as u8).map(Self)
+        (0..COUNT).map(Self::from_index)
     }
 
     /// Every class of slabs, smallest first.
     pub(crate) fn slabs() -> impl Iterator<Item = Self> {
-        (0..SLABS as u8).map(Self)
+        (0..SLABS).map(Self::from_index)
     }
 }
 
 const _: () = assert!(index_for(MAX_SIZE, MAX_SIZE) == SLABS - 1);
 const _: () = assert!(size_of(SLABS - 1) == MAX_SIZE);
 const _: () = assert!(size_of(COUNT - 1) == MAX_SPAN);
-const _: () = assert!(COUNT <= u8::MAX as usize);
+const _: () = assert!(COUNT < u8::MAX as usize && COUNT * STEP <= u16::MAX as usize);
 const _: () = assert!(MAX_SPAN.is_multiple_of(SLOT_SIZE));
 
 #[cfg(test)]

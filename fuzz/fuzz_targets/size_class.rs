@@ -44,7 +44,7 @@ fn check(layout: Layout) {
 
     for index in [found, untyped, span].into_iter().flatten() {
         assert_eq!(class::is_span(index), spans.contains(&index));
-        assert_eq!(class::code(index), index + 1);
+        assert_eq!(class::code(index), (index + 1) * class::STEP);
         // Blocks of a slab, from the first to the last, are found by their addresses, and nothing else is.
         if !class::is_span(index) {
             let block = class::size(index);

@@ -139,8 +139,8 @@ pub(super) fn tag_mapping(block: NonNull<u8>) {
 /// The span of `class` that waits in the calling thread's magazine, if one does.
 #[inline(always)]
 pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
-    // SAFETY: the calling thread's own tops.
-    let span = unsafe { tls::current().tops.pop(class) }?;
+    // SAFETY: the calling thread's own tops, and a class's code.
+    let span = unsafe { tls::current().tops.at(class.code()).pop() }?;
     check_is_span(span, class);
     Some(span)
 }

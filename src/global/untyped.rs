@@ -32,9 +32,9 @@ impl Tenure {
     /// ```
     #[inline]
     pub fn alloc_untyped(&self, size: usize) -> *mut u8 {
-        let at_hand = match SizeClass::of_untyped(size) {
-            // SAFETY: the calling thread's own tops.
-            Some(class) => unsafe { tls::current().tops.pop(class) },
+        let at_hand = match tls::current().tops.for_untyped(size) {
+            // SAFETY: the calling thread's own.
+            Some(stack) => unsafe { stack.pop() },
             None => SizeClass::of_untyped_span(size).and_then(large::span_at_hand),
         };
         match at_hand {
@@ -47,8 +47,8 @@ impl Tenure {
     /// of their own to do when it takes longer, without a cost for when it does not.
     #[inline(always)]
     pub fn untyped_at_hand(&self, size: usize) -> Option<NonNull<u8>> {
-        // SAFETY: the calling thread's own tops.
-        unsafe { tls::current().tops.pop(SizeClass::of_untyped(size)?) }
+        // SAFETY: the calling thread's own.
+        unsafe { tls::current().tops.for_untyped(size)?.pop() }
     }
 
     /// A free block of `size` bytes at a multiple of `align`, and of 16, where one waits in the calling thread's magazine: what `alloc` gives for such a layout, to be freed without one, too.
@@ -98,10 +98,10 @@ impl Tenure {
         let granule = owners.granule_of(block.addr());
         let owner = owners.owner_of(granule);
         if owner == thread.owner.get() {
-            // SAFETY: the thread's own heap owns the granule, so it is a segment.
-            let code = unsafe { segment::class_code_at(granule, block.addr()) };
-            // SAFETY: the calling thread's own tops, and a code from a segment.
-            if unsafe { thread.tops.push_under(code, block) } {
+            // SAFETY: the calling thread's record, whose heap owns the granule: so it is a segment.
+            let stack = unsafe { thread.stack_at(granule, block.addr()) };
+            // SAFETY: the calling thread's own.
+            if unsafe { stack.push_first(block) } {
                 return;
             }
         } else {
@@ -323,8 +323,7 @@ fn free(block: *mut u8) {
 /// - `address` lies in a segment.
 unsafe fn class_at(address: usize) -> Option<SizeClass> {
     // SAFETY: passed on.
-    let code = unsafe { segment::class_code_at(address / GRANULE, address) };
-    code.checked_sub(1).map(SizeClass::from_index)
+    SizeClass::from_code(unsafe { segment::class_code_at(address / GRANULE, address) })
 }
 
 /// A layout for a block that has `len` bytes.

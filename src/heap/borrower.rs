@@ -3,8 +3,8 @@
 use super::Heap;
 #[cfg(feature = "profile")]
 use super::Sampling;
-use crate::magazine::Tops;
-use crate::segment::{Owner, OwnerView};
+use crate::magazine::{Stack, Tops};
+use crate::segment::{self, Owner, OwnerView};
 use crate::sync::{Cell, constructor};
 
 /// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
@@ -73,6 +73,24 @@ impl Borrower {
     #[cfg(not(feature = "std"))]
     pub(crate) const fn heapless() -> Self {
         Self { is_fresh: Cell::new(false), ..Self::fresh() }
+    }
+
+    /// What the thread has at hand of the class of the block at `address`, or of none where no block can be.
+    ///
+    /// # Safety
+    /// - This is the calling thread's record, and its heap owns granule `granule`, which is that of `address` but for address bits that no program can have.
+    #[inline(always)]
+    pub(crate) unsafe fn stack_at(&self, granule: usize, address: usize) -> &Stack {
+        // SAFETY: passed on: what a heap owns are segments. The codes are those of classes.
+        #[cfg(feature = "std")]
+        unsafe {
+            self.tops.under(segment::class_code_at(granule, address))
+        }
+        // SAFETY: as above. A record whose thread has a heap is that heap's, at its start.
+        #[cfg(not(feature = "std"))]
+        unsafe {
+            &*segment::at_class_code(granule, address, self.tops.first())
+        }
     }
 
     /// Takes the loan of `heap`, which is the thread's own from now on.

@@ -175,7 +175,7 @@ impl Heap {
         self.quarantine.shuffle(&mut places[..taken]);
         let block = NonNull::new(*places[..taken].last()?)?;
         tops.set(class, low.wrapping_add(taken - 1));
-        tops.count(1);
+        tops.count(class, 1);
         Some((block, taken))
     }
 

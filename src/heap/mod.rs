@@ -57,7 +57,7 @@ use crate::align;
 use crate::arena::Piece;
 use crate::lock::Lock;
 use crate::magazine::{Magazine, Tops};
-use crate::segment::{Backend, Owner, OwnerView};
+use crate::segment::{self, Backend, Owner, OwnerView};
 use crate::size_class::{self, SizeClass};
 use crate::slab::Pending;
 #[cfg(feature = "profile")]
@@ -74,6 +74,9 @@ use seat::Seat;
 /// A heap.
 #[repr(C)]
 pub(crate) struct Heap {
+    /// The borrower's side of the loan, where thread-local storage holds only a pointer to it. At the heap's start, which is a multiple of [`segment::BASE_ALIGN`].
+    #[cfg(not(feature = "std"))]
+    borrower: Borrower,
     magazines: [Magazine; size_class::COUNT],
     pending: Pending,
     core: Lock<Core>,
@@ -108,9 +111,6 @@ pub(crate) struct Heap {
     given_directly: AtomicU64,
     /// Blocks that earlier borrowers have taken from their magazines. Borrower-only, but for statistics.
     taken_before: AtomicU64,
-    /// The borrower's side of the loan, where thread-local storage holds only a pointer to it.
-    #[cfg(not(feature = "std"))]
-    borrower: Borrower,
     /// What the borrower has at hand while its allocations are sampled; null until that happens for the first time. Borrower-only, but for statistics.
     #[cfg(feature = "profile")]
     sampling: AtomicPtr<Sampling>,
@@ -125,17 +125,20 @@ pub(crate) struct Heap {
 // SAFETY: what is not atomic or locked is borrower-only, and the registry lends a heap to one thread at a time.
 unsafe impl Sync for Heap {}
 
+/// What a heap's start is a multiple of, where that matters.
+const ALIGN: usize = if cfg!(feature = "std") { 1 } else { segment::BASE_ALIGN };
+
 /// Memory for a heap.
 #[cfg(not(feature = "hardened"))]
 fn map_guarded(backend: &Backend, len: usize) -> Option<NonNull<u8>> {
-    backend.os.map(0, len)
+    backend.map_aligned(len, ALIGN, 0)
 }
 
 /// Memory for a heap, between pages that fault when they are touched, if the system allows that.
 #[cfg(feature = "hardened")]
 fn map_guarded(backend: &Backend, len: usize) -> Option<NonNull<u8>> {
     let page = backend.os.page_size();
-    let start = backend.os.map(0, len + 2 * page)?;
+    let start = backend.map_aligned(len + 2 * page, ALIGN, page)?;
     // SAFETY: the first and the last page of what was mapped just now, which nobody uses.
     unsafe {
         crate::os::guard(start, page);
@@ -167,7 +170,7 @@ impl Heap {
         let heap = heap.cast::<Heap>();
         let place = heap.as_ptr();
         // Magazines, quarantine, outbox, which is not on probation, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
-        // SAFETY: mapped just now, and large enough; a page is aligned for a heap.
+        // SAFETY: mapped just now, and large enough; a page is aligned for a heap, where its borrower's record does not ask for more.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
             (&raw mut (*place).core).write(Lock::new(Core::new()));

@@ -12,7 +12,7 @@ use super::{Heap, stealing};
 use crate::magazine::{Magazine, Tops};
 use crate::sampling::Gaps;
 use crate::segment::Owner;
-use crate::size_class::{self, SizeClass};
+use crate::size_class::{self, STEP, SizeClass};
 use crate::sync::{Cell, Ordering};
 use core::ptr::NonNull;
 use core::slice;
@@ -39,10 +39,8 @@ pub(crate) struct Sampling {
     returns: Tops,
     /// The heap's.
     owner: Cell<Owner>,
-    /// By a class's code, allocations before the next that is looked at, without those that the magazine can serve: as many blocks may come back to it. 0 under the code that is no class's, and of
-    /// spans, which do not come back here.
-    beyond: [Cell<u64>; size_class::COUNT + 1],
-    gaps_left: [GapsLeft; size_class::SLABS],
+    /// Found by a class's code, as the tops are. All zeros under the code that is no class's, and of spans, which do not come back here.
+    gaps_left: [GapsLeft; size_class::COUNT + 1],
     one_in: Cell<u64>,
     /// Bytes of larger blocks up to the next sample; 0 where none are counted yet.
     bytes_left: Cell<u64>,
@@ -51,15 +49,20 @@ pub(crate) struct Sampling {
     is_on: Cell<bool>,
 }
 
-/// What is left of a class's gaps at the next allocation that is looked at, which ends one of them. All zeros before the first.
+/// What is left of a class's gaps. All zeros before the first.
+#[repr(C, align(32))]
 struct GapsLeft {
-    /// From there to the next sample: 0 where that is it, or where its gap is to be drawn.
+    /// Allocations before the next that is looked at, which ends one of the gaps; without those that the magazine can serve: as many blocks may come back to it.
+    beyond: Cell<u64>,
+    /// From the next that is looked at to the next sample: 0 where that is it, or where its gap is to be drawn.
     to_sample: Cell<u64>,
     /// From there to the next that is to be guarded, in the same way.
     to_guarded: Cell<u64>,
     /// True while the gaps are drawn.
     are_drawn: Cell<bool>,
 }
+
+const _: () = assert!(size_of::<GapsLeft>().is_multiple_of(STEP));
 
 /// What an allocation that finds its magazine empty is.
 pub(crate) enum Next {
@@ -84,11 +87,11 @@ impl Sampling {
     /// - `code` is that of the block's class, or 0, and `owner` its owner.
     #[inline(always)]
     pub(crate) unsafe fn keep(&self, tops: &Tops, code: usize, block: *mut u8, owner: Owner) -> bool {
-        // SAFETY: codes are at most `COUNT`.
-        let beyond = unsafe { self.beyond.get_unchecked(code) };
+        // SAFETY: passed on.
+        let GapsLeft { beyond, .. } = unsafe { self.left_under(code) };
         let left = beyond.get();
         // SAFETY: passed on.
-        if owner != self.owner.get() || left == 0 || !unsafe { tops.push_under(code, block) } {
+        if owner != self.owner.get() || left == 0 || !unsafe { tops.at(code).push(block) } {
             return false;
         }
         beyond.set(left - 1);
@@ -109,8 +112,7 @@ impl Sampling {
 
     /// What the next allocation of `class` is, whose magazine is empty.
     pub(crate) fn next(&self, class: SizeClass) -> Next {
-        let beyond = self.beyond(class);
-        let GapsLeft { to_sample, to_guarded, are_drawn } = &self.gaps_left[class.index()];
+        let GapsLeft { beyond, to_sample, to_guarded, are_drawn } = self.left(class);
         if beyond.get() == 0 && !are_drawn.get() {
             if to_sample.get() == 0 {
                 to_sample.set(self.gaps.blocks(class.size()));
@@ -133,7 +135,7 @@ impl Sampling {
 
     /// The allocation that was chosen is served as any other, and the next is chosen in its place; returns how many blocks come before that, with this one.
     pub(crate) fn pass_over(&self, class: SizeClass) -> u64 {
-        self.gaps_left[class.index()].are_drawn.set(true);
+        self.left(class).are_drawn.set(true);
         self.beyond(class).set(1);
         1
     }
@@ -146,7 +148,21 @@ impl Sampling {
 
     #[inline(always)]
     fn beyond(&self, class: SizeClass) -> &Cell<u64> {
-        &self.beyond[class.code()]
+        &self.left(class).beyond
+    }
+
+    #[inline(always)]
+    fn left(&self, class: SizeClass) -> &GapsLeft {
+        // SAFETY: a class's code.
+        unsafe { self.left_under(class.code()) }
+    }
+
+    /// # Safety
+    /// - `code` is a class's, or 0.
+    #[inline(always)]
+    unsafe fn left_under(&self, code: usize) -> &GapsLeft {
+        // SAFETY: codes are at most `COUNT` steps, and for each step there is one.
+        unsafe { &*self.gaps_left.as_ptr().byte_add(code * (size_of::<GapsLeft>() / STEP)) }
     }
 
     /// Counts an allocation of `size` bytes that no magazine serves; true where it is a sample.
@@ -196,8 +212,8 @@ impl Sampling {
         self.one_in.set(pace.one_in);
         self.gaps.start(pace.rate, seed ^ u64::from(self.owner.get().0) << 48);
         self.bytes_left.set(0);
-        self.beyond.iter().for_each(|beyond| beyond.set(0));
-        for GapsLeft { to_sample, to_guarded, are_drawn } in &self.gaps_left {
+        for GapsLeft { beyond, to_sample, to_guarded, are_drawn } in &self.gaps_left {
+            beyond.set(0);
             to_sample.set(0);
             to_guarded.set(0);
             are_drawn.set(false);
@@ -340,7 +356,7 @@ impl Heap {
         sampling.returns.set(class, from);
         sampling.count(class, moved);
         tops.set(class, low.wrapping_add(moved - 1));
-        tops.count(1);
+        tops.count(class, 1);
         // SAFETY: copied there just now.
         NonNull::new(unsafe { *low.wrapping_add(moved - 1) })
     }
@@ -393,7 +409,7 @@ impl Heap {
         let Some(sampling) = self.sampling() else { return };
         let mut core = self.core.lock();
         for class in SizeClass::slabs() {
-            if sampling.gaps_left[class.index()].are_drawn.get() {
+            if sampling.left(class).are_drawn.get() {
                 let beyond = sampling.beyond(class);
                 beyond.set(beyond.get().saturating_add(self.waiting_in(class, tops) as u64));
             }

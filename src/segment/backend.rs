@@ -16,7 +16,7 @@ use crate::slab::{Pages, Slab};
 use crate::sync::{AtomicUsize, Ordering, constructor};
 use core::ptr::{self, NonNull};
 
-/// Where a mapping is to be: `start + offset` is a multiple of `align`, which is at least a granule.
+/// Where a mapping is to be: `start + offset` is a multiple of `align`.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) align: usize,
@@ -177,6 +177,14 @@ impl Backend {
     /// Takes note that a mapping is gone: if it was the last, the next may take its place.
     pub(super) fn forget_start(&self, start: usize, len: usize) {
         let _ = self.last.compare_exchange(start, start + len, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Maps `len` bytes of zeros, whole pages, such that `start + offset` is a multiple of `align`. Whoever asks counts them.
+    pub(crate) fn map_aligned(&self, len: usize, align: usize, offset: usize) -> Option<NonNull<u8>> {
+        if align <= self.os.page_size() {
+            return self.os.map(0, len);
+        }
+        self.map_and_trim(len, Place { align, offset, headroom: 0 })
     }
 
     /// Maps more than is needed, and gives back what lies before and behind the aligned part.

@@ -29,6 +29,50 @@ pub(crate) unsafe fn class_code_at(granule: usize, address: usize) -> usize {
     unsafe { load_code(segment, slot_of(address)) }
 }
 
+/// The address that lies so many bytes behind `base` as [`class_code_at`] gives.
+///
+/// The code takes the place of the address's low bits, which are zero: one instruction, where a load and a sum would be two.
+///
+/// # Safety
+/// - As for `class_code_at`.
+/// - `base` is a multiple of [`BASE_ALIGN`], and there is something up to the highest code behind it.
+#[cfg(not(feature = "std"))]
+#[inline(always)]
+pub(crate) unsafe fn at_class_code<T>(granule: usize, address: usize, base: *const T) -> *const T {
+    debug_assert!(base.addr().is_multiple_of(BASE_ALIGN));
+    let segment: *const Segment = ptr::with_exposed_provenance(granule * SEGMENT_SIZE);
+    // SAFETY: passed on.
+    unsafe { put_code(segment, slot_of(address), base) }
+}
+
+/// What a base of [`at_class_code`] is a multiple of: the number of codes that could be.
+pub(crate) const BASE_ALIGN: usize = 1 << u16::BITS;
+
+#[cfg(all(not(feature = "std"), target_arch = "x86_64", target_pointer_width = "64", not(any(miri, loom))))]
+#[inline(always)]
+unsafe fn put_code<T>(segment: *const Segment, slot: usize, mut base: *const T) -> *const T {
+    // SAFETY: reads two aligned bytes of the segment's table, as an atomic load does that is relaxed. The rest of a register stays as it was when the lowest 16 bits are written.
+    unsafe {
+        core::arch::asm!(
+            "mov {base:x}, word ptr [{segment} + {size}*{slot} + {table}]",
+            segment = in(reg) segment,
+            slot = in(reg) slot,
+            size = const size_of::<AtomicU16>(),
+            table = const offset_of!(Segment, classes),
+            base = inout(reg) base,
+            options(readonly, nostack, preserves_flags),
+        );
+    }
+    base
+}
+
+#[cfg(all(not(feature = "std"), not(all(target_arch = "x86_64", target_pointer_width = "64", not(any(miri, loom))))))]
+#[inline(always)]
+unsafe fn put_code<T>(segment: *const Segment, slot: usize, base: *const T) -> *const T {
+    // SAFETY: passed on.
+    unsafe { base.byte_add(load_code(segment, slot)) }
+}
+
 /// The code in the segment's table for `slot`.
 ///
 /// In assembly because a compiler takes an atomic load and the widening of what it has loaded for two instructions.

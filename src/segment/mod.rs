@@ -30,7 +30,10 @@ mod tagged;
 
 pub(crate) use backend::Backend;
 pub(crate) use cache::Kept;
+pub(crate) use classes::BASE_ALIGN;
 use classes::Classes;
+#[cfg(not(feature = "std"))]
+pub(crate) use classes::at_class_code;
 pub(crate) use classes::class_code_at;
 pub(crate) use counters::Counters;
 use mapping::Mapping;

@@ -61,7 +61,7 @@ impl SlotKind {
         match self {
             // Zero, as in memory that was never touched.
             SlotKind::Free => 0,
-            SlotKind::Slab(class) => class.code() as u8,
+            SlotKind::Slab(class) => class.index() as u8 + 1,
             SlotKind::Span => Self::SPAN,
         }
     }

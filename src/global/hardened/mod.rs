@@ -110,7 +110,7 @@ pub(super) unsafe fn class_at(block: NonNull<u8>) -> Option<SizeClass> {
     let address = block.addr().get();
     // SAFETY: passed on.
     let code = unsafe { segment::class_code_at(address / GRANULE, address) };
-    let class = SizeClass::from_index(code.checked_sub(1)?);
+    let class = SizeClass::from_code(code)?;
     (!class.is_span() && is_inside(address, class)).then_some(class)
 }
 
@@ -269,7 +269,7 @@ pub(super) unsafe fn resize(
 /// - A heap owns the granule of `address`.
 pub(super) unsafe fn any_class_at(address: usize) -> Option<SizeClass> {
     // SAFETY: passed on.
-    unsafe { segment::class_code_at(address / GRANULE, address) }.checked_sub(1).map(SizeClass::from_index)
+    SizeClass::from_code(unsafe { segment::class_code_at(address / GRANULE, address) })
 }
 
 /// Gives a thread the owner map that borrowed its heap before there was one.
