@@ -258,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn a_class_survives_its_index_and_its_code_and_no_class_has_the_code_0() {
+        assert_eq!(SizeClass::from_code(0), None);
+        for (index, class) in SizeClass::all().enumerate() {
+            assert_eq!((class.index(), class.code()), (index, (index + 1) * STEP));
+            assert_eq!((SizeClass::from_index(index), SizeClass::from_code(class.code())), (class, Some(class)));
+        }
+    }
+
+    #[test]
     fn classes_grow_and_those_above_powers_of_two_are_as_large_as_can_be() {
         let sizes: Vec<_> = SizeClass::all().map(SizeClass::size).collect();
         assert!(sizes.is_sorted_by(|one, next| one < next));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::size_class::SLOT_SIZE;
 use core::mem::MaybeUninit;
+use core::ptr::NonNull;
 use std::boxed::Box;
 use std::vec::Vec;
 
@@ -123,4 +124,42 @@ fn classes_do_not_share_a_top_and_all_are_given_up_at_once() {
     }
     tops.0.reset();
     assert!(SizeClass::all().all(|class| tops.0.get(class).is_none() && tops.pop(class).is_none()));
+}
+
+#[test]
+fn each_way_to_a_stack_leads_to_the_same() {
+    let tops = Tops::nowhere();
+    for class in SizeClass::all() {
+        // SAFETY: a class's code.
+        let [under, at] = unsafe { [tops.under(class.code()), tops.at(class.code())] };
+        assert!(ptr::eq(under, at), "{} bytes", class.size());
+        let top = fresh().low(class);
+        tops.set(class, top);
+        assert!(under.top() == top, "{} bytes", class.size());
+        tops.give_up(class);
+    }
+    for size in 0..=size_class::MAX_SIZE {
+        let class = SizeClass::of_untyped(size).unwrap();
+        // SAFETY: as above.
+        assert!(ptr::eq(tops.for_untyped(size).unwrap(), unsafe { tops.under(class.code()) }), "{size}");
+    }
+    assert!(tops.for_untyped(size_class::MAX_SIZE + 1).is_none() && tops.for_untyped(usize::MAX).is_none());
+}
+
+#[test]
+fn what_is_taken_is_counted_for_all_classes_and_counted_anew_afterwards() {
+    let tops = Mine(Tops::nowhere());
+    let magazines: Vec<_> = SizeClass::all().map(|_| fresh()).collect();
+    for class in SizeClass::all() {
+        tops.0.set(class, magazines[class.index()].low(class));
+        for _ in 0..=class.index() {
+            assert!(tops.push(class, block(1)));
+            assert!(tops.pop(class).is_some());
+        }
+        assert_eq!(tops.pop(class), None);
+    }
+    let all = (1..=size_class::COUNT as u64).sum();
+    assert_eq!((tops.0.taken(), tops.0.take_count()), (all, all));
+    tops.0.count(SizeClass::of_size(8).unwrap(), 5);
+    assert_eq!((tops.0.take_count(), tops.0.taken()), (5, 0));
 }

@@ -279,7 +279,14 @@ fn the_class_of_an_address_is_that_of_the_slab_or_span_there_until_it_is_retired
     let code_in = |slot: usize, offset: usize| {
         let address = segment.address() + slot * SLOT_SIZE + offset;
         // SAFETY: an address in a segment.
-        unsafe { class_code_at(address / GRANULE, address) }
+        let code = unsafe { class_code_at(address / GRANULE, address) };
+        #[cfg(not(feature = "std"))]
+        {
+            let base: *const u8 = core::ptr::without_provenance(7 * BASE_ALIGN);
+            // SAFETY: as above; nobody reads there.
+            assert_eq!(unsafe { at_class_code(address / GRANULE, address, base) }.addr(), base.addr() + code);
+        }
+        code
     };
     let class = |slot: usize| SizeClass::from_index(slot * 2);
     let slabs: Vec<&Slab> =
