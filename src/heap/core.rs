@@ -92,6 +92,11 @@ const PATIENCE: u8 = 32;
 unsafe impl Send for Core {}
 
 impl Core {
+    /// Number of segments.
+    pub(super) const fn segments(&self) -> usize {
+        self.segments
+    }
+
     pub(super) const fn new() -> Self {
         Self {
             usable: [const { Usable::new() }; size_class::SLABS],

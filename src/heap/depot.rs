@@ -10,8 +10,8 @@ use super::core::{Core, Home};
 use super::counts::Counts;
 use crate::align;
 use crate::magazine::Place;
-use crate::segment::Backend;
-use crate::size_class::{self, SizeClass};
+use crate::segment::{ADDRESSES, Backend, SEGMENT_SIZE};
+use crate::size_class::{self, SLOT_SIZE, SizeClass};
 use core::ptr::NonNull;
 
 /// Bundles of a depot.
@@ -22,6 +22,10 @@ const MOST_BYTES: usize = 1024 * 1024;
 
 /// Overflows that go to the slabs, after the heap has grown, before the depot is used again.
 const CALM: u8 = 32;
+
+/// In a heap of more segments only blocks wait of which many lie near each other. Those that are scattered over it would be given out in the order in which they were freed, and what is built of them would be scattered,
+/// too: the slabs know the order of addresses. In the C library CPython takes 3 % less time for it; programs in Rust, which free more of what they have built together, take up to 4 % more, and none takes less.
+const SCATTERED_UP_TO: usize = if cfg!(feature = "std") { ADDRESSES / SEGMENT_SIZE } else { 2 };
 
 /// Places in a bundle: as many as in the largest magazine.
 const PLACES: usize = 127;
@@ -130,7 +134,7 @@ impl Depot {
     }
 
     /// Keeps blocks of `class`, of slabs, from a magazine; false where they are to go to their slabs.
-    pub(super) fn put(&mut self, backend: &Backend, counts: &Counts, class: SizeClass, blocks: &[Place]) -> bool {
+    fn put(&mut self, backend: &Backend, counts: &Counts, class: SizeClass, blocks: &[Place]) -> bool {
         if self.closed_for > 0 {
             self.closed_for -= 1;
             return false;
@@ -181,7 +185,20 @@ impl Depot {
     }
 }
 
+/// True where a quarter of the blocks has its neighbour in `places` in the same slab, as far as one look in eight tells.
+fn is_clustered(places: &[Place]) -> bool {
+    let slot = |place: Place| place.addr() / SLOT_SIZE;
+    let looks = places.chunks_exact(8);
+    let near = looks.clone().filter(|look| slot(look[0]) == slot(look[1])).count();
+    near * 4 >= looks.len()
+}
+
 impl Core {
+    /// Keeps blocks of `class`, of slabs, from a magazine; false where they are to go to their slabs.
+    pub(super) fn let_wait(&mut self, backend: &Backend, counts: &Counts, class: SizeClass, blocks: &[Place]) -> bool {
+        (self.segments() <= SCATTERED_UP_TO || is_clustered(blocks)) && self.depot.put(backend, counts, class, blocks)
+    }
+
     /// Puts the blocks that wait in the depot into their slabs.
     #[cold]
     #[inline(never)]

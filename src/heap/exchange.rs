@@ -250,7 +250,7 @@ impl Heap {
             let mut core = self.core.lock();
             // What waits in the depot goes to slabs of this heap.
             let may_wait = !class.is_span() && !self.has_stolen(class);
-            if may_wait && core.depot.put(self.backend, self.counts_of(class), class, &places[..given]) {
+            if may_wait && core.let_wait(self.backend, self.counts_of(class), class, &places[..given]) {
                 self.live_changed(given * class.size(), 0);
             } else {
                 self.put_back(&mut core, class, &places[..given]);

@@ -122,6 +122,14 @@ pub(crate) struct Heap {
     backend: &'static Backend,
 }
 
+// What a free relies on that finds its stack by the low bits of an address.
+#[cfg(not(feature = "std"))]
+const _: () = assert!(
+    ::core::mem::offset_of!(Heap, borrower) == 0
+        && ::core::mem::offset_of!(Borrower, tops) == 0
+        && size_of::<Tops>() <= segment::BASE_ALIGN
+);
+
 // SAFETY: what is not atomic or locked is borrower-only, and the registry lends a heap to one thread at a time.
 unsafe impl Sync for Heap {}
 

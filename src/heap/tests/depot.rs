@@ -123,3 +123,31 @@ fn without_memory_for_a_depot_overflows_go_to_the_slabs() {
     warm_up(&sample, class, 3000);
     assert!(counted(&sample, class).in_depot > 2000);
 }
+
+#[test]
+fn of_a_large_heap_blocks_wait_that_lie_near_each_other_and_scattered_ones_where_they_do_in_a_small_one() {
+    const COUNT: usize = 8000;
+    let sample = Sample::new();
+    let class = class_of(64);
+    let small = class_of(4096);
+    // Each is in another slab than the one that was freed before it.
+    let scatter = |sample: &Sample| {
+        let mut blocks = batch(sample, class, COUNT);
+        blocks.sort();
+        (0..COUNT).for_each(|nth| sample.free(class, blocks[nth * 1201 % COUNT]));
+    };
+    for _ in 0..ROUNDS {
+        scatter(&sample);
+    }
+    assert!(counted(&sample, class).in_depot > 0, "the heap is small");
+    let others = batch(&sample, small, 2500);
+    for _ in 0..ROUNDS {
+        scatter(&sample);
+    }
+    assert_eq!(counted(&sample, class).in_depot > 0, cfg!(feature = "std"));
+    for _ in 0..ROUNDS {
+        give_back_in_order(&sample, class);
+    }
+    assert!(counted(&sample, class).in_depot > 0, "neighbours wait");
+    others.into_iter().for_each(|block| sample.free(small, block));
+}
