@@ -71,7 +71,7 @@ use outbox::Outbox;
 use quarantine::Quarantine;
 use seat::Seat;
 
-/// A heap.
+/// A heap. What is written when it is made stands together, so that few pages are resident; what is used seldom comes last.
 #[repr(C)]
 pub(crate) struct Heap {
     /// The borrower's side of the loan, where thread-local storage holds only a pointer to it. At the heap's start, which is a multiple of [`segment::BASE_ALIGN`].
@@ -90,21 +90,6 @@ pub(crate) struct Heap {
     /// Static memory in which the borrower places blocks: those of small alignments, such as text, and all others. Apart, text is packed without gaps.
     /// Borrower-only, but for statistics.
     pieces: [Piece<1>; 2],
-    /// Index of the one class of spans that has a magazine, if one does. Borrower-only.
-    waiting_span: Cell<u8>,
-    /// Borrower-only.
-    traffic: [Traffic; size_class::COUNT],
-    /// What the borrower has freed and nobody is to have yet. Borrower-only, but for statistics.
-    #[cfg(feature = "hardened")]
-    quarantine: Quarantine,
-    /// True once the classes were put on probation. Borrower-only.
-    has_begun: Cell<bool>,
-    /// What the borrower does while it is counted. Borrower-only.
-    ledger: Ledger,
-    /// Written by whoever holds the lock, read by others for statistics.
-    counts: [Counts; KINDS],
-    /// What the borrower was given while exact bytes were counted. Borrower-only, but for statistics.
-    roundings: Roundings,
     /// What the process was not told of what the heap has given out, in bytes, modulo the size of a word.
     untold: AtomicUsize,
     /// Blocks that went past the magazines. Written by whoever holds the lock.
@@ -120,6 +105,21 @@ pub(crate) struct Heap {
     /// Who this heap is in the owner map.
     owner: Owner,
     backend: &'static Backend,
+    /// Index of the one class of spans that has a magazine, if one does. Borrower-only.
+    waiting_span: Cell<u8>,
+    /// Borrower-only.
+    traffic: [Traffic; size_class::COUNT],
+    /// What the borrower has freed and nobody is to have yet. Borrower-only, but for statistics.
+    #[cfg(feature = "hardened")]
+    quarantine: Quarantine,
+    /// True once the classes were put on probation. Borrower-only.
+    has_begun: Cell<bool>,
+    /// What the borrower does while it is counted. Borrower-only.
+    ledger: Ledger,
+    /// Written by whoever holds the lock, read by others for statistics.
+    counts: [Counts; KINDS],
+    /// What the borrower was given while exact bytes were counted. Borrower-only, but for statistics.
+    roundings: Roundings,
 }
 
 // What a free relies on that finds its stack by the low bits of an address.
