@@ -257,6 +257,8 @@ fn invalid_frees_stop_the_process_with_one_line() {
         ("realloc-stack", no_memory_of_ours),
         ("usable-size-inside-a-block", no_block),
         ("usable-size-inside-a-mapping", large),
+        ("usable-size-in-a-segment-s-head", no_block),
+        ("usable-size-far-above", no_memory_of_ours),
     ] {
         println!("{what}");
         Run::on_tenure(&program).arg(what).assert_stopped(reason);

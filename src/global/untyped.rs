@@ -172,11 +172,15 @@ impl Tenure {
     ///
     /// # Safety
     /// - `block` is null or a block of Tenure's that is in use.
+    #[inline]
     pub unsafe fn usable_size(&self, block: *const u8) -> usize {
-        match NonNull::new(block.cast_mut()) {
-            Some(block) => Extent::of(block).len(),
-            None => 0,
+        if tls::current().owners.get().look_up(block.addr()).is_heap()
+            // SAFETY: in a segment.
+            && let Some(blocks) = unsafe { blocks_at(block.cast_mut()) }
+        {
+            return blocks.size();
         }
+        usable_size_slowly(block)
     }
 
     /// Bytes that a block of `size` bytes will have, where nothing larger is at hand for it: what [`Tenure::usable_size`] will say at least.
@@ -256,15 +260,13 @@ impl Extent {
         let owner = BACKEND.owners.look_up(address);
         if owner.is_heap() {
             // SAFETY: in a segment.
-            match unsafe { class_at(address) } {
-                Some(class) if class.is_span() && address.is_multiple_of(SLOT_SIZE) => {
-                    Some(Self::Large { len: class.size(), align: UNTYPED_ALIGN })
-                }
-                Some(class) if !class.is_span() && Blocks::of(class).locate(block.as_ptr()).is_some() => {
-                    Some(Self::Slab(class))
-                }
-                _ => None,
+            if let Some(blocks) = unsafe { blocks_at(block.as_ptr()) } {
+                return Some(Self::Slab(blocks.class()));
             }
+            // SAFETY: in a segment.
+            let class = unsafe { segment::class_at(address) }?;
+            (class.is_span() && address.is_multiple_of(SLOT_SIZE))
+                .then(|| Self::Large { len: class.size(), align: UNTYPED_ALIGN })
         } else {
             #[cfg(feature = "profile")]
             if owner == Owner::GUARDED {
@@ -286,6 +288,24 @@ impl Extent {
     }
 }
 
+/// The arithmetic of the slab in which a block starts at `block`; `None` where none does, or a span.
+///
+/// # Safety
+/// - `block` lies in a segment.
+#[inline(always)]
+unsafe fn blocks_at(block: *mut u8) -> Option<&'static Blocks> {
+    // SAFETY: passed on.
+    let blocks = Blocks::of_code(unsafe { segment::class_code_at(block.addr() / GRANULE, block.addr()) })?;
+    blocks.locate(block).map(|_| blocks)
+}
+
+/// As [`Tenure::usable_size`], of a block that is in no slab, or whose owner is not known yet.
+#[cold]
+#[inline(never)]
+fn usable_size_slowly(block: *const u8) -> usize {
+    NonNull::new(block.cast_mut()).map_or(0, |block| Extent::of(block).len())
+}
+
 /// Frees a block that does not go straight into a magazine, or whose owner is not known yet.
 #[cold]
 #[inline(never)]
@@ -297,7 +317,7 @@ fn free(block: *mut u8) {
     learn_owners(thread);
     if owner.is_heap() {
         // SAFETY: in a segment.
-        if let Some(class) = unsafe { class_at(address) } {
+        if let Some(class) = unsafe { segment::class_at(address) } {
             if class.is_span() {
                 return large::free(block, layout_of(class.size()));
             }
@@ -315,15 +335,6 @@ fn free(block: *mut u8) {
         return slow::free_guarded(block);
     }
     misuse::refuse(block, format_args!(""), owner)
-}
-
-/// The class whose slab, or whose span's first slot, holds `address`, if either does.
-///
-/// # Safety
-/// - `address` lies in a segment.
-unsafe fn class_at(address: usize) -> Option<SizeClass> {
-    // SAFETY: passed on.
-    SizeClass::from_code(unsafe { segment::class_code_at(address / GRANULE, address) })
 }
 
 /// A layout for a block that has `len` bytes.

@@ -14,7 +14,7 @@ const WAITING: usize = 8;
 
 /// Segments of a heap that are joined at most. In the first slot of each there are 28 KiB that nobody uses, and that a huge page makes resident; programs in C that are not rebuilt, which do without the standard library here,
 /// gain most by the segments that they began with.
-const MOST: usize = if cfg!(feature = "std") { usize::MAX } else { 7 };
+const MOST: usize = if cfg!(feature = "std") { usize::MAX } else { 3 };
 
 /// Segments of a heap that have small pages.
 pub(super) struct Joining {

@@ -29,6 +29,16 @@ pub(crate) unsafe fn class_code_at(granule: usize, address: usize) -> usize {
     unsafe { load_code(segment, slot_of(address)) }
 }
 
+/// The class whose slab, or whose span's first slot, holds `address`, if either does.
+///
+/// # Safety
+/// - A segment lies in the granule of `address`.
+#[inline(always)]
+pub(crate) unsafe fn class_at(address: usize) -> Option<SizeClass> {
+    // SAFETY: passed on.
+    SizeClass::from_code(unsafe { class_code_at(address / SEGMENT_SIZE, address) })
+}
+
 /// The address that lies so many bytes behind `base` as [`class_code_at`] gives.
 ///
 /// The code takes the place of the address's low bits, which are zero: one instruction, where a load and a sum would be two.

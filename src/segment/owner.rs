@@ -109,6 +109,12 @@ impl OwnerView {
         // SAFETY: a masked index exists, and neither the map nor the static is ever given back.
         Owner(unsafe { &*self.base.wrapping_add(granule) }.load(Ordering::Relaxed))
     }
+
+    /// Who owns `address`, which may be anything.
+    #[inline]
+    pub(crate) fn look_up(self, address: usize) -> Owner {
+        if address < ADDRESSES { self.owner_of(self.granule_of(address)) } else { Owner::NONE }
+    }
 }
 
 const _: () = assert!(FULL_ENTRIES.is_power_of_two());

@@ -24,7 +24,7 @@ pub(crate) use lines::{LINE_STRIDE, LINE_WORDS, LINES, Line, Lines, RemoteLine, 
 pub(crate) use pages::Pages;
 pub(crate) use remote::{Pending, Remote};
 
-use crate::size_class::{self, SLOT_SIZE, SizeClass};
+use crate::size_class::{self, SLOT_SIZE, STEP, SizeClass};
 #[cfg(feature = "hardened")]
 use crate::sync::AtomicUsize;
 use crate::sync::{AtomicU16, AtomicU32, Cell, Ordering};
@@ -128,35 +128,20 @@ pub(crate) struct Slab {
 const _: () = assert!(cfg!(loom) || size_of::<Slab>() == 128);
 const _: () = assert!(cfg!(loom) || core::mem::offset_of!(Slab, remote) == 64);
 
-/// For each class, the multiplier that turns an offset into a block index: `offset * MAGIC >> 32`.
-///
-/// With `magic = 2^32 / size + 1`, `magic * size` exceeds `2^32` by at most `size`, so the quotient of an offset below `2^16` is
-/// exact as long as `offset < 2^32 / size`: a test goes through them all.
-static MAGIC: [u32; size_class::SLABS] = {
-    let mut magic = [0; size_class::SLABS];
-    let mut index = 0;
-    while index < magic.len() {
-        magic[index] = ((1 << 32) / size_class::size_of(index) as u64 + 1) as u32;
+/// The arithmetic of each class: one line of the processor's cache has four.
+static BLOCKS: [Blocks; size_class::SLABS] = {
+    let mut blocks = [Blocks::new(0); size_class::SLABS];
+    let mut index = 1;
+    while index < blocks.len() {
+        blocks[index] = Blocks::new(index);
         index += 1;
     }
-    magic
-};
-
-/// For each class, the number of blocks of a slab.
-static CAPACITY: [u16; size_class::SLABS] = {
-    let mut capacity = [0; size_class::SLABS];
-    let mut index = 0;
-    while index < capacity.len() {
-        let fitting = SLOT_SIZE / size_class::size_of(index);
-        capacity[index] = if fitting < MAX_BLOCKS { fitting as u16 } else { MAX_BLOCKS as u16 };
-        index += 1;
-    }
-    capacity
+    blocks
 };
 
 /// Number of blocks of a slab of `class`.
 pub(crate) fn capacity(class: SizeClass) -> usize {
-    CAPACITY[class.index()] as usize
+    usize::from(BLOCKS[class.index()].count)
 }
 
 /// Bytes at the end of a slab of `class` that are too few for a block.
@@ -171,20 +156,48 @@ pub(crate) fn lines(class: SizeClass) -> usize {
 
 /// Arithmetic on the blocks of one class, with its constants at hand.
 #[derive(Clone, Copy)]
+#[repr(align(16))]
 pub(crate) struct Blocks {
-    class: SizeClass,
     size: u32,
+    /// The multiplier that turns an offset into a block's index: `offset * magic >> 32`.
+    ///
+    /// With `magic = 2^32 / size + 1`, `magic * size` exceeds `2^32` by at most `size`, so the quotient of an offset below `2^16` is
+    /// exact as long as `offset < 2^32 / size`: a test goes through them all.
     magic: u32,
     /// Number of blocks of a slab.
-    count: u32,
+    count: u16,
+    class: SizeClass,
 }
 
 impl Blocks {
-    pub(crate) fn of(class: SizeClass) -> Self {
-        let index = class.index();
-        Self { class, size: class.size() as u32, magic: MAGIC[index], count: u32::from(CAPACITY[index]) }
+    const fn new(index: usize) -> Self {
+        let size = size_class::size_of(index);
+        let fitting = SLOT_SIZE / size;
+        Self {
+            size: size as u32,
+            magic: ((1 << 32) / size as u64 + 1) as u32,
+            count: if fitting < MAX_BLOCKS { fitting } else { MAX_BLOCKS } as u16,
+            class: SizeClass::from_index(index),
+        }
     }
 
+    #[inline]
+    pub(crate) fn of(class: SizeClass) -> Self {
+        BLOCKS[class.index()]
+    }
+
+    /// Those of the class with this code; `None` of a class of spans, and of 0.
+    #[inline]
+    pub(crate) fn of_code(code: usize) -> Option<&'static Self> {
+        BLOCKS.get((code / STEP).wrapping_sub(1))
+    }
+
+    #[inline]
+    pub(crate) fn class(self) -> SizeClass {
+        self.class
+    }
+
+    #[inline]
     pub(crate) fn size(self) -> usize {
         self.size as usize
     }
@@ -198,7 +211,7 @@ impl Blocks {
         let product = (block.addr() % SLOT_SIZE) as u64 * u64::from(self.magic);
         let index = (product >> 32) as u32;
         // A slot's end may have bytes left over, where no block starts.
-        if (product as u32) < self.magic && index < self.count { Some(index as usize) } else { None }
+        if (product as u32) < self.magic && index < u32::from(self.count) { Some(index as usize) } else { None }
     }
 
     /// False where the first of `others` is not the neighbour of `block` for sure: one test for both directions, which lets some others through.
@@ -215,7 +228,7 @@ impl Blocks {
     pub(crate) fn run(self, index: usize, block: *mut u8, others: &[*mut u8]) -> (usize, usize) {
         let step = others.first().map_or(0, |next| next.addr().wrapping_sub(block.addr()));
         if step == self.size as usize {
-            (self.steps(block, step, &others[..others.len().min(self.count as usize - 1 - index)]), index)
+            (self.steps(block, step, &others[..others.len().min(usize::from(self.count) - 1 - index)]), index)
         } else if step == (self.size as usize).wrapping_neg() {
             let count = self.steps(block, step, &others[..others.len().min(index)]);
             (count, index - count)

@@ -80,6 +80,10 @@ int main(int argc, char **argv)
         malloc_usable_size(hide(block + 8));
     else if (strcmp(what, "usable-size-inside-a-mapping") == 0)
         malloc_usable_size(hide(mapping + 8));
+    else if (strcmp(what, "usable-size-in-a-segment-s-head") == 0)
+        malloc_usable_size(hide((void *)((uintptr_t)block & ~(uintptr_t)0x1fffff)));
+    else if (strcmp(what, "usable-size-far-above") == 0)
+        malloc_usable_size(hide((void *)((uintptr_t)block | (uintptr_t)1 << 55)));
     else
         return 3;
     return 0;

@@ -109,8 +109,7 @@ fn hand_out(block: NonNull<u8>, class: SizeClass, size: usize) -> NonNull<u8> {
 pub(super) unsafe fn class_at(block: NonNull<u8>) -> Option<SizeClass> {
     let address = block.addr().get();
     // SAFETY: passed on.
-    let code = unsafe { segment::class_code_at(address / GRANULE, address) };
-    let class = SizeClass::from_code(code)?;
+    let class = unsafe { segment::class_at(address) }?;
     (!class.is_span() && is_inside(address, class)).then_some(class)
 }
 
@@ -138,8 +137,7 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     if owner.is_heap() {
         let address = block.addr().get();
         // SAFETY: a heap owns the granule, so it is a segment.
-        let code = unsafe { segment::class_code_at(address / GRANULE, address) };
-        if code == class.code()
+        if unsafe { segment::class_at(address) } == Some(class)
             && is_inside(address, class)
             // SAFETY: inside of a slab.
             && unsafe { take_back(block, class, layout.size(), holder.map(Heap::owner)) }
@@ -261,15 +259,6 @@ pub(super) unsafe fn resize(
         unsafe { check::set(block, class, size) };
     }
     old
-}
-
-/// The class of the slab, or of the span's first slot, that holds `address`.
-///
-/// # Safety
-/// - A heap owns the granule of `address`.
-pub(super) unsafe fn any_class_at(address: usize) -> Option<SizeClass> {
-    // SAFETY: passed on.
-    SizeClass::from_code(unsafe { segment::class_code_at(address / GRANULE, address) })
 }
 
 /// Gives a thread the owner map that borrowed its heap before there was one.

@@ -3,7 +3,7 @@
 use super::hardened::misuse::{self, Deed};
 use super::hardened::{self, large, size};
 use super::{BACKEND, Tenure, into_raw};
-use crate::segment::{GRANULE, Owner};
+use crate::segment::{self, GRANULE, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass, UNTYPED_ALIGN};
 use crate::slab::Blocks;
 use core::alloc::Layout;
@@ -171,7 +171,7 @@ impl Extent {
             return BACKEND.mapped_size(block).map(Self::Large);
         }
         // SAFETY: in a segment.
-        match unsafe { hardened::any_class_at(address) }? {
+        match unsafe { segment::class_at(address) }? {
             class if class.is_span() && address.is_multiple_of(SLOT_SIZE) => Some(Self::Large(class.size())),
             class if !class.is_span() && Blocks::of(class).locate(block.as_ptr()).is_some() => Some(Self::Slab(class)),
             _ => None,
