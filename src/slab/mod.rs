@@ -13,18 +13,19 @@
 //!
 //! **Owner-only**: cells are touched only by a thread that holds the lock of the heap to which the slab belongs.
 
+mod blocks;
 mod freshness;
 mod lines;
 mod pages;
 mod remote;
 
+pub(crate) use blocks::{Blocks, capacity, end, lines};
 pub(crate) use freshness::{Found, Freshness, Known};
-use lines::LINE_BLOCKS;
 pub(crate) use lines::{LINE_STRIDE, LINE_WORDS, LINES, Line, Lines, RemoteLine, SLABS as SLABS_OF_A_SEGMENT};
 pub(crate) use pages::Pages;
 pub(crate) use remote::{Pending, Remote};
 
-use crate::size_class::{self, SLOT_SIZE, STEP, SizeClass};
+use crate::size_class::{self, SizeClass};
 #[cfg(feature = "hardened")]
 use crate::sync::AtomicUsize;
 use crate::sync::{AtomicU16, AtomicU32, Cell, Ordering};
@@ -127,127 +128,6 @@ pub(crate) struct Slab {
 
 const _: () = assert!(cfg!(loom) || size_of::<Slab>() == 128);
 const _: () = assert!(cfg!(loom) || core::mem::offset_of!(Slab, remote) == 64);
-
-/// The arithmetic of each class: one line of the processor's cache has four.
-static BLOCKS: [Blocks; size_class::SLABS] = {
-    let mut blocks = [Blocks::new(0); size_class::SLABS];
-    let mut index = 1;
-    while index < blocks.len() {
-        blocks[index] = Blocks::new(index);
-        index += 1;
-    }
-    blocks
-};
-
-/// Number of blocks of a slab of `class`.
-pub(crate) fn capacity(class: SizeClass) -> usize {
-    usize::from(BLOCKS[class.index()].count)
-}
-
-/// Bytes at the end of a slab of `class` that are too few for a block.
-pub(crate) fn end(class: SizeClass) -> usize {
-    SLOT_SIZE - capacity(class) * class.size()
-}
-
-/// Number of lines of the bitmap that a slab of `class` needs.
-pub(crate) fn lines(class: SizeClass) -> usize {
-    capacity(class).div_ceil(LINE_BLOCKS)
-}
-
-/// Arithmetic on the blocks of one class, with its constants at hand.
-#[derive(Clone, Copy)]
-#[repr(align(16))]
-pub(crate) struct Blocks {
-    size: u32,
-    /// The multiplier that turns an offset into a block's index: `offset * magic >> 32`.
-    ///
-    /// With `magic = 2^32 / size + 1`, `magic * size` exceeds `2^32` by at most `size`, so the quotient of an offset below `2^16` is
-    /// exact as long as `offset < 2^32 / size`: a test goes through them all.
-    magic: u32,
-    /// Number of blocks of a slab.
-    count: u16,
-    class: SizeClass,
-}
-
-impl Blocks {
-    const fn new(index: usize) -> Self {
-        let size = size_class::size_of(index);
-        let fitting = SLOT_SIZE / size;
-        Self {
-            size: size as u32,
-            magic: ((1 << 32) / size as u64 + 1) as u32,
-            count: if fitting < MAX_BLOCKS { fitting } else { MAX_BLOCKS } as u16,
-            class: SizeClass::from_index(index),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn of(class: SizeClass) -> Self {
-        BLOCKS[class.index()]
-    }
-
-    /// Those of the class with this code; `None` of a class of spans, and of 0.
-    #[inline]
-    pub(crate) fn of_code(code: usize) -> Option<&'static Self> {
-        BLOCKS.get((code / STEP).wrapping_sub(1))
-    }
-
-    #[inline]
-    pub(crate) fn class(self) -> SizeClass {
-        self.class
-    }
-
-    #[inline]
-    pub(crate) fn size(self) -> usize {
-        self.size as usize
-    }
-
-    /// Index of the block at `block`, if one starts there in a slab of the class.
-    ///
-    /// The product's lower half is what is left of the division, in units of `2^-32` of a block: less than `magic` at multiples of the size alone (Lemire,
-    /// Kaser and Kurz, "Faster remainder by direct computation", 2019).
-    #[inline(always)]
-    pub(crate) fn locate(self, block: *mut u8) -> Option<usize> {
-        let product = (block.addr() % SLOT_SIZE) as u64 * u64::from(self.magic);
-        let index = (product >> 32) as u32;
-        // A slot's end may have bytes left over, where no block starts.
-        if (product as u32) < self.magic && index < u32::from(self.count) { Some(index as usize) } else { None }
-    }
-
-    /// False where the first of `others` is not the neighbour of `block` for sure: one test for both directions, which lets some others through.
-    #[inline(always)]
-    pub(crate) fn may_be_neighbours(self, block: *mut u8, others: &[*mut u8]) -> bool {
-        let Some(next) = others.first() else { return false };
-        let step = next.addr().wrapping_sub(block.addr());
-        step.wrapping_add(self.size as usize) & !(2 * self.size as usize) == 0
-    }
-
-    /// How many of `others`, from the first on, go on from the block with this index, upwards or downwards, each the neighbour of the one before; with the lowest
-    /// index of them all.
-    #[inline(never)]
-    pub(crate) fn run(self, index: usize, block: *mut u8, others: &[*mut u8]) -> (usize, usize) {
-        let step = others.first().map_or(0, |next| next.addr().wrapping_sub(block.addr()));
-        if step == self.size as usize {
-            (self.steps(block, step, &others[..others.len().min(usize::from(self.count) - 1 - index)]), index)
-        } else if step == (self.size as usize).wrapping_neg() {
-            let count = self.steps(block, step, &others[..others.len().min(index)]);
-            (count, index - count)
-        } else {
-            (0, index)
-        }
-    }
-
-    /// How many of `others`, from the first on, lie `step` behind the one before, the first of them behind `block`.
-    #[inline(always)]
-    fn steps(self, block: *mut u8, step: usize, others: &[*mut u8]) -> usize {
-        let mut expected = block.addr();
-        let follows = |other: &*mut u8| {
-            expected = expected.wrapping_add(step);
-            other.addr() == expected
-        };
-        others.iter().copied().take_while(follows).count()
-    }
-}
 
 impl Slab {
     /// What the slot is used for.
@@ -361,20 +241,20 @@ impl Slab {
             let index = self.next_word();
             let cell = self.word(index);
             let mut bits = cell.get();
-            let base = self.start.get().wrapping_add(index * 64 * blocks.size as usize);
+            let base = self.start.get().wrapping_add(index * 64 * blocks.size());
             let first = bits.trailing_zeros() as usize;
             let run = ((bits >> first).trailing_ones() as usize).min(left);
             if run >= LONG_RUN {
-                let base = base.wrapping_add(first * blocks.size as usize);
+                let base = base.wrapping_add(first * blocks.size());
                 for (nth, place) in places[left - run..left].iter_mut().rev().enumerate() {
-                    *place = base.wrapping_add(nth * blocks.size as usize);
+                    *place = base.wrapping_add(nth * blocks.size());
                 }
                 left -= run;
                 bits &= !run_mask(first, run);
             } else {
                 while bits != 0 && left > 0 {
                     left -= 1;
-                    places[left] = base.wrapping_add(bits.trailing_zeros() as usize * blocks.size as usize);
+                    places[left] = base.wrapping_add(bits.trailing_zeros() as usize * blocks.size());
                     bits &= bits - 1;
                 }
             }
@@ -387,7 +267,7 @@ impl Slab {
         self.free.store((self.free() - taken) as u32, Ordering::Relaxed);
         if taken > 0 {
             // The last address taken is the highest.
-            let end = (places[left].addr() - self.start.get().addr()) / blocks.size as usize + 1;
+            let end = (places[left].addr() - self.start.get().addr()) / blocks.size() + 1;
             if end > self.fresh.get() as usize {
                 self.fresh.set(end as u16);
             }
@@ -487,7 +367,7 @@ impl Slab {
     /// True where the slot is a slab of this class. Owner-only.
     #[inline(always)]
     pub(crate) fn is_of(&self, blocks: Blocks) -> bool {
-        self.own_kind.get() == SlotKind::Slab(blocks.class).code()
+        self.own_kind.get() == SlotKind::Slab(blocks.class()).code()
     }
 
     /// First byte of the slot. Owner-only.

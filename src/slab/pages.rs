@@ -62,7 +62,7 @@ impl Slab {
     /// The pages in which no block is in use and which have not been given back. Owner-only.
     pub(crate) fn purgeable(&self, blocks: Blocks, page_size: usize) -> Pages {
         // Most slabs have less than that.
-        if (blocks.count as usize - self.free()) * blocks.size() + page_size > SLOT_SIZE {
+        if (blocks.count() - self.free()) * blocks.size() + page_size > SLOT_SIZE {
             return Pages(0);
         }
         Pages(self.free_pages(blocks, page_size, Pages::all(page_size)).0 & !self.purged().0)
@@ -76,7 +76,7 @@ impl Slab {
             let page = left.trailing_zeros() as usize;
             left &= left - 1;
             let first = page * page_size / blocks.size();
-            let end = ((page + 1) * page_size).div_ceil(blocks.size()).min(blocks.count as usize);
+            let end = ((page + 1) * page_size).div_ceil(blocks.size()).min(blocks.count());
             if self.are_free(first, end) {
                 free |= 1 << page;
             }

@@ -1,6 +1,7 @@
 use super::pages::Pages;
 use super::*;
 use crate::os::mock::random::Random;
+use crate::size_class::SLOT_SIZE;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 use std::boxed::Box;
