@@ -6,8 +6,8 @@
 use super::cache::{Kept, RangeCache};
 use super::counters::Counters;
 use super::density::Density;
-use super::huge::Joins;
 use super::owner::{Owner, OwnerMap};
+use super::pace::Pace;
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
@@ -32,7 +32,10 @@ pub(crate) struct Backend {
     pub(crate) counters: Counters,
     pub(super) cache: RangeCache,
     pub(super) density: Density,
-    pub(super) joins: Joins,
+    /// Of huge pages that segments begin with.
+    pub(super) growth: Pace,
+    /// Of small pages that are joined.
+    pub(super) joins: Pace,
     /// Start of the mapping that was made last: the next one is asked for below it.
     last: AtomicUsize,
     /// The highest start so far.
@@ -53,7 +56,8 @@ impl Backend {
                 counters: Counters::new(),
                 cache: RangeCache::new(),
                 density: Density::unknown(),
-                joins: Joins::none(),
+                growth: Pace::new(),
+                joins: Pace::new(),
                 last: AtomicUsize::new(0),
                 highest: AtomicUsize::new(0),
             }
@@ -119,7 +123,9 @@ impl Backend {
         // SAFETY: mapped just now.
         let is_huge = is_growing && unsafe { self.ask_for_huge_page(start) };
         // SAFETY: mapped just now, at a multiple of its size.
-        let segment = unsafe { Segment::found(start) };
+        let found = || unsafe { Segment::found(start) };
+        // The first write to it is what brings a huge page.
+        let segment = if is_huge { self.growth.time(self.os, found) } else { found() };
         if is_huge {
             // SAFETY: found just now.
             unsafe { segment.as_ref() }.note_huge_page();

@@ -8,7 +8,7 @@
 use super::{Backend, SEGMENT_SIZE, Segment, USABLE, USABLE_BYTES};
 use crate::os::Platform;
 use crate::slab;
-use crate::sync::{AtomicU8, Ordering, constructor};
+use crate::sync::Ordering;
 use core::ptr::NonNull;
 
 /// One page in so many may be missing in a segment that is called full: the last slabs of some classes have not been used to their ends, nor has the first slot. Programs in C that are not rebuilt, whose library does
@@ -18,44 +18,13 @@ const HOLES: usize = if cfg!(feature = "std") { 8 } else { 24 };
 /// True where segments are joined at all: of a hardened segment some pages are guards.
 const JOINS: bool = cfg!(not(any(feature = "hardened", loom)));
 
-/// Nanoseconds from which on it took long to join a segment. The copy takes half a million; before it, the system waits until each processor has done a small task, and one that is at work does it
-/// when the running thread's turn is over.
-const LONG_NS: u64 = 3_000_000;
-
-/// Segments that took long, in a process, after which no more are joined: its threads have all processors at work.
-const ENOUGH: u8 = 4;
-
-/// How long it took to join segments.
-pub(super) struct Joins {
-    long: AtomicU8,
-}
-
-impl Joins {
-    constructor! {
-        pub(super) fn none() -> Self {
-            Self { long: AtomicU8::new(0) }
-        }
-    }
-
-    fn are_quick(&self) -> bool {
-        self.long.load(Ordering::Relaxed) < ENOUGH
-    }
-
-    fn note(&self, ns: u64) {
-        if ns >= LONG_NS {
-            // Threads that do so at once may lose one, which costs another wait at most.
-            self.long.store(self.long.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        }
-    }
-}
-
 impl Backend {
     /// Asks for a huge page for a segment, as soon as it is mapped; true where all of it is committed now. Where memory is limited nothing is committed before it is needed.
     ///
     /// # Safety
     /// - `start` is where a segment's size was mapped just now.
     pub(super) unsafe fn ask_for_huge_page(&self, start: NonNull<u8>) -> bool {
-        let may = self.counters.limits.are_none();
+        let may = self.counters.limits.are_none() && self.growth.allows_another(self.os);
         if may {
             self.counters.commit(USABLE_BYTES);
             // SAFETY: the caller says so.
@@ -88,13 +57,11 @@ impl Segment {
     ///
     /// Where memory is limited nothing becomes resident that was not.
     pub(crate) fn join_pages(&self, backend: &Backend) -> bool {
-        if !backend.joins.are_quick() {
-            return true;
-        }
         let start = NonNull::from(self).cast();
         let pages = SEGMENT_SIZE / backend.os.page_size();
         if self.touched_slots() != USABLE
             || !backend.counters.limits.are_none()
+            || !backend.joins.allows_another(backend.os)
             // SAFETY: the segment was mapped as a whole.
             || unsafe { backend.os.resident_pages(start, SEGMENT_SIZE) } < pages - pages / HOLES
         {
@@ -102,12 +69,10 @@ impl Segment {
         }
         // Said first: the first slot is as resident as the rest afterwards.
         self.set_huge();
-        let begun = backend.os.now_ns();
         // SAFETY: as above.
-        if !unsafe { backend.os.join_pages(start, SEGMENT_SIZE) } {
+        if !backend.joins.time(backend.os, || unsafe { backend.os.join_pages(start, SEGMENT_SIZE) }) {
             self.head.is_huge.set(false);
         }
-        backend.joins.note(backend.os.now_ns().wrapping_sub(begun));
         true
     }
 

@@ -24,6 +24,7 @@ mod limit;
 mod live;
 mod mapping;
 mod owner;
+mod pace;
 mod purge;
 mod static_chunk;
 mod tagged;

@@ -110,20 +110,20 @@ fn a_forked_child_keeps_what_it_shares_with_its_parent() {
 
 #[test]
 #[cfg_attr(feature = "hardened", ignore = "a hardened build has guards in its segments, which are not joined")]
-fn no_more_are_joined_where_that_takes_long() {
-    const LONG_NS: u64 = 10_000_000;
+fn where_joining_takes_long_the_process_waits_before_it_joins_more() {
     let sample = Sample::new();
-    sample.mock.set_tick_ns(LONG_NS);
-    (0..8).for_each(|_| drop(fill(&sample, 1)));
-    assert_eq!(joined(&sample), OF_FOUR, "of eight");
     let neighbour = sample.neighbour(2);
-    (0..4).for_each(|_| drop(fill(&neighbour, 1)));
-    assert_eq!(joined(&sample), 4, "of both");
-    sample.mock.set_tick_ns(1000);
+    sample.mock.set_tick_ns(10_000_000);
     for heap in [&sample, &*neighbour] {
-        (0..4).for_each(|_| drop(fill(heap, 1)));
+        (0..5).for_each(|_| drop(fill(heap, 1)));
     }
-    assert_eq!(joined(&sample), 4, "other heaps of the process wait no more either");
+    assert_eq!(joined(&sample), 1, "one segment of the first heap, and none of the other");
+    sample.mock.set_tick_ns(1000);
+    fill(&sample, 1);
+    assert_eq!(joined(&sample), 1, "hardly any time has passed");
+    sample.mock.set_tick_ns(1_000_000_000);
+    fill(&neighbour, 1);
+    assert_eq!(joined(&sample), 2, "which took a second, after one second");
 }
 
 #[test]
