@@ -30,6 +30,7 @@ struct State {
     tick_ns: u64,
     page_faults: u64,
     huge_pages: usize,
+    refused: usize,
     joined: usize,
 }
 
@@ -108,6 +109,11 @@ impl Mock {
     /// Bytes for which huge pages were asked for so far.
     pub(crate) fn huge_pages(&self) -> usize {
         self.state().huge_pages
+    }
+
+    /// Bytes for which huge pages were refused so far.
+    pub(crate) fn refused(&self) -> usize {
+        self.state().refused
     }
 
     /// Bytes whose pages were joined so far; the mock says that they are, and leaves them as they were.
@@ -276,7 +282,9 @@ impl Platform for Mock {
 
     unsafe fn refuse_huge_pages(&self, start: NonNull<u8>, len: usize) {
         self.assert_pages(start.addr().get(), len);
-        self.state().account.assert_holds(start, len, Some(Use::Mapping));
+        let mut state = self.state();
+        state.account.assert_holds(start, len, Some(Use::Mapping));
+        state.refused += len;
     }
 
     unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool {

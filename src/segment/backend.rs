@@ -36,6 +36,8 @@ pub(crate) struct Backend {
     pub(super) growth: Pace,
     /// Of small pages that are joined.
     pub(super) joins: Pace,
+    /// Of huge pages of mappings that are going to be filled.
+    pub(super) filling: Pace,
     /// Start of the mapping that was made last: the next one is asked for below it.
     last: AtomicUsize,
     /// The highest start so far.
@@ -58,6 +60,7 @@ impl Backend {
                 density: Density::unknown(),
                 growth: Pace::new(),
                 joins: Pace::new(),
+                filling: Pace::new(),
                 last: AtomicUsize::new(0),
                 highest: AtomicUsize::new(0),
             }

@@ -70,8 +70,8 @@ impl Backend {
         // SAFETY: passed on.
         let mapping = unsafe { Mapping::of(block) };
         if mapping.body() >= HUGE_FROM && self.density.is_expected() && self.counters.limits.are_none() {
-            // SAFETY: the mapping was made by this platform.
-            unsafe { self.os.prefer_huge_pages(mapping.start(), mapping.len()) };
+            // SAFETY: the caller says so; a mapping's head has a page in front of its block.
+            unsafe { self.fill_with_huge_pages(mapping, block.addr().get()) };
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A head stands at the start, in a page of its own, and the block an offset behind it. The block's granule has an entry in the
 //! owner map; the granules after it have none, so a pointer into the middle of a block is nobody's and is noticed when freed.
 
+mod huge;
 mod resizing;
 mod shift;
 
@@ -32,6 +33,8 @@ pub(super) struct Mapping {
     tag: Cell<u8>,
     /// True until the block is freed for the first time.
     pub(super) is_new: Cell<bool>,
+    /// True while the system was asked for huge pages.
+    is_huge: Cell<bool>,
     /// What is known of the block's memory.
     freshness: Freshness,
     /// While the block is in use, one more than the bytes that were asked for; 0 while it is free.
@@ -94,6 +97,7 @@ impl Mapping {
         self.offset.set(0);
         self.shift.forget();
         self.is_new.set(false);
+        self.is_huge.set(false);
         self.freshness.forget();
     }
 

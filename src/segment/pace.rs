@@ -36,14 +36,28 @@ impl Pace {
 
     /// Has `step` done, which brings a huge page, and takes note of the time.
     pub(super) fn time<T>(&self, os: &dyn Platform, step: impl FnOnce() -> T) -> T {
+        let (result, lost) = self.measure(os, step);
+        self.lost_ns.fetch_add(lost, Ordering::Relaxed);
+        result
+    }
+
+    /// Has `step` done, which brings the first of `count` huge pages; true where it took no longer than small ones, which is taken to be so of the others, too. Otherwise they are not to be asked for.
+    pub(super) fn is_quick(&self, os: &dyn Platform, count: usize, step: impl FnOnce()) -> bool {
+        let ((), lost) = self.measure(os, step);
+        let is_quick = lost <= 0;
+        self.lost_ns.fetch_add(if is_quick { lost * count as i64 } else { lost }, Ordering::Relaxed);
+        is_quick
+    }
+
+    /// Has `step` done; the time that it took beyond what small pages would have.
+    fn measure<T>(&self, os: &dyn Platform, step: impl FnOnce() -> T) -> (T, i64) {
         let begun = os.now_ns();
         let result = step();
         let ended = os.now_ns();
         if self.since_ns.load(Ordering::Relaxed) == 0 {
             self.since_ns.store(ended, Ordering::Relaxed);
         }
-        self.lost_ns.fetch_add(ended.wrapping_sub(begun) as i64 - SMALL_NS, Ordering::Relaxed);
-        result
+        (result, ended.wrapping_sub(begun) as i64 - SMALL_NS)
     }
 }
 

@@ -61,7 +61,7 @@ impl Backend {
         // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
         if unsafe { self.os.resize(mapping.start(), old_len, len) } {
             self.resized(mapping, len);
-            self.has_grown(mapping);
+            self.has_grown(mapping, old_len);
             return Some(block);
         }
         if len < old_len {
@@ -83,17 +83,16 @@ impl Backend {
         // SAFETY: the head has moved with the other pages.
         let mapping = unsafe { Mapping::at(target.addr().get()) };
         self.resized(mapping, len);
-        self.has_grown(mapping);
+        self.has_grown(mapping, old_len);
         self.owners.set(mapping.block().addr(), owner);
         NonNull::new(mapping.block())
     }
 
     /// What grows is filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
-    fn has_grown(&self, mapping: &Mapping) {
+    fn has_grown(&self, mapping: &Mapping, old_len: usize) {
         if mapping.len() >= HUGE_FROM {
-            // All of it: another advice for a part would make two mappings of one, which could not grow any more.
-            // SAFETY: the caller holds the mapping.
-            unsafe { self.os.prefer_huge_pages(mapping.start(), mapping.len()) };
+            // SAFETY: the caller holds the mapping, which had ended there.
+            unsafe { self.fill_with_huge_pages(mapping, mapping.address() + old_len) };
         }
     }
 

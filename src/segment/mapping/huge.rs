@@ -1,0 +1,93 @@
+//! Huge pages of mappings, for as long as they come quickly.
+
+use super::Mapping;
+use crate::align;
+use crate::segment::backend::Backend;
+use crate::segment::owner::GRANULE;
+use core::ptr;
+
+impl Backend {
+    /// Backs a mapping that is going to be filled by huge pages, where these come quickly: the first of them is touched to see.
+    ///
+    /// All of the mapping: another advice for a part would make two mappings of one, which could not grow any more.
+    ///
+    /// # Safety
+    /// - The mapping is the caller's, and from `fresh` on nobody has touched it since the system made it.
+    pub(in crate::segment) unsafe fn fill_with_huge_pages(&self, mapping: &Mapping, fresh: usize) {
+        let start = mapping.start();
+        let are_wanted = self.filling.allows_another(self.os) && {
+            // SAFETY: the mapping was made by this platform.
+            unsafe { self.os.prefer_huge_pages(start, mapping.len()) };
+            mapping.is_huge.set(true);
+            let first = align::up(fresh, GRANULE);
+            let count = mapping.end().saturating_sub(first) / GRANULE;
+            let touch = || {
+                let first: *mut u8 = ptr::with_exposed_provenance_mut(first);
+                // SAFETY: inside the mapping, where nobody has touched it: so it reads as zero, before and afterwards.
+                unsafe { first.write_volatile(0) }
+            };
+            count == 0 || self.filling.is_quick(self.os, count, touch)
+        };
+        if !are_wanted && mapping.is_huge.replace(false) {
+            // SAFETY: as above.
+            unsafe { self.os.refuse_huge_pages(start, mapping.len()) };
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use crate::segment::tests::{MIB, Source};
+    use core::alloc::Layout;
+    use core::ptr::NonNull;
+
+    const STEP: usize = 8 * MIB;
+
+    /// Makes a block larger by a step; for how many bytes huge pages were asked, and refused.
+    fn grow(source: &Source, block: &mut NonNull<u8>, size: &mut usize) -> (usize, usize) {
+        let (asked, refused) = (source.mock.huge_pages(), source.mock.refused());
+        *size += STEP;
+        let layout = Layout::from_size_align(*size, 8).unwrap();
+        // SAFETY: the test's own block, of a mapping.
+        *block = unsafe { source.backend.remap_block(*block, layout) }.expect("the system has memory");
+        // SAFETY: the last step of the block.
+        let fresh = unsafe { core::slice::from_raw_parts(block.as_ptr().add(*size - STEP), STEP) };
+        assert!(fresh.iter().all(|byte| *byte == 0), "what is fresh reads as zero");
+        (source.mock.huge_pages() - asked, source.mock.refused() - refused)
+    }
+
+    #[test]
+    fn what_grows_has_huge_pages_where_they_come_quickly() {
+        let source = Source::new();
+        let (mut block, mut size) = (source.block(STEP), STEP);
+        for _ in 0..4 {
+            let (asked, refused) = grow(&source, &mut block, &mut size);
+            assert!(asked > size && refused == 0);
+        }
+    }
+
+    #[test]
+    fn what_grows_has_small_pages_once_a_huge_one_came_slowly_until_time_has_made_up_for_it() {
+        let source = Source::new();
+        let (mut block, mut size) = (source.block(STEP), STEP);
+        source.mock.set_tick_ns(10_000_000);
+        let (asked, refused) = grow(&source, &mut block, &mut size);
+        assert!(asked > size && refused == asked);
+        assert_eq!(grow(&source, &mut block, &mut size), (0, 0));
+        source.mock.set_tick_ns(1_000_000_000);
+        assert!(source.backend.filling.allows_another(source.mock));
+        source.mock.set_tick_ns(0);
+        let (asked, refused) = grow(&source, &mut block, &mut size);
+        assert!(asked > size && refused == 0);
+    }
+
+    #[test]
+    fn huge_pages_that_were_asked_for_are_refused_as_soon_as_more_of_them_would_be_slow() {
+        let source = Source::new();
+        let (mut block, mut size) = (source.block(STEP), STEP);
+        assert_eq!(grow(&source, &mut block, &mut size).1, 0);
+        source.mock.set_tick_ns(100_000_000);
+        let (asked, refused) = grow(&source, &mut block, &mut size);
+        assert!(asked > size && refused == asked);
+    }
+}
