@@ -9,7 +9,6 @@ use super::{guard, samples};
 use crate::heap::Borrower;
 use crate::segment::{self, GRANULE, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass, UNTYPED_ALIGN};
-use crate::slab::Blocks;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
@@ -176,7 +175,7 @@ impl Tenure {
     pub unsafe fn usable_size(&self, block: *const u8) -> usize {
         if tls::current().owners.get().look_up(block.addr()).is_heap()
             // SAFETY: in a segment.
-            && let Some(blocks) = unsafe { blocks_at(block.cast_mut()) }
+            && let Some(blocks) = unsafe { segment::blocks_at(block) }
         {
             return blocks.size();
         }
@@ -260,7 +259,7 @@ impl Extent {
         let owner = BACKEND.owners.look_up(address);
         if owner.is_heap() {
             // SAFETY: in a segment.
-            if let Some(blocks) = unsafe { blocks_at(block.as_ptr()) } {
+            if let Some(blocks) = unsafe { segment::blocks_at(block.as_ptr()) } {
                 return Some(Self::Slab(blocks.class()));
             }
             // SAFETY: in a segment.
@@ -286,17 +285,6 @@ impl Extent {
             Self::Guarded { len } => len,
         }
     }
-}
-
-/// The arithmetic of the slab in which a block starts at `block`; `None` where none does, or a span.
-///
-/// # Safety
-/// - `block` lies in a segment.
-#[inline(always)]
-unsafe fn blocks_at(block: *mut u8) -> Option<&'static Blocks> {
-    // SAFETY: passed on.
-    let blocks = Blocks::of_code(unsafe { segment::class_code_at(block.addr() / GRANULE, block.addr()) })?;
-    blocks.locate(block).map(|_| blocks)
 }
 
 /// As [`Tenure::usable_size`], of a block that is in no slab, or whose owner is not known yet.

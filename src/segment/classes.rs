@@ -2,6 +2,7 @@
 
 use super::{SEGMENT_SIZE, SLOTS, Segment};
 use crate::size_class::SizeClass;
+use crate::slab::Blocks;
 use crate::sync::{AtomicU16, Ordering};
 use core::mem::offset_of;
 use core::ptr;
@@ -37,6 +38,17 @@ pub(crate) unsafe fn class_code_at(granule: usize, address: usize) -> usize {
 pub(crate) unsafe fn class_at(address: usize) -> Option<SizeClass> {
     // SAFETY: passed on.
     SizeClass::from_code(unsafe { class_code_at(address / SEGMENT_SIZE, address) })
+}
+
+/// The arithmetic of the slab in which a block starts at `block`; `None` where none does, or a span.
+///
+/// # Safety
+/// - As for [`class_at`].
+#[inline(always)]
+pub(crate) unsafe fn blocks_at(block: *const u8) -> Option<&'static Blocks> {
+    // SAFETY: passed on.
+    let blocks = Blocks::of_code(unsafe { class_code_at(block.addr() / SEGMENT_SIZE, block.addr()) })?;
+    blocks.locate(block).map(|_| blocks)
 }
 
 /// The address that lies so many bytes behind `base` as [`class_code_at`] gives.

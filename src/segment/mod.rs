@@ -35,7 +35,9 @@ pub(crate) use classes::BASE_ALIGN;
 use classes::Classes;
 #[cfg(not(feature = "std"))]
 pub(crate) use classes::at_class_code;
-pub(crate) use classes::{class_at, class_code_at};
+#[cfg(any(feature = "std", feature = "profile"))]
+pub(crate) use classes::class_code_at;
+pub(crate) use classes::{blocks_at, class_at};
 pub(crate) use counters::Counters;
 use mapping::Mapping;
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};

@@ -89,7 +89,7 @@ impl Blocks {
     /// The product's lower half is what is left of the division, in units of `2^-32` of a block: less than `magic` at multiples of the size alone (Lemire,
     /// Kaser and Kurz, "Faster remainder by direct computation", 2019).
     #[inline(always)]
-    pub(crate) fn locate(self, block: *mut u8) -> Option<usize> {
+    pub(crate) fn locate(self, block: *const u8) -> Option<usize> {
         let product = (block.addr() % SLOT_SIZE) as u64 * u64::from(self.magic);
         let index = (product >> 32) as u32;
         // A slot's end may have bytes left over, where no block starts.

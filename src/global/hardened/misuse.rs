@@ -7,7 +7,6 @@ use crate::heap::{self, Misuse};
 use crate::os::report::fatal_about;
 use crate::segment::{self, Owner};
 use crate::size_class::SizeClass;
-use crate::slab::{Blocks, SlotKind};
 use crate::sync::Ordering;
 use core::ptr::NonNull;
 
@@ -23,13 +22,12 @@ pub(in super::super) enum Deed {
 #[cold]
 #[inline(never)]
 pub(in super::super) fn refuse(block: NonNull<u8>, told: Option<usize>, owner: Owner, deed: Deed) -> ! {
-    if owner.is_heap() && block.addr().get() < segment::ADDRESSES {
+    if owner.is_heap()
+        && block.addr().get() < segment::ADDRESSES
         // SAFETY: a heap owns the granule, so it is a segment.
-        if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr().get()) }.kind()
-            && Blocks::of(class).locate(block.as_ptr()).is_some()
-        {
-            refuse_block(block, class, told, deed);
-        }
+        && let Some(blocks) = unsafe { segment::blocks_at(block.as_ptr()) }
+    {
+        refuse_block(block, blocks.class(), told, deed);
     }
     match (deed, told) {
         (Deed::Use, _) => misuse::refuse_use(block, owner),

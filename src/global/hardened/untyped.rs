@@ -5,7 +5,6 @@ use super::hardened::{self, large, size};
 use super::{BACKEND, Tenure, into_raw};
 use crate::segment::{self, GRANULE, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass, UNTYPED_ALIGN};
-use crate::slab::Blocks;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -171,11 +170,12 @@ impl Extent {
             return BACKEND.mapped_size(block).map(Self::Large);
         }
         // SAFETY: in a segment.
-        match unsafe { segment::class_at(address) }? {
-            class if class.is_span() && address.is_multiple_of(SLOT_SIZE) => Some(Self::Large(class.size())),
-            class if !class.is_span() && Blocks::of(class).locate(block.as_ptr()).is_some() => Some(Self::Slab(class)),
-            _ => None,
+        if let Some(blocks) = unsafe { segment::blocks_at(block.as_ptr()) } {
+            return Some(Self::Slab(blocks.class()));
         }
+        // SAFETY: in a segment.
+        let class = unsafe { segment::class_at(address) }?;
+        (class.is_span() && address.is_multiple_of(SLOT_SIZE)).then(|| Self::Large(class.size()))
     }
 
     pub(super) fn len(self) -> usize {

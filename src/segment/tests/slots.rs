@@ -3,6 +3,7 @@ use super::super::*;
 use super::Source;
 use crate::os::mock::Call;
 use crate::os::mock::random::Random;
+use crate::segment::classes::class_code_at;
 use crate::size_class::{MAX_SPAN, SLABS};
 use std::vec;
 use std::vec::Vec;
