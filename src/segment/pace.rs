@@ -2,7 +2,7 @@
 //!
 //! The system has to find, and to clear, 2 MiB at once. Mostly that takes a third of the time of the page faults that it saves. In a virtual machine whose free memory was lent back to its host it takes six times as
 //! long as these, which a program that runs for a second does not get back; and joining waits for the other processors, where these are at work. So what huge pages have taken beyond what small ones would have is
-//! held below a part of the time that has passed since the first. A program that stays has them in the end.
+//! held below a part of the time that has passed since the first. A program that goes on growing has them in the end.
 
 use crate::os::Platform;
 use crate::sync::{AtomicI64, AtomicU64, Ordering, constructor};
