@@ -46,6 +46,8 @@ mod tests {
     /// Makes a block larger by a step; for how many bytes huge pages were asked, and refused.
     fn grow(source: &Source, block: &mut NonNull<u8>, size: &mut usize) -> (usize, usize) {
         let (asked, refused) = (source.mock.huge_pages(), source.mock.refused());
+        // SAFETY: the last step of the test's own block.
+        unsafe { block.add(*size - STEP).write_bytes(1, STEP) };
         *size += STEP;
         let layout = Layout::from_size_align(*size, 8).unwrap();
         // SAFETY: the test's own block, of a mapping.
@@ -64,6 +66,15 @@ mod tests {
             let (asked, refused) = grow(&source, &mut block, &mut size);
             assert!(asked > size && refused == 0);
         }
+    }
+
+    #[test]
+    fn what_was_not_filled_before_it_grew_has_small_pages() {
+        let source = Source::new();
+        let layout = Layout::from_size_align(2 * STEP, 8).unwrap();
+        // SAFETY: the test's own block, of a mapping.
+        unsafe { source.backend.remap_block(source.block(STEP), layout) }.expect("the system has memory");
+        assert_eq!(source.mock.huge_pages(), 0);
     }
 
     #[test]

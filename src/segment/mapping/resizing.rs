@@ -1,12 +1,13 @@
 //! Resizing: the block of a mapping gets longer or shorter without a copy, by what lies behind it or by moving its pages.
 
 use super::{Mapping, Placement};
+use crate::align;
 use crate::segment::backend::{Backend, Place};
 use crate::segment::cache::{self, Range};
 use crate::segment::owner::Owner;
 use crate::sync::Ordering;
 use core::alloc::Layout;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// From this length on, a mapping that has grown is asked to be backed by huge pages.
 const HUGE_FROM: usize = 8 * 1024 * 1024;
@@ -88,9 +89,16 @@ impl Backend {
         NonNull::new(mapping.block())
     }
 
-    /// What grows is filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
+    /// What was filled before it grew is going to be filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
     fn has_grown(&self, mapping: &Mapping, old_len: usize) {
-        if mapping.len() >= HUGE_FROM {
+        let page_size = self.os.page_size();
+        let late = mapping.address() + align::down(old_len - old_len / 8, page_size);
+        let is_filled = || {
+            NonNull::new(ptr::with_exposed_provenance_mut(late))
+                // SAFETY: inside the mapping, which the caller holds.
+                .is_some_and(|page| unsafe { self.os.resident_pages(page, page_size) } == 1)
+        };
+        if mapping.len() >= HUGE_FROM && is_filled() {
             // SAFETY: the caller holds the mapping, which had ended there.
             unsafe { self.fill_with_huge_pages(mapping, mapping.address() + old_len) };
         }
