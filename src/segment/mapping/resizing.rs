@@ -62,7 +62,7 @@ impl Backend {
         // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
         if unsafe { self.os.resize(mapping.start(), old_len, len) } {
             self.resized(mapping, len);
-            self.has_grown(mapping, old_len);
+            self.has_changed(mapping, old_len);
             return Some(block);
         }
         if len < old_len {
@@ -84,21 +84,22 @@ impl Backend {
         // SAFETY: the head has moved with the other pages.
         let mapping = unsafe { Mapping::at(target.addr().get()) };
         self.resized(mapping, len);
-        self.has_grown(mapping, old_len);
+        self.has_changed(mapping, old_len);
         self.owners.set(mapping.block().addr(), owner);
         NonNull::new(mapping.block())
     }
 
-    /// What was filled before it grew is going to be filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
-    fn has_grown(&self, mapping: &Mapping, old_len: usize) {
+    /// A mapping was `old_len` long. What was filled before it grew is going to be filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
+    fn has_changed(&self, mapping: &Mapping, old_len: usize) {
+        if mapping.len() < HUGE_FROM || mapping.len() <= old_len {
+            return;
+        }
         let page_size = self.os.page_size();
         let late = mapping.address() + align::down(old_len - old_len / 8, page_size);
-        let is_filled = || {
-            NonNull::new(ptr::with_exposed_provenance_mut(late))
-                // SAFETY: inside the mapping, which the caller holds.
-                .is_some_and(|page| unsafe { self.os.resident_pages(page, page_size) } == 1)
-        };
-        if mapping.len() >= HUGE_FROM && is_filled() {
+        let is_filled = NonNull::new(ptr::with_exposed_provenance_mut(late))
+            // SAFETY: inside the mapping, which the caller holds.
+            .is_some_and(|page| unsafe { self.os.resident_pages(page, page_size) } == 1);
+        if is_filled {
             // SAFETY: the caller holds the mapping, which had ended there.
             unsafe { self.fill_with_huge_pages(mapping, mapping.address() + old_len) };
         }
