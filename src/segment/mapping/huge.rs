@@ -6,8 +6,11 @@ use crate::segment::backend::Backend;
 use crate::segment::owner::GRANULE;
 use core::ptr;
 
+/// Fresh huge pages from which on the first is touched: where the program does not get as far, it is resident for nothing.
+const WORTH_TOUCHING: usize = 8;
+
 impl Backend {
-    /// Backs a mapping that is going to be filled by huge pages, where these come quickly: the first of them is touched to see.
+    /// Backs a mapping that is going to be filled by huge pages, where these come quickly: the first of many is touched to see.
     ///
     /// All of the mapping: another advice for a part would make two mappings of one, which could not grow any more.
     ///
@@ -26,7 +29,7 @@ impl Backend {
                 // SAFETY: inside the mapping, where nobody has touched it: so it reads as zero, before and afterwards.
                 unsafe { first.write_volatile(0) }
             };
-            count == 0 || self.filling.is_quick(self.os, count, touch)
+            count < WORTH_TOUCHING || self.filling.is_quick(self.os, count, touch)
         };
         if !are_wanted && mapping.is_huge.replace(false) {
             // SAFETY: as above.
@@ -37,11 +40,12 @@ impl Backend {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use crate::os::Platform;
     use crate::segment::tests::{MIB, Source};
     use core::alloc::Layout;
     use core::ptr::NonNull;
 
-    const STEP: usize = 8 * MIB;
+    const STEP: usize = 20 * MIB;
 
     /// Makes a block larger by a step; for how many bytes huge pages were asked, and refused.
     fn grow(source: &Source, block: &mut NonNull<u8>, size: &mut usize) -> (usize, usize) {
@@ -66,6 +70,22 @@ mod tests {
             let (asked, refused) = grow(&source, &mut block, &mut size);
             assert!(asked > size && refused == 0);
         }
+    }
+
+    #[test]
+    fn nothing_is_touched_where_a_block_grows_by_little() {
+        let source = Source::new();
+        let (block, size) = (source.block(STEP), STEP);
+        // SAFETY: the test's own block, which is a mapping's.
+        let grown = unsafe {
+            block.write_bytes(1, size);
+            source.backend.remap_block(block, Layout::from_size_align(size + 8 * MIB, 8).unwrap())
+        };
+        let fresh = grown.expect("the system has memory").addr().get() + size + 2 * MIB;
+        let page = NonNull::new(core::ptr::with_exposed_provenance_mut(fresh / MIB * MIB)).unwrap();
+        assert!(source.mock.huge_pages() > size);
+        // SAFETY: inside the block.
+        assert_eq!(unsafe { source.mock.resident_pages(page, 4 * MIB) }, 0);
     }
 
     #[test]
