@@ -16,6 +16,15 @@ const BASE: usize = 500;
 const BURST: usize = 300;
 const MAGAZINE: usize = 63;
 
+/// Ends a test's threads when it is dropped, also where the test fails: it would wait for them for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn traffic_of_blocks_does_not_skew_the_balance_and_live_blocks_by_a_magazine_for_each_heap_at_most() {
     let world = World::new();
@@ -37,6 +46,7 @@ fn traffic_of_blocks_does_not_skew_the_balance_and_live_blocks_by_a_magazine_for
                 thread.end();
             });
         }
+        let over = Over(&is_over);
         while ready.load(Ordering::SeqCst) < THREADS {
             thread::yield_now();
         }
@@ -53,7 +63,7 @@ fn traffic_of_blocks_does_not_skew_the_balance_and_live_blocks_by_a_magazine_for
                 thread::yield_now();
             }
         }
-        is_over.store(true, Ordering::SeqCst);
+        drop(over);
         assert!(least >= THREADS * (BASE - MAGAZINE), "{least} live blocks");
         assert!(most <= THREADS * (BASE + BURST + MAGAZINE), "{most} live blocks");
         assert!(least < most, "{snapshots} snapshots, and nothing moved: {least} live blocks");
@@ -64,12 +74,14 @@ fn traffic_of_blocks_does_not_skew_the_balance_and_live_blocks_by_a_magazine_for
 fn the_balance_is_off_by_no_more_than_what_is_mapped_and_unmapped_meanwhile() {
     const SIZE: usize = 3 << 20;
     let world = World::new();
-    let (begun, ended, is_over) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+    let (ready, begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 let thread = world.thread().unwrap();
                 let mut live = Live::default();
+                ready.fetch_add(1, Ordering::SeqCst);
                 while !is_over.load(Ordering::SeqCst) {
                     begun.fetch_add(1, Ordering::SeqCst);
                     assert!(live.alloc(&thread, SIZE, 8, false));
@@ -79,6 +91,11 @@ fn the_balance_is_off_by_no_more_than_what_is_mapped_and_unmapped_meanwhile() {
                 }
                 thread.end();
             });
+        }
+        let over = Over(&is_over);
+        // What a thread's heap takes when it is made is no block's.
+        while ready.load(Ordering::SeqCst) < THREADS {
+            thread::yield_now();
         }
         let (mut skewed, mut still) = (0, 0);
         for _ in 0..SNAPSHOTS {
@@ -92,7 +109,7 @@ fn the_balance_is_off_by_no_more_than_what_is_mapped_and_unmapped_meanwhile() {
             skewed += usize::from(off > 0);
             still += usize::from(meanwhile == 0);
         }
-        is_over.store(true, Ordering::SeqCst);
+        drop(over);
         std::println!("{skewed} of {SNAPSHOTS} snapshots were off, and {still} were undisturbed");
     });
     world.assert_balanced();
