@@ -52,13 +52,19 @@ impl Backend {
         }
         let step = mapping.body() / LOOKS;
         let first = mapping.block().addr() + step / 2;
-        let is_resident = |nth| {
-            let page = align::down(first + nth * step, self.os.page_size());
-            // SAFETY: inside the block of a mapping that the caller holds.
-            NonNull::new(core::ptr::with_exposed_provenance_mut(page))
-                .is_some_and(|page| unsafe { self.os.resident_pages(page, self.os.page_size()) == 1 })
-        };
-        self.density.note((0..LOOKS).all(is_resident));
+        // SAFETY: inside the block of a mapping that the caller holds.
+        self.density.note((0..LOOKS).all(|nth| unsafe { self.is_resident(first + nth * step) }));
+    }
+
+    /// True where the page of `address` is resident, as far as the system tells.
+    ///
+    /// # Safety
+    /// - `address` lies in a mapping that the caller holds.
+    pub(super) unsafe fn is_resident(&self, address: usize) -> bool {
+        let page_size = self.os.page_size();
+        NonNull::new(core::ptr::with_exposed_provenance_mut(align::down(address, page_size)))
+            // SAFETY: passed on.
+            .is_some_and(|page| unsafe { self.os.resident_pages(page, page_size) } == 1)
     }
 
     /// The block of a mapping that was made just now will be filled by whoever asked for it, or not: backs it with huge pages where those before it were filled. Where memory is limited nothing becomes

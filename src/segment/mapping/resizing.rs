@@ -1,13 +1,12 @@
 //! Resizing: the block of a mapping gets longer or shorter without a copy, by what lies behind it or by moving its pages.
 
 use super::{Mapping, Placement};
-use crate::align;
 use crate::segment::backend::{Backend, Place};
 use crate::segment::cache::{self, Range};
 use crate::segment::owner::Owner;
 use crate::sync::Ordering;
 use core::alloc::Layout;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 /// From this length on, a mapping that has grown is asked to be backed by huge pages.
 const HUGE_FROM: usize = 8 * 1024 * 1024;
@@ -62,7 +61,6 @@ impl Backend {
         // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
         if unsafe { self.os.resize(mapping.start(), old_len, len) } {
             self.resized(mapping, len);
-            self.has_changed(mapping, old_len);
             return Some(block);
         }
         if len < old_len {
@@ -84,22 +82,14 @@ impl Backend {
         // SAFETY: the head has moved with the other pages.
         let mapping = unsafe { Mapping::at(target.addr().get()) };
         self.resized(mapping, len);
-        self.has_changed(mapping, old_len);
         self.owners.set(mapping.block().addr(), owner);
         NonNull::new(mapping.block())
     }
 
     /// A mapping was `old_len` long. What was filled before it grew is going to be filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
-    fn has_changed(&self, mapping: &Mapping, old_len: usize) {
-        if mapping.len() < HUGE_FROM || mapping.len() <= old_len {
-            return;
-        }
-        let page_size = self.os.page_size();
-        let late = mapping.address() + align::down(old_len - old_len / 8, page_size);
-        let is_filled = NonNull::new(ptr::with_exposed_provenance_mut(late))
-            // SAFETY: inside the mapping, which the caller holds.
-            .is_some_and(|page| unsafe { self.os.resident_pages(page, page_size) } == 1);
-        if is_filled {
+    fn has_grown(&self, mapping: &Mapping, old_len: usize) {
+        // SAFETY: inside the mapping, which the caller holds.
+        if mapping.len() >= HUGE_FROM && unsafe { self.is_resident(mapping.address() + old_len - old_len / 8) } {
             // SAFETY: the caller holds the mapping, which had ended there.
             unsafe { self.fill_with_huge_pages(mapping, mapping.address() + old_len) };
         }
@@ -129,6 +119,7 @@ impl Backend {
         if len >= old_len {
             self.counters.reserved.fetch_add(len - old_len, Ordering::Relaxed);
             self.counters.mapped.fetch_add(len - old_len, Ordering::Relaxed);
+            self.has_grown(mapping, old_len);
         } else {
             self.counters.reserved.fetch_sub(old_len - len, Ordering::Relaxed);
             self.counters.mapped.fetch_sub(old_len - len, Ordering::Relaxed);
