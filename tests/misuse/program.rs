@@ -43,13 +43,15 @@ pub fn announce(block: *mut u8) {
     stdout().flush().unwrap();
 }
 
-/// Runs `work` on another thread, which has a heap of its own, and waits for it.
+/// Runs `work` on another thread, which has a heap of its own, and waits until the thread has ended and its heap with it: a heap that ends looks at what was freed to it.
 pub fn elsewhere(work: impl FnOnce() + Send) {
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let thread = scope.spawn(|| {
             free(allocate(layout(40)), layout(40));
             work();
         });
+        // The end of the scope waits for the work alone.
+        thread.join().unwrap();
     });
 }
 
