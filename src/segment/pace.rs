@@ -1,64 +1,70 @@
 //! Pace: where huge pages come slowly, they are taken at a rate that the program does not feel.
 //!
 //! The system has to find, and to clear, 2 MiB at once. Mostly that takes a third of the time of the page faults that it saves. In a virtual machine whose free memory was lent back to its host it takes six times as
-//! long as these, which a program that runs for a second does not get back; and joining waits for the other processors, where these are at work. So what huge pages have taken beyond what small ones would have is
-//! held below a part of the time that has passed since the first. A program that goes on growing has them in the end.
+//! long as these, which a program that runs for a second does not get back; and joining waits for the other processors, where these are at work. So after one that took longer than small pages would have, the next
+//! waits, for so many times what was lost. Where one is slow the next is likely to be: a program that has grown little for long, and then grows fast, does not lose more at once than another. One that goes on growing has them in the end.
 
 use crate::os::Platform;
-use crate::sync::{AtomicI64, AtomicU64, Ordering, constructor};
+use crate::sync::{AtomicU64, Ordering, constructor};
 
 /// Nanoseconds that small pages take for as much memory as a huge one, on an Intel Xeon.
 const SMALL_NS: i64 = 750_000;
 
-/// Huge pages may have taken one part of the time in so many beyond that.
+/// How many times as long as what was lost the next one waits: at most one part of the time in so many is lost.
 const SHARE: i64 = 50;
 
-/// What huge pages have taken, in a process.
+/// When a process may have another huge page.
 pub(super) struct Pace {
-    /// When the first was there, in nanoseconds of the platform's clock; 0 before.
-    since_ns: AtomicU64,
-    /// What all of them took beyond what small ones would have, in nanoseconds; negative where they took less.
-    lost_ns: AtomicI64,
+    /// From when on, in nanoseconds of the platform's clock; 0 where none was slow.
+    due_ns: AtomicU64,
 }
 
 impl Pace {
     constructor! {
         pub(super) fn new() -> Self {
-            Self { since_ns: AtomicU64::new(0), lost_ns: AtomicI64::new(0) }
+            Self { due_ns: AtomicU64::new(0) }
         }
     }
 
     /// True where another may be slow. Threads that ask at once are told the same, so there may be one more for each.
     pub(super) fn allows_another(&self, os: &dyn Platform) -> bool {
-        let lost = self.lost_ns.load(Ordering::Relaxed);
-        lost <= 0 || os.now_ns().wrapping_sub(self.since_ns.load(Ordering::Relaxed)) as i64 / SHARE >= lost
+        let due = self.due_ns.load(Ordering::Relaxed);
+        due == 0 || due <= os.now_ns()
     }
 
     /// Has `step` done, which brings a huge page, and takes note of the time.
     pub(super) fn time<T>(&self, os: &dyn Platform, step: impl FnOnce() -> T) -> T {
-        let (result, lost) = self.measure(os, step);
-        self.lost_ns.fetch_add(lost, Ordering::Relaxed);
+        let begun = os.now_ns();
+        let result = step();
+        let ended = os.now_ns();
+        self.note(lost(begun, ended), ended);
         result
     }
 
     /// Has `step` done, which brings the first of `count` huge pages; true where it took no longer than small ones, which is taken to be so of the others, too. Otherwise they are not to be asked for.
     pub(super) fn is_quick(&self, os: &dyn Platform, count: usize, step: impl FnOnce()) -> bool {
-        let ((), lost) = self.measure(os, step);
+        let begun = os.now_ns();
+        step();
+        let ended = os.now_ns();
+        let lost = lost(begun, ended);
         let is_quick = lost <= 0;
-        self.lost_ns.fetch_add(if is_quick { lost * count as i64 } else { lost }, Ordering::Relaxed);
+        self.note(if is_quick { lost * count as i64 } else { lost }, ended);
         is_quick
     }
 
-    /// Has `step` done; the time that it took beyond what small pages would have.
-    fn measure<T>(&self, os: &dyn Platform, step: impl FnOnce() -> T) -> (T, i64) {
-        let begun = os.now_ns();
-        let result = step();
-        let ended = os.now_ns();
-        if self.since_ns.load(Ordering::Relaxed) == 0 {
-            self.since_ns.store(ended, Ordering::Relaxed);
+    /// What was lost is waited for, from `now` or from when all before it is; what was won shortens the wait that there is.
+    fn note(&self, lost_ns: i64, now: u64) {
+        let due = self.due_ns.load(Ordering::Relaxed);
+        if lost_ns > 0 || due > now {
+            // Threads that do so at once may forget one.
+            self.due_ns.store(due.max(now).saturating_add_signed(lost_ns.saturating_mul(SHARE)), Ordering::Relaxed);
         }
-        (result, ended.wrapping_sub(begun) as i64 - SMALL_NS)
     }
+}
+
+/// Nanoseconds that a huge page took beyond what small ones would have; negative where it took less.
+fn lost(begun: u64, ended: u64) -> i64 {
+    ended.wrapping_sub(begun) as i64 - SMALL_NS
 }
 
 #[cfg(all(test, not(loom)))]
@@ -87,16 +93,32 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_slow_is_made_up_for_by_time() {
+    fn one_that_was_slow_is_waited_for_and_no_longer() {
         let (pace, mock) = (Pace::new(), Mock::new());
         assert_eq!(allowed(&pace, mock, 2 * SMALL_NS, 10), 1);
         assert_eq!(allowed(&pace, mock, SHARE * SMALL_NS, 1), 1);
     }
 
     #[test]
-    fn one_that_was_slow_is_made_up_for_by_quick_ones() {
+    fn time_in_which_none_is_asked_for_saves_nothing_for_later() {
         let (pace, mock) = (Pace::new(), Mock::new());
-        assert_eq!(allowed(&pace, mock, 0, 10), 10);
-        assert_eq!(allowed(&pace, mock, 6 * SMALL_NS, 10), 3, "the third costs more than was left");
+        assert_eq!(allowed(&pace, mock, 2 * SMALL_NS, 1), 1);
+        mock.set_tick_ns(1000 * (SHARE * SMALL_NS) as u64);
+        mock.now_ns();
+        assert_eq!(allowed(&pace, mock, 2 * SMALL_NS, 10), 1);
+    }
+
+    #[test]
+    fn a_wait_is_shortened_by_what_is_won_meanwhile() {
+        let (pace, mock) = (Pace::new(), Mock::new());
+        mock.set_tick_ns(4 * SMALL_NS as u64);
+        assert!(!pace.is_quick(mock, 8, || ()));
+        mock.set_tick_ns(0);
+        assert!(!pace.allows_another(mock));
+        // Three are lost; each of those that another thread has begun before wins one.
+        for is_enough in [false, false, true] {
+            pace.time(mock, || ());
+            assert_eq!(pace.allows_another(mock), is_enough);
+        }
     }
 }
