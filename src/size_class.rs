@@ -65,15 +65,19 @@ static CODE_OF_GRAINS: [u16; SIZES_TO_LOOK_UP] = {
 /// Bytes to which a block of more than [`GRAIN`] bytes is aligned where only its size is known, as C asks of `malloc`.
 pub(crate) const UNTYPED_ALIGN: usize = 16;
 
+/// A class that no size alone gets. A slab has three blocks of it, as it has of the next, and programs in C that put something in front of 16 KiB often ask for the usable size, and use all of it.
+const NARROW: usize = 18 * 1024;
+
 /// As `CODE_OF_GRAINS`, where only the size is known: the smallest class that is large enough and a multiple
-/// of [`UNTYPED_ALIGN`]. What fits the smallest class can hold nothing that needs more than its alignment.
+/// of [`UNTYPED_ALIGN`], and not `NARROW`. What fits the smallest class can hold nothing that needs more than its alignment.
 ///
 /// As wide as an address, so that one instruction loads a code and adds it to one. 32 KiB.
 static UNTYPED_CODE_OF_GRAINS: UntypedCodes = {
     let mut table = [SizeClass::from_index(0).code(); SIZES_TO_LOOK_UP];
     let mut grains = 2;
     while grains < table.len() {
-        table[grains] = SizeClass::from_index(index_for(grains * GRAIN, UNTYPED_ALIGN)).code();
+        let index = index_for(grains * GRAIN, UNTYPED_ALIGN);
+        table[grains] = SizeClass::from_index(if size_of(index) == NARROW { index + 1 } else { index }).code();
         grains += 1;
     }
     table
@@ -283,10 +287,16 @@ mod tests {
             let align = if size <= 8 { 8 } else { UNTYPED_ALIGN };
             assert!(class.size() >= size && align::is_aligned(class.size(), align), "{size} gets {}", class.size());
             let fits = |class: &SizeClass| class.size() >= size && align::is_aligned(class.size(), align);
-            assert_eq!(Some(class), SizeClass::slabs().find(fits), "{size}");
+            assert_eq!(Some(class), SizeClass::slabs().find(|class| fits(class) && class.size() != NARROW), "{size}");
         }
         assert_eq!(SizeClass::of_untyped(MAX_SIZE + 1), None);
         assert_eq!(SizeClass::of_untyped(usize::MAX), None);
+    }
+
+    #[test]
+    fn a_slab_has_as_many_blocks_of_the_class_that_serves_instead_of_the_narrow_one() {
+        let instead = SizeClass::of_untyped(NARROW).unwrap().size();
+        assert!(instead > NARROW && SLOT_SIZE / instead == SLOT_SIZE / NARROW);
     }
 
     #[test]
