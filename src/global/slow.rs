@@ -159,11 +159,25 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
 #[cold]
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+    if keep_stolen(block, class) {
+        return;
+    }
     #[cfg(feature = "profile")]
     if samples::keep(block, class) {
         return;
     }
     free_noted(block, class, layout);
+}
+
+/// Keeps a block of another heap in the magazine, where that has others of it; false where it has not. As quickly as can be, since with stolen blocks no free but this slow one comes by. Where somebody watches the
+/// thread, and is to be told, its magazines are set aside.
+#[inline(always)]
+fn keep_stolen(block: NonNull<u8>, class: SizeClass) -> bool {
+    let Some((heap, thread)) = own() else { return false };
+    // SAFETY: whoever calls a free of a class has looked the owner up in this way, or found that a heap owns the block.
+    let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
+    // SAFETY: the calling thread's own heap and tops, and a block of the heap that was robbed.
+    unsafe { heap.keep_stolen(owner, &thread.tops, class, block) }
 }
 
 /// Gives a block of `class` back, after those who watch the thread have been told.
@@ -222,9 +236,6 @@ pub(super) fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     #[cfg(feature = "profile")]
     samples::freed(block, owner);
     match own_of_free(block, class.size()) {
-        // As quickly as can be, since with stolen blocks no free but this slow one comes by.
-        // SAFETY: the calling thread's own heap and tops, and a block of another heap.
-        Some((heap, thread)) if unsafe { heap.keep_stolen(owner, routing::tops(heap, thread), class, block) } => {}
         Some((heap, thread)) => {
             let _busy = Busy::new(thread);
             count_down(thread);
