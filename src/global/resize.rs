@@ -1,5 +1,7 @@
 //! Resizing: in place where that can be, else by a move to where the block can go on growing.
 
+#[cfg(not(feature = "hardened"))]
+use super::into_raw;
 use super::large::{self, may_be_mapping, tag_mapping};
 use super::slow::{self, check_in_use, note};
 use super::static_memory::resize_static;
@@ -58,10 +60,6 @@ pub(super) const LEAVE_AT: usize = 256 * 1024;
 #[inline(never)]
 pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
     let owner = BACKEND.owners.look_up(block.addr().get());
-    // SAFETY: passed on.
-    if let Some(target) = unsafe { move_between_magazines(block, owner, old, new) } {
-        return Some(target);
-    }
     let routing = tls::routing();
     let is_static = owner == Owner::STATIC;
     let extent = if routing.is_watched() { watch::extent(block, old.size()) } else { 0 };
@@ -127,27 +125,41 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     Some(target)
 }
 
-/// A block of `new` with the contents of `block`, which is freed, where that takes no more than the magazines of two classes, as for most strings and vectors that grow. `None` otherwise.
+/// As [`realloc`], of a block that changes its class, `from`: as quickly as can be where that takes no more than the magazines of two classes, as for most strings and vectors that grow.
 ///
 /// # Safety
-/// - As for [`realloc`]; `owner` is the owner of the block.
-#[inline(always)]
-unsafe fn move_between_magazines(block: NonNull<u8>, owner: Owner, old: Layout, new: Layout) -> Option<NonNull<u8>> {
+/// - As for [`realloc`]; `new_size` is not zero.
+#[cfg(not(feature = "hardened"))]
+#[inline(never)]
+pub(super) unsafe fn change_class(
+    tenure: &Tenure,
+    block: NonNull<u8>,
+    from: SizeClass,
+    old: Layout,
+    new_size: usize,
+) -> *mut u8 {
+    // SAFETY: the caller of `GlobalAlloc::realloc` says that the size, rounded up to the alignment, is at most `isize::MAX`.
+    let new = unsafe { Layout::from_size_align_unchecked(new_size, old.align()) };
     let thread = tls::current();
-    let (from, to) = (SizeClass::of(old)?, SizeClass::of(new)?);
-    // What is free already is told of elsewhere.
-    if from == to || owner != thread.owner.get() || thread.tops.next(from) == Some(block) {
-        return None;
+    // SAFETY: the block came from Tenure.
+    let is_own = unsafe { BACKEND.owners.owner_of(block.as_ptr()) } == thread.owner.get();
+    if is_own
+        // What is free already is told of elsewhere.
+        && thread.tops.next(from) != Some(block)
+        && let Some(to) = SizeClass::of(new)
+        // SAFETY: the calling thread's own tops.
+        && let Some(target) = unsafe { thread.tops.pop(to) }
+    {
+        // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
+        unsafe { target.copy_from_nonoverlapping(block, old.size().min(new_size)) };
+        // SAFETY: the calling thread's own tops, and a block of its heap.
+        if !unsafe { thread.tops.push(from, block.as_ptr()) } {
+            slow::free(block, from, old);
+        }
+        return target.as_ptr();
     }
-    // SAFETY: the calling thread's own tops.
-    let target = unsafe { thread.tops.pop(to) }?;
-    // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
-    unsafe { target.copy_from_nonoverlapping(block, old.size().min(new.size())) };
-    // SAFETY: the calling thread's own tops, and a block of its heap.
-    if !unsafe { thread.tops.push(from, block.as_ptr()) } {
-        slow::free(block, from, old);
-    }
-    Some(target)
+    // SAFETY: passed on.
+    into_raw(unsafe { realloc(tenure, block, old, new) })
 }
 
 /// A span for a block that grows from `old` bytes to `new`, and may go on growing where it then stands: otherwise it would soon be copied again. `None` where a span is at hand, or where there

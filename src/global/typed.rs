@@ -51,19 +51,23 @@ unsafe impl GlobalAlloc for Tenure {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller gives a block, which is not null.
+        let address = unsafe { NonNull::new_unchecked(block) };
         // SAFETY: the caller says that `new_size`, rounded up to the alignment, is at most `isize::MAX`.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        let class = SizeClass::of(layout);
-        // SAFETY: the block came from Tenure.
-        let has_class = !unsafe { BACKEND.owners.owner_of(block) }.has_exact_sizes();
-        // What is static or guarded has no class: such blocks are as large as was asked for. A class without a magazine is little used, and its blocks are looked at.
-        if class.is_some_and(|class| tls::current().tops.get(class).is_some())
-            && class == SizeClass::of(new_layout)
-            && has_class
-        {
-            return block;
+        if let Some(class) = SizeClass::of(layout) {
+            if SizeClass::of(new_layout) != Some(class) {
+                // SAFETY: passed on.
+                return unsafe { resize::change_class(self, address, class, layout, new_size) };
+            }
+            // What is static or guarded has no class: such blocks are as large as was asked for. A class without a magazine is little used, and its blocks are looked at.
+            // SAFETY: the block came from Tenure.
+            let has_class = !unsafe { BACKEND.owners.owner_of(block) }.has_exact_sizes();
+            if has_class && tls::current().tops.get(class).is_some() {
+                return block;
+            }
         }
-        // SAFETY: the caller gives a block of `layout`, which is not null.
-        into_raw(unsafe { resize::realloc(self, NonNull::new_unchecked(block), layout, new_layout) })
+        // SAFETY: passed on.
+        into_raw(unsafe { resize::realloc(self, address, layout, new_layout) })
     }
 }

@@ -126,6 +126,7 @@ impl Stack {
     }
 
     /// Where the magazine has its top; [`NOWHERE`] while there is none.
+    #[inline(always)]
     pub(super) fn top(&self) -> *mut Place {
         self.top.load(Ordering::Relaxed)
     }

@@ -179,6 +179,7 @@ impl Tops {
     }
 
     /// Where the magazine of `class` has its top; `None` while the thread has no magazine for it.
+    #[inline(always)]
     pub(crate) fn get(&self, class: SizeClass) -> Option<*mut Place> {
         Some(self.stack(class).top()).filter(|&top| top != NOWHERE)
     }
