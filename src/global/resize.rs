@@ -9,6 +9,8 @@ use super::thread::{Busy, own};
 use super::{BACKEND, Tenure, misuse, routing, tls, watch};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
+#[cfg(not(feature = "hardened"))]
+use crate::heap::Borrower;
 use crate::heap::{self, Misuse};
 use crate::segment::Owner;
 use crate::size_class::SizeClass;
@@ -125,7 +127,7 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     Some(target)
 }
 
-/// As [`realloc`], of a block that changes its class, `from`: as quickly as can be where that takes no more than the magazines of two classes, as for most strings and vectors that grow.
+/// As [`realloc`], of a block that changes its class, `from`: as quickly as can be where its class and the other have magazines, as for most strings and vectors that grow.
 ///
 /// # Safety
 /// - As for [`realloc`]; `new_size` is not zero.
@@ -144,22 +146,42 @@ pub(super) unsafe fn change_class(
     // SAFETY: the block came from Tenure.
     let is_own = unsafe { BACKEND.owners.owner_of(block.as_ptr()) } == thread.owner.get();
     if is_own
-        // What is free already is told of elsewhere.
-        && thread.tops.next(from) != Some(block)
         && let Some(to) = SizeClass::of(new)
-        // SAFETY: the calling thread's own tops.
-        && let Some(target) = unsafe { thread.tops.pop(to) }
+        // SAFETY: the caller's block, of the calling thread's heap.
+        && let Some(target) = unsafe { move_between_magazines(thread, block, (from, old), (to, new_size)) }
     {
-        // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
-        unsafe { target.copy_from_nonoverlapping(block, old.size().min(new_size)) };
-        // SAFETY: the calling thread's own tops, and a block of its heap.
-        if !unsafe { thread.tops.push(from, block.as_ptr()) } {
-            slow::free(block, from, old);
-        }
         return target.as_ptr();
     }
     // SAFETY: passed on.
     into_raw(unsafe { realloc(tenure, block, old, new) })
+}
+
+/// A block of another class with the contents of `block`, which is freed, where that takes no more than the magazines of the two classes. `None` otherwise.
+///
+/// # Safety
+/// - `thread` is the calling thread's, and `block` the caller's, of that thread's heap, of this class and at least as large as the layout.
+/// - The other class serves so many bytes.
+#[cfg(not(feature = "hardened"))]
+#[inline(always)]
+pub(super) unsafe fn move_between_magazines(
+    thread: &Borrower,
+    block: NonNull<u8>,
+    (from, old): (SizeClass, Layout),
+    (to, new_size): (SizeClass, usize),
+) -> Option<NonNull<u8>> {
+    // What is free already is told of elsewhere.
+    if thread.tops.next(from) == Some(block) {
+        return None;
+    }
+    // SAFETY: the calling thread's own tops.
+    let target = unsafe { thread.tops.pop(to) }?;
+    // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
+    unsafe { target.copy_from_nonoverlapping(block, old.size().min(new_size)) };
+    // SAFETY: the calling thread's own tops, and a block of its heap.
+    if !unsafe { thread.tops.push(from, block.as_ptr()) } {
+        slow::free(block, from, old);
+    }
+    Some(target)
 }
 
 /// A span for a block that grows from `old` bytes to `new`, and may go on growing where it then stands: otherwise it would soon be copied again. `None` where a span is at hand, or where there

@@ -139,23 +139,26 @@ impl Tenure {
     /// - `block` is null or a block of Tenure's that is in use. Where the result is not null, it takes the place of `block`, which is not used
     ///   afterwards.
     pub unsafe fn realloc_untyped(&self, block: *mut u8, size: usize) -> *mut u8 {
-        let Some(block) = NonNull::new(block) else { return self.alloc_untyped(size) };
-        let extent = Extent::of(block);
-        if let Extent::Slab(class) = extent {
-            resize::check_before_resizing(block, class, BACKEND.owners.look_up(block.addr().get()));
-        }
-        match extent {
-            Extent::Slab(class) if SizeClass::of_untyped(size) == Some(class) || is_near(class.size(), size) => {
-                block.as_ptr()
+        let thread = tls::current();
+        if thread.owners.get().look_up(block.addr()) == thread.owner.get()
+            && let Some(address) = NonNull::new(block)
+            // SAFETY: the calling thread's heap owns the granule: so it is a segment.
+            && let Some(blocks) = unsafe { segment::blocks_at(block) }
+            && let Some(to) = SizeClass::of_untyped(size)
+        {
+            let class = blocks.class();
+            if to != class && !is_near(blocks.size(), size) {
+                let from = (class, layout_of(blocks.size()));
+                // SAFETY: the caller's block, of the calling thread's heap.
+                if let Some(target) = unsafe { resize::move_between_magazines(thread, address, from, (to, size)) } {
+                    return target.as_ptr();
+                }
+            } else if thread.tops.get(class).is_some() && thread.tops.next(class) != Some(address) {
+                return block;
             }
-            // SAFETY: the caller's block, as large as its class.
-            Extent::Slab(class) => unsafe { move_to(block, class.size(), size) },
-            // SAFETY: as above.
-            #[cfg(feature = "profile")]
-            Extent::Guarded { len } => unsafe { move_to(block, len, size) },
-            // SAFETY: the caller's block, as large as it says.
-            Extent::Large { len, align } => unsafe { realloc_large(block, len, align, size) },
         }
+        // SAFETY: passed on.
+        unsafe { realloc_slowly(block, size) }
     }
 
     /// Bytes of a block that may be used: at least as many as were asked for. 0 where `block` is null.
@@ -222,6 +225,31 @@ fn alloc_slowly(size: usize) -> *mut u8 {
         }
         None => untyped(size).and_then(large::alloc_dynamic),
     })
+}
+
+/// As [`Tenure::realloc_untyped`], of whatever block.
+///
+/// # Safety
+/// - As there.
+#[inline(never)]
+unsafe fn realloc_slowly(block: *mut u8, size: usize) -> *mut u8 {
+    let Some(block) = NonNull::new(block) else { return Tenure::new().alloc_untyped(size) };
+    let extent = Extent::of(block);
+    if let Extent::Slab(class) = extent {
+        resize::check_before_resizing(block, class, BACKEND.owners.look_up(block.addr().get()));
+    }
+    match extent {
+        Extent::Slab(class) if SizeClass::of_untyped(size) == Some(class) || is_near(class.size(), size) => {
+            block.as_ptr()
+        }
+        // SAFETY: the caller's block, as large as its class.
+        Extent::Slab(class) => unsafe { move_to(block, class.size(), size) },
+        // SAFETY: as above.
+        #[cfg(feature = "profile")]
+        Extent::Guarded { len } => unsafe { move_to(block, len, size) },
+        // SAFETY: the caller's block, as large as it says.
+        Extent::Large { len, align } => unsafe { realloc_large(block, len, align, size) },
+    }
 }
 
 #[cold]
