@@ -144,17 +144,18 @@ impl Tenure {
             && let Some(address) = NonNull::new(block)
             // SAFETY: the calling thread's heap owns the granule: so it is a segment.
             && let Some(blocks) = unsafe { segment::blocks_at(block) }
-            && let Some(to) = SizeClass::of_untyped(size)
         {
             let class = blocks.class();
-            if to != class && !is_near(blocks.size(), size) {
-                let from = (class, layout_of(blocks.size()));
+            if stays_in(class, size) {
+                if thread.tops.get(class).is_some() && thread.tops.next(class) != Some(address) {
+                    return block;
+                }
+            } else if let Some(to) = SizeClass::of_untyped(size) {
+                let from = (class, layout_of(class.size()));
                 // SAFETY: the caller's block, of the calling thread's heap.
                 if let Some(target) = unsafe { resize::move_between_magazines(thread, address, from, (to, size)) } {
                     return target.as_ptr();
                 }
-            } else if thread.tops.get(class).is_some() && thread.tops.next(class) != Some(address) {
-                return block;
             }
         }
         // SAFETY: passed on.
@@ -239,9 +240,7 @@ unsafe fn realloc_slowly(block: *mut u8, size: usize) -> *mut u8 {
         resize::check_before_resizing(block, class, BACKEND.owners.look_up(block.addr().get()));
     }
     match extent {
-        Extent::Slab(class) if SizeClass::of_untyped(size) == Some(class) || is_near(class.size(), size) => {
-            block.as_ptr()
-        }
+        Extent::Slab(class) if stays_in(class, size) => block.as_ptr(),
         // SAFETY: the caller's block, as large as its class.
         Extent::Slab(class) => unsafe { move_to(block, class.size(), size) },
         // SAFETY: as above.
@@ -258,9 +257,11 @@ fn alloc_large_zeroed(size: usize) -> *mut u8 {
     into_raw(untyped(size).and_then(large::alloc_dynamic_zeroed))
 }
 
-/// True where a block of `len` bytes that is to have `size` stays as it is, so as not to be copied for little.
-fn is_near(len: usize, size: usize) -> bool {
-    size <= len && len - size < len / 4
+/// True where a block of `class` that is to have `size` bytes stays as it is: no other class would serve it, or it would be copied for little.
+#[inline(always)]
+fn stays_in(class: SizeClass, size: usize) -> bool {
+    let len = class.size();
+    size <= len && len - size < len / 4 || SizeClass::of_untyped(size) == Some(class)
 }
 
 /// Where a block lies, and how large it is.
