@@ -34,21 +34,16 @@ impl Pace {
 
     /// Has `step` done, which brings a huge page, and takes note of the time.
     pub(super) fn time<T>(&self, os: &dyn Platform, step: impl FnOnce() -> T) -> T {
-        let begun = os.now_ns();
-        let result = step();
-        let ended = os.now_ns();
-        self.note(lost(begun, ended), ended);
+        let (result, lost_ns, ended) = measure(os, step);
+        self.note(lost_ns, ended);
         result
     }
 
     /// Has `step` done, which brings the first of `count` huge pages; true where it took no longer than small ones, which is taken to be so of the others, too. Otherwise they are not to be asked for.
     pub(super) fn is_quick(&self, os: &dyn Platform, count: usize, step: impl FnOnce()) -> bool {
-        let begun = os.now_ns();
-        step();
-        let ended = os.now_ns();
-        let lost = lost(begun, ended);
-        let is_quick = lost <= 0;
-        self.note(if is_quick { lost * count as i64 } else { lost }, ended);
+        let ((), lost_ns, ended) = measure(os, step);
+        let is_quick = lost_ns <= 0;
+        self.note(if is_quick { lost_ns * count as i64 } else { lost_ns }, ended);
         is_quick
     }
 
@@ -62,9 +57,12 @@ impl Pace {
     }
 }
 
-/// Nanoseconds that a huge page took beyond what small ones would have; negative where it took less.
-fn lost(begun: u64, ended: u64) -> i64 {
-    ended.wrapping_sub(begun) as i64 - SMALL_NS
+/// Has `step` done, which brings a huge page: the nanoseconds that it took beyond what small ones would have, negative where it took less; and when it had ended.
+fn measure<T>(os: &dyn Platform, step: impl FnOnce() -> T) -> (T, i64, u64) {
+    let begun = os.now_ns();
+    let result = step();
+    let ended = os.now_ns();
+    (result, ended.wrapping_sub(begun) as i64 - SMALL_NS, ended)
 }
 
 #[cfg(all(test, not(loom)))]
