@@ -24,6 +24,8 @@ pub fn alone(seconds: u32, body: impl FnOnce()) {
 pub fn alone_under(limit: Option<Limit>, seconds: u32, body: impl FnOnce()) {
     let prepare = |command: &mut Command| {
         if let Some((resource, bytes)) = limit {
+            // The C library's own allocator, which its loader uses, would reserve 64 MiB for a second thread, wherever these happen to fit.
+            command.env("MALLOC_ARENA_MAX", "1");
             // SAFETY: `setrlimit` may be called between fork and exec.
             unsafe { command.pre_exec(move || set_limit(resource, bytes)) };
         }
