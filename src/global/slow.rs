@@ -159,14 +159,11 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
 #[cold]
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
-    if keep_stolen(block, class) {
-        return;
-    }
     #[cfg(feature = "profile")]
     if samples::keep(block, class) {
         return;
     }
-    free_noted(block, class, layout);
+    free_unsampled(block, class, layout);
 }
 
 /// Keeps a block of another heap in the magazine, where that has others of it; false where it has not. As quickly as can be, since with stolen blocks no free but this slow one comes by. Where somebody watches the
@@ -180,9 +177,12 @@ fn keep_stolen(block: NonNull<u8>, class: SizeClass) -> bool {
     unsafe { heap.keep_stolen(owner, &thread.tops, class, block) }
 }
 
-/// Gives a block of `class` back, after those who watch the thread have been told.
+/// As [`free`], of a block that is no sampled thread's own.
 #[inline(never)]
-fn free_noted(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+fn free_unsampled(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+    if keep_stolen(block, class) {
+        return;
+    }
     note_freed(block, layout);
     put(block, class, layout);
 }
