@@ -7,7 +7,7 @@ use super::cache::{Kept, RangeCache};
 use super::counters::Counters;
 use super::density::Density;
 use super::owner::{Owner, OwnerMap};
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
@@ -58,9 +58,9 @@ impl Backend {
                 counters: Counters::new(),
                 cache: RangeCache::new(),
                 density: Density::unknown(),
-                growth: Pace::new(),
-                joins: Pace::new(),
-                filling: Pace::new(),
+                growth: Pace::new(pace::WAIT_TO_BEGIN),
+                joins: Pace::new(pace::WAIT_TO_JOIN),
+                filling: Pace::new(pace::WAIT_TO_BEGIN),
                 last: AtomicUsize::new(0),
                 highest: AtomicUsize::new(0),
             }

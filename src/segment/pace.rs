@@ -10,19 +10,24 @@ use crate::sync::{AtomicU64, Ordering, constructor};
 /// Nanoseconds that small pages take for as much memory as a huge one, on an Intel Xeon.
 const SMALL_NS: i64 = 750_000;
 
-/// How many times as long as what was lost the next one waits: at most one part of the time in so many is lost.
-const SHARE: i64 = 50;
+/// How many times as long as what was lost the next one waits, of those that memory begins with: at most one part of the time in so many is lost.
+pub(super) const WAIT_TO_BEGIN: i64 = 50;
+
+/// The same where small pages are joined. These are there already, so that less is won: no page faults, and some misses of the translation cache.
+pub(super) const WAIT_TO_JOIN: i64 = 200;
 
 /// When a process may have another huge page.
 pub(super) struct Pace {
     /// From when on, in nanoseconds of the platform's clock; 0 where none was slow.
     due_ns: AtomicU64,
+    /// One of the factors above.
+    wait: i64,
 }
 
 impl Pace {
     constructor! {
-        pub(super) fn new() -> Self {
-            Self { due_ns: AtomicU64::new(0) }
+        pub(super) fn new(wait: i64) -> Self {
+            Self { due_ns: AtomicU64::new(0), wait }
         }
     }
 
@@ -52,7 +57,7 @@ impl Pace {
         let due = self.due_ns.load(Ordering::Relaxed);
         if lost_ns > 0 || due > now {
             // Threads that do so at once may forget one.
-            self.due_ns.store(due.max(now).saturating_add_signed(lost_ns.saturating_mul(SHARE)), Ordering::Relaxed);
+            self.due_ns.store(due.max(now).saturating_add_signed(lost_ns.saturating_mul(self.wait)), Ordering::Relaxed);
         }
     }
 }
@@ -70,6 +75,8 @@ mod tests {
     use super::*;
     use crate::os::mock::Mock;
 
+    const WAIT: i64 = WAIT_TO_BEGIN;
+
     /// How many of `count` steps are allowed, where so many nanoseconds pass between two looks at the clock.
     fn allowed(pace: &Pace, mock: &Mock, step_ns: i64, count: usize) -> i64 {
         mock.set_tick_ns(step_ns as u64);
@@ -78,37 +85,39 @@ mod tests {
 
     #[test]
     fn what_takes_no_longer_than_small_pages_is_always_allowed() {
-        assert_eq!(allowed(&Pace::new(), Mock::new(), SMALL_NS, 1000), 1000);
+        assert_eq!(allowed(&Pace::new(WAIT), Mock::new(), SMALL_NS, 1000), 1000);
     }
 
     #[test]
     fn slow_ones_take_their_share_of_the_time() {
         const STEP_NS: i64 = 8 * SMALL_NS;
-        let (pace, mock) = (Pace::new(), Mock::new());
-        let lost = allowed(&pace, mock, STEP_NS, 10_000) * (STEP_NS - SMALL_NS);
-        let share = mock.now_ns() as i64 / SHARE;
-        assert!((share * 9 / 10..=share + STEP_NS).contains(&lost), "{lost} of {share}");
+        for wait in [WAIT_TO_BEGIN, WAIT_TO_JOIN] {
+            let (pace, mock) = (Pace::new(wait), Mock::new());
+            let lost = allowed(&pace, mock, STEP_NS, 10_000) * (STEP_NS - SMALL_NS);
+            let share = mock.now_ns() as i64 / wait;
+            assert!((share * 9 / 10..=share + STEP_NS).contains(&lost), "{lost} of {share}");
+        }
     }
 
     #[test]
     fn one_that_was_slow_is_waited_for_and_no_longer() {
-        let (pace, mock) = (Pace::new(), Mock::new());
+        let (pace, mock) = (Pace::new(WAIT), Mock::new());
         assert_eq!(allowed(&pace, mock, 2 * SMALL_NS, 10), 1);
-        assert_eq!(allowed(&pace, mock, SHARE * SMALL_NS, 1), 1);
+        assert_eq!(allowed(&pace, mock, WAIT * SMALL_NS, 1), 1);
     }
 
     #[test]
     fn time_in_which_none_is_asked_for_saves_nothing_for_later() {
-        let (pace, mock) = (Pace::new(), Mock::new());
+        let (pace, mock) = (Pace::new(WAIT), Mock::new());
         assert_eq!(allowed(&pace, mock, 2 * SMALL_NS, 1), 1);
-        mock.set_tick_ns(1000 * (SHARE * SMALL_NS) as u64);
+        mock.set_tick_ns(1000 * (WAIT * SMALL_NS) as u64);
         mock.now_ns();
         assert_eq!(allowed(&pace, mock, 2 * SMALL_NS, 10), 1);
     }
 
     #[test]
     fn a_wait_is_shortened_by_what_is_won_meanwhile() {
-        let (pace, mock) = (Pace::new(), Mock::new());
+        let (pace, mock) = (Pace::new(WAIT), Mock::new());
         mock.set_tick_ns(4 * SMALL_NS as u64);
         assert!(!pace.is_quick(mock, 8, || ()));
         mock.set_tick_ns(0);
