@@ -153,12 +153,12 @@ impl SizeClass {
         Self::of_slots(layout.size().div_ceil(SLOT_SIZE).max(1))
     }
 
-    /// The class of the span that serves `size` bytes, which is more than a slab's block has; `None` where it is to be a mapping.
+    /// The class of the span that serves a block of which only the size is known; `None` where a slab's block is large enough, or it is to be a mapping.
     #[inline(always)]
     pub(crate) fn of_untyped_span(size: usize) -> Option<Self> {
-        debug_assert!(size > MAX_SIZE);
-        let last = (size - 1) / SLOT_SIZE;
-        (last < MAX_SPAN / SLOT_SIZE).then(|| Self::from_index(SLABS + last))
+        // One comparison for both ends: a size that a slab serves wraps to one that is larger than any.
+        let is_spans = size.wrapping_sub(MAX_SIZE + 1) < MAX_SPAN - MAX_SIZE;
+        is_spans.then(|| Self::from_index(SLABS + (size - 1) / SLOT_SIZE))
     }
 
     /// The class of the spans of so many slots, at least one; `None` where that is more than the longest has.
@@ -310,7 +310,9 @@ mod tests {
                 class.is_none_or(|class| class.is_span() && class.size() >= size && class.size() - size < SLOT_SIZE)
             );
         }
-        assert_eq!(SizeClass::of_untyped_span(usize::MAX), None);
+        for size in [0, 1, MAX_SIZE, usize::MAX] {
+            assert_eq!(SizeClass::of_untyped_span(size), None);
+        }
     }
 
     #[test]

@@ -26,7 +26,16 @@ pub(crate) fn allocate(size: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn allocate_slowly(size: usize) -> *mut u8 {
-    or_no_memory(TENURE.alloc_untyped(size))
+    match TENURE.untyped_span_at_hand(size) {
+        Some(block) => block.as_ptr(),
+        None => allocate_anew(size),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_anew(size: usize) -> *mut u8 {
+    or_no_memory(TENURE.alloc_untyped_anew(size))
 }
 
 /// Frees a block. Null is nothing to free. Keeps `errno`.

@@ -1,5 +1,6 @@
 // Times of single operations of whatever malloc is preloaded. Prints a line for each row: its name, a tab, nanoseconds for each operation (the best
-// of several repeats). An operation is an allocation with its free; of realloc, one doubling. Compile with -fno-builtin, without which
+// of several repeats). An operation is an allocation with its free; of realloc, one doubling. Compile with -fno-plt (through the table of linkage an empty
+// malloc takes as long as a quick one), and with -fno-builtin, without which
 // compilers may leave out an allocation that is freed unused.
 #include <malloc.h>
 #include <pthread.h>

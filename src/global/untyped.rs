@@ -31,23 +31,40 @@ impl Tenure {
     /// ```
     #[inline]
     pub fn alloc_untyped(&self, size: usize) -> *mut u8 {
-        let at_hand = match tls::current().tops.for_untyped(size) {
-            // SAFETY: the calling thread's own.
-            Some(stack) => unsafe { stack.pop() },
-            None => SizeClass::of_untyped_span(size).and_then(large::span_at_hand),
-        };
-        match at_hand {
+        match self.untyped_at_hand(size).or_else(|| self.untyped_span_at_hand(size)) {
             Some(block) => block.as_ptr(),
-            None => alloc_slowly(size),
+            None => self.alloc_untyped_anew(size),
         }
     }
 
-    /// What [`Tenure::alloc_untyped`] gives where a free block waits in the calling thread's magazine; `None` otherwise. For callers that have something
+    /// What [`Tenure::alloc_untyped`] gives where a free block of at most 32 KiB waits in the calling thread's magazine; `None` otherwise. For callers that have something
     /// of their own to do when it takes longer, without a cost for when it does not.
     #[inline(always)]
     pub fn untyped_at_hand(&self, size: usize) -> Option<NonNull<u8>> {
         // SAFETY: the calling thread's own.
         unsafe { tls::current().tops.for_untyped(size)?.pop() }
+    }
+
+    /// As [`Tenure::untyped_at_hand`], for the sizes that follow, up to 1 MiB.
+    #[inline(always)]
+    pub fn untyped_span_at_hand(&self, size: usize) -> Option<NonNull<u8>> {
+        SizeClass::of_untyped_span(size).and_then(large::span_at_hand)
+    }
+
+    /// What [`Tenure::alloc_untyped`] gives where none is at hand.
+    #[cold]
+    #[inline(never)]
+    pub fn alloc_untyped_anew(&self, size: usize) -> *mut u8 {
+        into_raw(match SizeClass::of_untyped(size) {
+            Some(class) => {
+                #[cfg(feature = "profile")]
+                if let Some(block) = samples::take_hot(class) {
+                    return block.as_ptr();
+                }
+                slow::alloc_dynamic(class, untyped_block(size))
+            }
+            None => untyped(size).and_then(large::alloc_dynamic),
+        })
     }
 
     /// A free block of `size` bytes at a multiple of `align`, and of 16, where one waits in the calling thread's magazine: what `alloc` gives for such a layout, to be freed without one, too.
@@ -212,21 +229,6 @@ fn untyped_block(size: usize) -> Layout {
 
 /// What blocks of so many bytes or fewer are aligned to.
 const LEAST_ALIGN: usize = 8;
-
-#[cold]
-#[inline(never)]
-fn alloc_slowly(size: usize) -> *mut u8 {
-    into_raw(match SizeClass::of_untyped(size) {
-        Some(class) => {
-            #[cfg(feature = "profile")]
-            if let Some(block) = samples::take_hot(class) {
-                return block.as_ptr();
-            }
-            slow::alloc_dynamic(class, untyped_block(size))
-        }
-        None => untyped(size).and_then(large::alloc_dynamic),
-    })
-}
 
 /// As [`Tenure::realloc_untyped`], of whatever block.
 ///

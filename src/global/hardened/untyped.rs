@@ -40,6 +40,18 @@ impl Tenure {
         hardened::at_hand(size::class_of_untyped(size)?, size)
     }
 
+    /// As [`Tenure::untyped_at_hand`], for the sizes that follow, up to 1 MiB: never one, as each is looked at when it is handed out.
+    #[inline]
+    pub fn untyped_span_at_hand(&self, _size: usize) -> Option<NonNull<u8>> {
+        None
+    }
+
+    /// What [`Tenure::alloc_untyped`] gives where none is at hand.
+    #[cold]
+    pub fn alloc_untyped_anew(&self, size: usize) -> *mut u8 {
+        self.alloc_untyped(size)
+    }
+
     /// A free block of `size` bytes at a multiple of `align`, and of 16, where one waits in the calling thread's magazine: what `alloc` gives for such a layout, to be freed without one, too.
     /// `None` otherwise, and where `size` is 0 or `align` no power of two.
     #[inline]
