@@ -169,6 +169,21 @@ static void short_chain_touched(long count, size_t size) { chains(count, size, 1
 static void long_chain(long count, size_t size) { chains(count, size, 8, 0); }
 static void long_chain_touched(long count, size_t size) { chains(count, size, 8, 1); }
 
+// Of a few blocks, each some five times as large as the smallest at most, one after the other takes the place of any.
+static void replaced(long count, size_t size) {
+    enum { LIVE = 20 };
+    static char *live[LIVE];
+    static uint64_t state = 88172645463325252u;
+    for (; count > 0; count--) {
+        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        char **place = &live[state % LIVE];
+        size_t length = size + (size_t)(state >> 8) % (4 * size);
+        free(*place);
+        *place = seen(malloc(length));
+        for (size_t at = 0; at < length; at += PAGE) (*place)[at] = 1;
+    }
+}
+
 static const struct row ROWS[] = {
     {"pair 16 B", pairs, 16, 1},
     {"pair 64 B", pairs, 64, 1},
@@ -184,6 +199,7 @@ static const struct row ROWS[] = {
     {"realloc 64 B to 1 MiB, touched", short_chain_touched, 1 << 20, 14},
     {"realloc 1 to 256 MiB", long_chain, 256 << 20, 8},
     {"realloc 1 to 256 MiB, touched", long_chain_touched, 256 << 20, 8},
+    {"replaced 5 to 25 MiB, touched", replaced, 5 << 20, 20},
     {"calloc 64 B", cleared_pairs, 64, 1},
     {"calloc 4 KiB", cleared_pairs, 4 << 10, 1},
     {"calloc 1 MiB", cleared_pairs, 1 << 20, 1},

@@ -25,7 +25,7 @@ pub(super) fn release(block: NonNull<u8>, len: usize) {
 /// A span or a mapping for `layout` as the heap has it, and whether it reads as zero because nobody has used it yet.
 #[cfg(feature = "hardened")]
 pub(super) fn take_as_is(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    take_any(layout, |_| None).or_else(|| take_zeroed(SizeClass::of_span(layout)?, layout))
+    take_any(layout, map, |_| None).or_else(|| take_zeroed(SizeClass::of_span(layout)?, layout))
 }
 
 /// A block that is too large for a slab.
@@ -52,7 +52,7 @@ pub(super) fn alloc_dynamic(layout: Layout) -> Option<NonNull<u8>> {
 }
 
 fn take_dynamic(layout: Layout) -> Option<NonNull<u8>> {
-    let (block, is_new) = take_any(layout, |class| take(class, layout))?;
+    let (block, is_new) = take_any(layout, map_any, |class| take(class, layout))?;
     if is_new && !heap::is_span(layout) {
         // SAFETY: a mapping's block, which was mapped just now, since it reads as zero.
         unsafe { BACKEND.expect_density(block) };
@@ -80,7 +80,7 @@ pub(super) fn alloc_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
 }
 
 fn take_any_zeroed(layout: Layout) -> Option<NonNull<u8>> {
-    let (block, is_zero) = match take_any(layout, |_| None) {
+    let (block, is_zero) = match take_any(layout, map, |_| None) {
         Some(found) => found,
         None => take_zeroed(SizeClass::of_span(layout)?, layout)?,
     };
@@ -94,8 +94,12 @@ fn take_any_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     Some(block)
 }
 
-/// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`.
-fn take_any(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>>) -> Option<(NonNull<u8>, bool)> {
+/// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`, and mappings from `map`.
+fn take_any(
+    layout: Layout,
+    map: impl Fn(Layout) -> Option<(NonNull<u8>, bool)>,
+    refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>>,
+) -> Option<(NonNull<u8>, bool)> {
     #[cfg(feature = "profile")]
     if let Some(found) = samples::alloc_large(layout) {
         return Some(found);
@@ -118,6 +122,17 @@ fn take_any(layout: Layout, refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>
         }
         Source::Nothing => None,
     })
+}
+
+/// As [`map`], of whatever memory is at hand: to clear what is kept may take longer than to map anew.
+fn map_any(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    match BACKEND.map_block_of_kept(layout) {
+        Some(block) => {
+            tag_mapping(block);
+            Some((block, false))
+        }
+        None => map(layout),
+    }
 }
 
 /// A block with a mapping of its own, and whether it reads as zero.

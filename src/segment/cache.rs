@@ -5,14 +5,20 @@
 //!
 //! A slot is taken and filled by compare-and-swap: there is no lock, and a fork in the middle loses one slot at most.
 
+use crate::align;
 use crate::size_class::SLOT_SIZE;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 
 /// Most ranges that are kept.
-pub(crate) const CACHED_RANGES: usize = 16;
+pub(crate) const CACHED_RANGES: usize = 32;
 
-/// Most bytes that are kept in all.
+/// Bytes that may be kept in all, however few are in use.
 pub(crate) const CACHED_BYTES: usize = 64 * 1024 * 1024;
+
+/// Most bytes that are kept in all while the blocks of mappings that are in use have `live` bytes: as many. Whole pages, however large the system has them.
+pub(super) fn most_bytes(live: usize) -> usize {
+    CACHED_BYTES.max(align::down(live, SLOT_SIZE))
+}
 
 /// Bytes from the start of a kept mapping to its block: mappings of unusual alignment are not kept.
 pub(super) const OFFSET: usize = SLOT_SIZE;
@@ -110,9 +116,7 @@ pub(crate) struct Kept {
     pub(crate) bytes: usize,
 }
 
-/// The cache: at most [`CACHED_RANGES`] ranges, of about [`CACHED_BYTES`] in all.
-///
-/// Threads that free at the same moment may each find room for the last range.
+/// The cache: at most [`CACHED_RANGES`] ranges.
 pub(crate) struct RangeCache {
     slots: [Slot; CACHED_RANGES],
 }
@@ -133,14 +137,9 @@ impl RangeCache {
         })
     }
 
-    /// Bytes for which there is room; a snapshot.
-    pub(super) fn room(&self) -> usize {
-        CACHED_BYTES.saturating_sub(self.kept().bytes)
-    }
-
-    /// Keeps a range, if there is room; true where it is kept.
+    /// Keeps a range, if there is a slot; true where it is kept.
     pub(super) fn put(&self, range: Range) -> bool {
-        range.body() <= self.room() && self.slots.iter().any(|slot| slot.fill(range))
+        self.slots.iter().any(|slot| slot.fill(range))
     }
 
     /// A kept mapping of `len` bytes or up to a quarter more.
@@ -153,6 +152,13 @@ impl RangeCache {
     pub(super) fn take_at_least(&self, len: usize) -> Option<Range> {
         let fits = |range: &Range| range.has_head && range.len >= len;
         let best = self.slots.iter().filter_map(Slot::range).filter(fits).min_by_key(|range| range.len)?;
+        self.slots.iter().find_map(|slot| slot.take(|_, range| range == best))
+    }
+
+    /// The longest kept mapping of less than `len` bytes, and of at least five eighths of them: what doubles has memory of its own.
+    pub(super) fn take_shorter(&self, len: usize) -> Option<Range> {
+        let fits = |range: &Range| range.has_head && range.len < len && range.len >= len / 8 * 5;
+        let best = self.slots.iter().filter_map(Slot::range).filter(fits).max_by_key(|range| range.len)?;
         self.slots.iter().find_map(|slot| slot.take(|_, range| range == best))
     }
 

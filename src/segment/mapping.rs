@@ -4,6 +4,7 @@
 //! owner map; the granules after it have none, so a pointer into the middle of a block is nobody's and is noticed when freed.
 
 mod huge;
+mod keeping;
 mod resizing;
 mod shift;
 
@@ -11,7 +12,7 @@ use super::backend::{Backend, Place};
 use super::cache::{self, Range};
 use super::owner::{GRANULE, Owner};
 use crate::align;
-use crate::size_class::{MAX_SPAN, SLOT_SIZE};
+use crate::size_class::SLOT_SIZE;
 use crate::slab::Freshness;
 #[cfg(feature = "hardened")]
 use crate::sync::AtomicUsize;
@@ -173,18 +174,6 @@ impl Backend {
         Some((NonNull::new(mapping.block())?, true))
     }
 
-    /// A mapping for a block that is growing, if a freed one is at hand in which it can grow further without a system call.
-    pub(crate) fn map_growing_block(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let offset = Placement::of(layout.align()).offset;
-        if offset != cache::OFFSET {
-            return None;
-        }
-        let len = self.mapping_len(layout.size(), offset)?;
-        let range = self.cache.take_at_least(len.checked_mul(2)?)?;
-        self.keep(Range { start: range.start + len, len: range.len - len, has_head: false });
-        Some(self.reuse(Range { len, ..range }, layout.align()))
-    }
-
     /// Bytes of a mapping whose block is `size` large and stands at `offset`.
     fn mapping_len(&self, size: usize, offset: usize) -> Option<usize> {
         // Mappings that touch are one for the system, which has a limit of 65,530; gaps of addresses between them would make it felt.
@@ -239,50 +228,6 @@ impl Backend {
             self.unmap_mapping(mapping);
         }
         true
-    }
-
-    /// Keeps a range that nobody uses, or gives it back to the system where there is no room. Of a mapping, the start is kept for which there is room: what grows fills
-    /// it first.
-    pub(super) fn keep(&self, range: Range) {
-        self.make_room(range.body());
-        let range = if range.has_head { self.trim(range, self.cache.room()) } else { range };
-        if range.len > 0 && !self.cache.put(range) {
-            self.unmap_range(range);
-        }
-    }
-
-    /// Has the largest kept mapping make room for `bytes`, if it has more than twice as many: what was freed last is the likeliest to be asked for.
-    fn make_room(&self, bytes: usize) {
-        if self.cache.room() < bytes
-            && let Some(largest) = self.cache.take_at_least(2 * bytes)
-        {
-            let trimmed = self.trim(largest, largest.body() - bytes);
-            if !self.cache.put(trimmed) {
-                self.unmap_range(trimmed);
-            }
-        }
-    }
-
-    /// Gives what a mapping that nobody uses has beyond `room` bytes back to the system, unless hardly anything would be left.
-    fn trim(&self, range: Range, room: usize) -> Range {
-        if range.body() <= room || room < MAX_SPAN {
-            return range;
-        }
-        let kept = Range { len: room + cache::OFFSET, ..range };
-        // SAFETY: the caller holds the range, whose head is at its start.
-        unsafe { Mapping::at(kept.start) }.shorten(kept.len);
-        self.unmap_range(Range { start: kept.start + kept.len, len: range.len - kept.len, has_head: false });
-        kept
-    }
-
-    /// Gives back to the system what is kept since `before` or longer, or everything where that is `u64::MAX`; how many bytes that was.
-    pub(super) fn drop_unused(&self, before: u64, now: u64) -> usize {
-        let mut dropped = 0;
-        while let Some(range) = self.cache.take_unused(before, now) {
-            dropped += range.len;
-            self.unmap_range(range);
-        }
-        dropped
     }
 
     /// Gives a range back to the system. The caller holds it.

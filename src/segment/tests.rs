@@ -4,6 +4,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::boxed::Box;
 
+mod keeping;
 mod mappings;
 mod owner_map;
 mod pool;

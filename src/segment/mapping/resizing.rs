@@ -69,21 +69,28 @@ impl Backend {
         // What has grown will grow: with room behind it, the next two doublings need no move.
         let Placement { place, owner, .. } = Placement::of(layout.align());
         let place = Place { headroom: len.checked_mul(3)?, ..place };
-        let target = self.map_placed(len, place)?;
-        let _ = target.as_ptr().expose_provenance();
         // The old addresses are anybody's as soon as they are unmapped, so the entry goes first.
         self.owners.set(block.addr().get(), Owner::NONE);
-        // SAFETY: both mappings are this thread's alone.
-        if !unsafe { self.os.relocate(mapping.start(), old_len, target, len) } {
-            // What has become of the target is not known, so it is left as it is: untouched addresses at worst.
+        let Some(moved) = self.move_pages(mapping, len, place) else {
             self.owners.set(block.addr().get(), owner);
+            return None;
+        };
+        self.owners.set(moved.block().addr(), owner);
+        NonNull::new(moved.block())
+    }
+
+    /// Moves a mapping's pages to a place where it can be `len` long, which is longer than it is. No entry of the owner map speaks of it. `None`: not possible, and nothing has changed.
+    pub(super) fn move_pages(&self, mapping: &Mapping, len: usize, place: Place) -> Option<&'static Mapping> {
+        let target = self.map_placed(len, place)?;
+        let _ = target.as_ptr().expose_provenance();
+        // SAFETY: both mappings are this thread's alone. Where this fails, what has become of the target is not known, so it is left as it is: untouched addresses at worst.
+        if !unsafe { self.os.relocate(mapping.start(), mapping.len(), target, len) } {
             return None;
         }
         // SAFETY: the head has moved with the other pages.
-        let mapping = unsafe { Mapping::at(target.addr().get()) };
-        self.resized(mapping, len);
-        self.owners.set(mapping.block().addr(), owner);
-        NonNull::new(mapping.block())
+        let moved = unsafe { Mapping::at(target.addr().get()) };
+        self.resized(moved, len);
+        Some(moved)
     }
 
     /// A mapping was `old_len` long. What was filled before it grew is going to be filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
@@ -103,7 +110,7 @@ impl Backend {
         let Some(leftover) = self.cache.take_leftover(mapping.end()) else { return false };
         let used = leftover.len.min(len - mapping.len());
         mapping.len.set(mapping.len() + used);
-        self.keep(Range { start: leftover.start + used, len: leftover.len - used, has_head: false });
+        self.put_back(Range { start: leftover.start + used, len: leftover.len - used, has_head: false });
         mapping.len() == len
     }
 
@@ -114,7 +121,7 @@ impl Backend {
         self.keep(Range { start: mapping.end(), len: rest, has_head: false });
     }
 
-    fn resized(&self, mapping: &Mapping, len: usize) {
+    pub(super) fn resized(&self, mapping: &Mapping, len: usize) {
         let old_len = mapping.len.replace(len);
         if len >= old_len {
             self.counters.reserved.fetch_add(len - old_len, Ordering::Relaxed);

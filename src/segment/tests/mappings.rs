@@ -100,60 +100,6 @@ fn the_block_of_a_mapping_that_is_used_again_starts_elsewhere_and_is_as_large() 
 }
 
 #[test]
-fn at_most_16_mappings_are_kept() {
-    let source = Source::new();
-    let blocks: Vec<_> = (0..20).map(|_| source.block(MIB)).collect();
-    for (nth, block) in blocks.into_iter().enumerate() {
-        assert!(source.backend.unmap_block(block));
-        assert_eq!(source.backend.cached().mappings, (nth + 1).min(cache::CACHED_RANGES));
-    }
-    let counters = &source.backend.counters;
-    assert_eq!((counters.mappings(), counters.mapped()), (16, 16 * MIB));
-}
-
-#[test]
-fn at_most_64_mib_are_kept() {
-    let source = Source::new();
-    let blocks: Vec<_> = [25, 25, 25, 24].map(|size| source.block(size * MIB)).into();
-    let kept = blocks.into_iter().map(|block| {
-        assert!(source.backend.unmap_block(block));
-        source.backend.cached().bytes / MIB
-    });
-    assert_eq!(kept.collect::<Vec<_>>(), [25, 50, 64, 64]);
-    let counters = &source.backend.counters;
-    assert_eq!((source.backend.cached().mappings, counters.mapped()), (3, 64 * MIB));
-}
-
-#[test]
-fn the_start_of_a_mapping_is_kept_for_which_there_is_room_and_serves_again() {
-    let source = Source::new();
-    let block = source.block(200 * MIB);
-    mark(block, 64 * MIB);
-    assert!(source.backend.unmap_block(block));
-    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (1, 64 * MIB));
-    assert_eq!((source.in_use(), source.backend.counters.mapped()), (0, 64 * MIB));
-    let (again, is_zero) = source.backend.map_block(layout(64 * MIB, 8)).unwrap();
-    assert!(is_in_place_of(again, block) && !is_zero);
-    mark(again, 64 * MIB);
-    assert!(source.backend.unmap_block(again));
-    assert_eq!(source.backend.drop_unused(u64::MAX, 0), 64 * MIB + cache::OFFSET);
-    assert_eq!((source.backend.counters.reserved(), source.backend.counters.mapped()), (0, 0));
-}
-
-#[test]
-fn the_largest_kept_mapping_makes_room_for_one_that_is_freed_later() {
-    let source = Source::new();
-    let (large, small) = (source.block(200 * MIB), source.block(3 * MIB));
-    assert!(source.backend.unmap_block(large));
-    assert!(source.backend.unmap_block(small));
-    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (2, 64 * MIB));
-    let (again, _) = source.backend.map_block(layout(3 * MIB, 8)).unwrap();
-    assert!(is_in_place_of(again, small));
-    let (again, _) = source.backend.map_block(layout(61 * MIB, 8)).unwrap();
-    assert!(is_in_place_of(again, large));
-}
-
-#[test]
 fn a_mapping_of_unusual_alignment_is_not_kept() {
     let source = Source::new();
     for align in [128 * KIB, 2 * MIB, 4 * MIB] {

@@ -143,7 +143,7 @@ impl Thread {
         if heap::is_span(layout) {
             return self.heap.take_span(layout).map(|(block, _)| block);
         }
-        self.backend.map_block(layout).map(|(block, _)| block)
+        self.backend.map_block_of_kept(layout).or_else(|| self.backend.map_block(layout).map(|(block, _)| block))
     }
 
     pub(super) fn alloc_zeroed(&self, layout: Layout) -> Option<NonNull<u8>> {

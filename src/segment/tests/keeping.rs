@@ -1,0 +1,164 @@
+use super::super::*;
+use super::{MIB, Source, assert_marked, assert_zero, is_in_place_of, layout, mark};
+use crate::os::mock::Call;
+use core::ptr::NonNull;
+use std::vec::Vec;
+
+impl Source {
+    /// A block of what is kept.
+    fn block_of_kept(&self, size: usize) -> Option<NonNull<u8>> {
+        self.backend.map_block_of_kept(layout(size, 8))
+    }
+
+    /// Every byte is counted once, and what the system gave is what is reserved.
+    fn assert_balance(&self) {
+        let counters = &self.backend.counters;
+        assert_eq!(self.mock.mapped(), counters.reserved() + 128 * MIB);
+        assert_eq!(counters.committed(), counters.mapped() + counters.metadata());
+    }
+}
+
+#[test]
+fn at_most_32_mappings_are_kept() {
+    let source = Source::new();
+    let blocks: Vec<_> = (0..40).map(|_| source.block(MIB)).collect();
+    for (nth, block) in blocks.into_iter().enumerate() {
+        assert!(source.backend.unmap_block(block));
+        assert_eq!(source.backend.cached().mappings, (nth + 1).min(cache::CACHED_RANGES));
+    }
+    let counters = &source.backend.counters;
+    assert_eq!((counters.mappings(), counters.mapped()), (32, 32 * MIB));
+}
+
+#[test]
+fn at_most_64_mib_are_kept_where_no_more_are_in_use() {
+    let source = Source::new();
+    let blocks: Vec<_> = [25, 25, 25, 24].map(|size| source.block(size * MIB)).into();
+    let kept = blocks.into_iter().map(|block| {
+        assert!(source.backend.unmap_block(block));
+        source.backend.cached().bytes / MIB
+    });
+    assert_eq!(kept.collect::<Vec<_>>(), [25, 50, 64, 64]);
+    let counters = &source.backend.counters;
+    assert_eq!((source.backend.cached().mappings, counters.mapped()), (3, 64 * MIB));
+}
+
+#[test]
+fn the_start_of_a_mapping_is_kept_for_which_there_is_room_and_serves_again() {
+    let source = Source::new();
+    let block = source.block(200 * MIB);
+    mark(block, 64 * MIB);
+    assert!(source.backend.unmap_block(block));
+    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (1, 64 * MIB));
+    assert_eq!((source.in_use(), source.backend.counters.mapped()), (0, 64 * MIB));
+    let (again, is_zero) = source.backend.map_block(layout(64 * MIB, 8)).unwrap();
+    assert!(is_in_place_of(again, block) && !is_zero);
+    mark(again, 64 * MIB);
+    assert!(source.backend.unmap_block(again));
+    assert_eq!(source.backend.drop_unused(u64::MAX, 0), 64 * MIB + cache::OFFSET);
+    assert_eq!((source.backend.counters.reserved(), source.backend.counters.mapped()), (0, 0));
+}
+
+#[test]
+fn the_largest_kept_mapping_makes_room_for_one_that_is_freed_later() {
+    let source = Source::new();
+    let (large, small) = (source.block(200 * MIB), source.block(3 * MIB));
+    assert!(source.backend.unmap_block(large));
+    assert!(source.backend.unmap_block(small));
+    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (2, 64 * MIB));
+    let (again, _) = source.backend.map_block(layout(3 * MIB, 8)).unwrap();
+    assert!(is_in_place_of(again, small));
+    let (again, _) = source.backend.map_block(layout(61 * MIB, 8)).unwrap();
+    assert!(is_in_place_of(again, large));
+}
+
+#[test]
+fn where_more_is_in_use_as_much_is_kept() {
+    let source = Source::new();
+    let blocks: Vec<_> = [100, 50, 150, 100].map(|size| source.block(size * MIB)).into();
+    let kept = blocks.into_iter().map(|block| {
+        assert!(source.backend.unmap_block(block));
+        source.assert_balance();
+        (source.in_use() / MIB, source.backend.cached().bytes / MIB)
+    });
+    assert_eq!(kept.collect::<Vec<_>>(), [(300, 100), (250, 150), (100, 150), (0, 150)]);
+}
+
+#[test]
+fn a_block_takes_the_start_of_a_longer_mapping_which_is_whole_again_when_it_is_freed() {
+    let source = Source::new();
+    let freed = source.block(8 * MIB);
+    assert!(source.backend.unmap_block(freed));
+    let calls = source.mock.calls(None);
+    let block = source.block_of_kept(3 * MIB).unwrap();
+    assert!(is_in_place_of(block, freed));
+    mark(block, 3 * MIB);
+    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (0, 5 * MIB));
+    assert_eq!(source.in_use(), 3 * MIB);
+    assert_marked(block, 3 * MIB, 3 * MIB);
+    assert!(source.backend.unmap_block(block));
+    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (1, 8 * MIB));
+    assert_eq!(source.mock.calls(None), calls);
+    source.assert_balance();
+}
+
+#[test]
+fn a_block_of_a_shorter_mapping_has_its_memory_and_more_where_it_stands_and_where_it_moves() {
+    for moves in [false, true] {
+        let source = Source::new();
+        if moves {
+            source.mock.fail_from(Some(Call::Resize), 1);
+        }
+        let freed = source.block(6 * MIB);
+        mark(freed, 6 * MIB);
+        assert!(source.backend.unmap_block(freed));
+        let block = source.block_of_kept(9 * MIB).unwrap();
+        assert!(source.is_block(block) && source.in_use() == 9 * MIB);
+        assert!(block == freed || !source.is_block(freed));
+        assert!(!moves || source.mock.calls(Some(Call::Relocate)) == 1);
+        let shift = freed.addr().get() % GRANULE - block.addr().get() % GRANULE;
+        // SAFETY: inside the block: where the one before it had started, and where its mapping had ended.
+        let (old, new) = unsafe { (block.add(shift), block.add(shift + 6 * MIB)) };
+        assert_marked(old, 6 * MIB, 6 * MIB);
+        assert_zero(new, 3 * MIB - shift);
+        mark(block, 9 * MIB);
+        source.assert_balance();
+        assert!(source.backend.unmap_block(block));
+        assert_eq!(source.backend.cached().bytes, 9 * MIB);
+        source.backend.relieve(usize::MAX);
+        assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, 128 * MIB));
+    }
+}
+
+#[test]
+fn what_doubles_is_not_made_of_what_it_leaves() {
+    let source = Source::new();
+    assert!(source.backend.unmap_block(source.block(4 * MIB)));
+    assert_eq!(source.block_of_kept(8 * MIB), None);
+    assert!(source.block_of_kept(6 * MIB).is_some());
+}
+
+#[test]
+fn a_kept_mapping_that_cannot_be_made_longer_is_kept() {
+    for call in [Call::Map, Call::Relocate] {
+        let source = Source::new();
+        assert!(source.backend.unmap_block(source.block(6 * MIB)));
+        source.mock.fail_from(Some(Call::Resize), 1);
+        source.mock.fail_from(Some(call), 1);
+        assert_eq!(source.block_of_kept(8 * MIB), None);
+        assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (1, 6 * MIB));
+        source.mock.succeed();
+        source.assert_balance();
+        let block = source.block_of_kept(8 * MIB).unwrap();
+        mark(block, 8 * MIB);
+        source.assert_balance();
+    }
+}
+
+#[test]
+fn an_alignment_of_more_than_a_slot_is_not_served_of_what_is_kept() {
+    let source = Source::new();
+    assert!(source.backend.unmap_block(source.block(6 * MIB)));
+    assert_eq!(source.backend.map_block_of_kept(layout(5 * MIB, 2 * MIB)), None);
+    assert_eq!(source.backend.cached().bytes, 6 * MIB);
+}
