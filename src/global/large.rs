@@ -80,7 +80,7 @@ pub(super) fn alloc_dynamic_zeroed(layout: Layout) -> Option<NonNull<u8>> {
 }
 
 fn take_any_zeroed(layout: Layout) -> Option<NonNull<u8>> {
-    let (block, is_zero) = match take_any(layout, map, |_| None) {
+    let (block, is_zero) = match take_any(layout, map_zeroed, |_| None) {
         Some(found) => found,
         None => take_zeroed(SizeClass::of_span(layout)?, layout)?,
     };
@@ -124,15 +124,18 @@ fn take_any(
     })
 }
 
-/// As [`map`], of whatever memory is at hand: to clear what is kept may take longer than to map anew.
+/// As [`map`], of memory that is kept where there is some, whatever it holds.
 fn map_any(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    match BACKEND.map_block_of_kept(layout) {
-        Some(block) => {
-            tag_mapping(block);
-            Some((block, false))
-        }
-        None => map(layout),
-    }
+    let Some(block) = BACKEND.map_block_of_kept(layout) else { return map(layout) };
+    tag_mapping(block);
+    Some((block, false))
+}
+
+/// As [`map_any`], of memory that is to read as zero.
+fn map_zeroed(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    let Some((block, is_zero)) = BACKEND.map_zeroed_block_of_kept(layout) else { return map(layout) };
+    tag_mapping(block);
+    Some((block, is_zero))
 }
 
 /// A block with a mapping of its own, and whether it reads as zero.

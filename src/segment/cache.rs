@@ -137,6 +137,11 @@ impl RangeCache {
         })
     }
 
+    /// How many ranges are left over behind mappings; a snapshot.
+    pub(super) fn leftovers(&self) -> usize {
+        self.slots.iter().filter_map(Slot::range).filter(|range| !range.has_head).count()
+    }
+
     /// Keeps a range, if there is a slot; true where it is kept.
     pub(super) fn put(&self, range: Range) -> bool {
         self.slots.iter().any(|slot| slot.fill(range))

@@ -53,7 +53,9 @@ impl Backend {
         let step = mapping.body() / LOOKS;
         let first = mapping.block().addr() + step / 2;
         // SAFETY: inside the block of a mapping that the caller holds.
-        self.density.note((0..LOOKS).all(|nth| unsafe { self.is_resident(first + nth * step) }));
+        let is_dense = (0..LOOKS).all(|nth| unsafe { self.is_resident(first + nth * step) });
+        mapping.is_dense.set(is_dense);
+        self.density.note(is_dense);
     }
 
     /// True where the page of `address` is resident, as far as the system tells.

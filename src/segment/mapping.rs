@@ -32,8 +32,10 @@ pub(super) struct Mapping {
     shift: Shift,
     /// The tag under which the block was allocated, or 0. 0 while the block is free.
     tag: Cell<u8>,
-    /// True until the block is freed for the first time.
+    /// True until the block is freed for the first time, of memory fresh from the system: what is resident then, the program has touched.
     pub(super) is_new: Cell<bool>,
+    /// True where that was found to be all of the block.
+    pub(super) is_dense: Cell<bool>,
     /// True while the system was asked for huge pages.
     is_huge: Cell<bool>,
     /// What is known of the block's memory.
@@ -98,6 +100,7 @@ impl Mapping {
         self.offset.set(0);
         self.shift.forget();
         self.is_new.set(false);
+        self.is_dense.set(false);
         self.is_huge.set(false);
         self.freshness.forget();
     }

@@ -7,6 +7,9 @@ use crate::size_class::MAX_SPAN;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
+/// Ranges that may wait behind blocks in use, for these alone. The others may serve any block.
+const MOST_LEFTOVERS: usize = cache::CACHED_RANGES / 4;
+
 impl Backend {
     /// A mapping for `layout` of memory that is kept, whatever it holds, where a part of what is kept will do or can be made longer.
     pub(crate) fn map_block_of_kept(&self, layout: Layout) -> Option<NonNull<u8>> {
@@ -19,8 +22,30 @@ impl Backend {
         Some(self.reuse(range, layout.align()))
     }
 
-    /// The start of a kept mapping that is longer than `len`; the rest is left behind it.
+    /// As [`Backend::map_block_of_kept`], of a block that is to read as zero, and whether it does. Where the last block there was used here and there the memory is given back to the system first, so that only what
+    /// is used is resident.
+    pub(crate) fn map_zeroed_block_of_kept(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
+        let block = self.map_block_of_kept(layout)?;
+        // SAFETY: a mapping's block, which is the caller's.
+        let mapping = unsafe { Mapping::of(block) };
+        if mapping.is_dense.get() {
+            return Some((block, false));
+        }
+        if mapping.is_huge.replace(false) {
+            // SAFETY: the mapping is the caller's.
+            unsafe { self.os.refuse_huge_pages(mapping.start(), mapping.len()) };
+        }
+        // SAFETY: from its block's start, which is a page's, to its end, where nothing is needed.
+        let is_zero = unsafe { self.os.purge(block, mapping.end() - block.addr().get()) };
+        mapping.is_new.set(is_zero);
+        Some((block, is_zero))
+    }
+
+    /// The start of a kept mapping that is longer than `len`; the rest is left behind it, where not too many have left something.
     fn part_of_kept(&self, len: usize) -> Option<Range> {
+        if self.cache.leftovers() >= MOST_LEFTOVERS {
+            return None;
+        }
         self.cache.take_at_least(len).map(|range| self.part_of(range, len))
     }
 

@@ -162,3 +162,48 @@ fn an_alignment_of_more_than_a_slot_is_not_served_of_what_is_kept() {
     assert_eq!(source.backend.map_block_of_kept(layout(5 * MIB, 2 * MIB)), None);
     assert_eq!(source.backend.cached().bytes, 6 * MIB);
 }
+
+#[test]
+fn a_block_that_is_to_read_as_zero_has_memory_that_is_resident_only_where_the_last_one_was_filled() {
+    for is_filled in [true, false] {
+        let source = Source::new();
+        let freed = source.block(6 * MIB);
+        mark(freed, if is_filled { 6 * MIB } else { 2 * MIB });
+        assert!(source.backend.unmap_block(freed));
+        for _ in 0..3 {
+            let purges = source.mock.calls(Some(Call::Purge));
+            let (block, is_zero) = source.backend.map_zeroed_block_of_kept(layout(5 * MIB, 8)).unwrap();
+            assert!(is_in_place_of(block, freed) && source.is_block(block));
+            assert_eq!(is_zero, !is_filled);
+            assert_eq!(source.mock.calls(Some(Call::Purge)) - purges, usize::from(is_zero));
+            if is_zero {
+                assert_zero(block, 5 * MIB);
+            }
+            mark(block, 2 * MIB);
+            assert!(source.backend.unmap_block(block));
+            source.assert_balance();
+        }
+    }
+}
+
+#[test]
+fn a_block_that_begins_to_be_filled_is_found_to_be() {
+    let source = Source::new();
+    assert!(source.backend.unmap_block(source.block(6 * MIB)));
+    let zeroed = || source.backend.map_zeroed_block_of_kept(layout(6 * MIB, 8)).unwrap();
+    let (block, is_zero) = zeroed();
+    assert!(is_zero);
+    mark(block, 6 * MIB);
+    assert!(source.backend.unmap_block(block));
+    assert!(!zeroed().1);
+}
+
+#[test]
+fn memory_that_the_system_does_not_take_back_does_not_read_as_zero() {
+    let source = Source::new();
+    assert!(source.backend.unmap_block(source.block(6 * MIB)));
+    source.mock.fail_nth(Some(Call::Purge), 1);
+    let (block, is_zero) = source.backend.map_zeroed_block_of_kept(layout(6 * MIB, 8)).unwrap();
+    assert!(!is_zero && source.is_block(block));
+    source.assert_balance();
+}

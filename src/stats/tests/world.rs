@@ -156,7 +156,7 @@ impl Thread {
                 None => unsafe { self.heap.refill_zeroed(&self.borrower.tops, class, &self.others()) }?,
             },
             None if heap::is_span(layout) => self.heap.take_span(layout)?,
-            None => self.backend.map_block(layout)?,
+            None => self.backend.map_zeroed_block_of_kept(layout).or_else(|| self.backend.map_block(layout))?,
         };
         if is_zero {
             // SAFETY: a block of this size, of memory that was mapped and so is initialised.
