@@ -7,8 +7,11 @@ use crate::size_class::MAX_SPAN;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Ranges that may wait behind blocks in use, for these alone. The others may serve any block.
-const MOST_LEFTOVERS: usize = cache::CACHED_RANGES / 4;
+/// Mappings from this length on are made of the start of a longer one. Of those that are shorter there may be many, each of which would leave something behind.
+const PARTED_FROM: usize = 4 * 1024 * 1024;
+
+/// Ranges that may wait behind blocks in use, for these alone, when another is to. The others may serve any block.
+const MOST_LEFTOVERS: usize = cache::CACHED_RANGES / 2;
 
 impl Backend {
     /// A mapping for `layout` of memory that is kept, whatever it holds, where a part of what is kept will do or can be made longer.
@@ -43,7 +46,7 @@ impl Backend {
 
     /// The start of a kept mapping that is longer than `len`; the rest is left behind it, where not too many have left something.
     fn part_of_kept(&self, len: usize) -> Option<Range> {
-        if self.cache.leftovers() >= MOST_LEFTOVERS {
+        if len < PARTED_FROM || self.cache.leftovers() >= MOST_LEFTOVERS {
             return None;
         }
         self.cache.take_at_least(len).map(|range| self.part_of(range, len))

@@ -87,17 +87,18 @@ fn where_more_is_in_use_as_much_is_kept() {
 #[test]
 fn a_block_takes_the_start_of_a_longer_mapping_which_is_whole_again_when_it_is_freed() {
     let source = Source::new();
-    let freed = source.block(8 * MIB);
+    let freed = source.block(12 * MIB);
     assert!(source.backend.unmap_block(freed));
     let calls = source.mock.calls(None);
-    let block = source.block_of_kept(3 * MIB).unwrap();
+    assert_eq!(source.block_of_kept(3 * MIB), None, "what is so short has memory of its own");
+    let block = source.block_of_kept(5 * MIB).unwrap();
     assert!(is_in_place_of(block, freed));
-    mark(block, 3 * MIB);
-    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (0, 5 * MIB));
-    assert_eq!(source.in_use(), 3 * MIB);
-    assert_marked(block, 3 * MIB, 3 * MIB);
+    mark(block, 5 * MIB);
+    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (0, 7 * MIB));
+    assert_eq!(source.in_use(), 5 * MIB);
+    assert_marked(block, 5 * MIB, 5 * MIB);
     assert!(source.backend.unmap_block(block));
-    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (1, 8 * MIB));
+    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (1, 12 * MIB));
     assert_eq!(source.mock.calls(None), calls);
     source.assert_balance();
 }
