@@ -32,6 +32,7 @@ fn allocate_slowly(size: usize) -> *mut u8 {
     }
 }
 
+/// What is left of [`malloc`] where no block is at hand.
 #[cold]
 #[inline(never)]
 fn allocate_anew(size: usize) -> *mut u8 {

@@ -124,25 +124,25 @@ fn take_any(
     })
 }
 
-/// As [`map`], of memory that is kept where there is some, whatever it holds.
+/// A block with a mapping of its own, of memory that is kept where there is some, and whether it reads as zero.
 fn map_any(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let Some(block) = BACKEND.map_block_of_kept(layout) else { return map(layout) };
-    tag_mapping(block);
-    Some((block, false))
+    let kept = BACKEND.map_block_of_kept(layout).map(|block| (block, false));
+    tagged(kept.or_else(|| BACKEND.map_block(layout)))
 }
 
 /// As [`map_any`], of memory that is to read as zero.
 fn map_zeroed(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let Some((block, is_zero)) = BACKEND.map_zeroed_block_of_kept(layout) else { return map(layout) };
-    tag_mapping(block);
-    Some((block, is_zero))
+    tagged(BACKEND.map_zeroed_block_of_kept(layout).or_else(|| BACKEND.map_block(layout)))
 }
 
-/// A block with a mapping of its own, and whether it reads as zero.
+/// As [`map_any`], of kept memory only where what is kept has that length or hardly more.
+#[cfg(any(feature = "hardened", feature = "profile"))]
 pub(super) fn map(layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let (block, is_zero) = BACKEND.map_block(layout)?;
-    tag_mapping(block);
-    Some((block, is_zero))
+    tagged(BACKEND.map_block(layout))
+}
+
+fn tagged(mapped: Option<(NonNull<u8>, bool)>) -> Option<(NonNull<u8>, bool)> {
+    mapped.inspect(|&(block, _)| tag_mapping(block))
 }
 
 /// Counts a mapping's block, which has just been allocated, under the calling thread's tag, if it has one.

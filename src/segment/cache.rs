@@ -157,14 +157,19 @@ impl RangeCache {
     pub(super) fn take_at_least(&self, len: usize) -> Option<Range> {
         let fits = |range: &Range| range.has_head && range.len >= len;
         let best = self.slots.iter().filter_map(Slot::range).filter(fits).min_by_key(|range| range.len)?;
-        self.slots.iter().find_map(|slot| slot.take(|_, range| range == best))
+        self.take_exactly(best)
     }
 
     /// The longest kept mapping of less than `len` bytes, and of at least five eighths of them: what doubles has memory of its own.
     pub(super) fn take_shorter(&self, len: usize) -> Option<Range> {
         let fits = |range: &Range| range.has_head && range.len < len && range.len >= len / 8 * 5;
         let best = self.slots.iter().filter_map(Slot::range).filter(fits).max_by_key(|range| range.len)?;
-        self.slots.iter().find_map(|slot| slot.take(|_, range| range == best))
+        self.take_exactly(best)
+    }
+
+    /// A range that was seen here, where it still is.
+    fn take_exactly(&self, seen: Range) -> Option<Range> {
+        self.slots.iter().find_map(|slot| slot.take(|_, range| range == seen))
     }
 
     /// What is left over from `start` on, behind the mapping that ends there.

@@ -16,13 +16,15 @@ const MOST_LEFTOVERS: usize = cache::CACHED_RANGES / 2;
 impl Backend {
     /// A mapping for `layout` of memory that is kept, whatever it holds, where a part of what is kept will do or can be made longer.
     pub(crate) fn map_block_of_kept(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let offset = Placement::of(layout.align()).offset;
-        if offset != cache::OFFSET {
-            return None;
-        }
-        let len = self.mapping_len(layout.size(), offset)?;
+        let len = self.kept_len(layout)?;
         let range = self.cache.take(len).or_else(|| self.part_of_kept(len)).or_else(|| self.lengthen_kept(len))?;
         Some(self.reuse(range, layout.align()))
+    }
+
+    /// Bytes that a kept mapping is to have for `layout`; `None` where its block has to stand elsewhere than those of kept mappings do.
+    fn kept_len(&self, layout: Layout) -> Option<usize> {
+        let offset = Placement::of(layout.align()).offset;
+        if offset == cache::OFFSET { self.mapping_len(layout.size(), offset) } else { None }
     }
 
     /// As [`Backend::map_block_of_kept`], of a block that is to read as zero, and whether it does. Where the last block there was used here and there the memory is given back to the system first, so that only what
@@ -60,11 +62,7 @@ impl Backend {
 
     /// A mapping for a block that is growing, if a freed one is at hand in which it can grow further without a system call.
     pub(crate) fn map_growing_block(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let offset = Placement::of(layout.align()).offset;
-        if offset != cache::OFFSET {
-            return None;
-        }
-        let len = self.mapping_len(layout.size(), offset)?;
+        let len = self.kept_len(layout)?;
         let range = self.cache.take_at_least(len.checked_mul(2)?)?;
         Some(self.reuse(self.part_of(range, len), layout.align()))
     }
