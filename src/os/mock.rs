@@ -319,7 +319,7 @@ impl Platform for Mock {
         let (mut state, fails) = self.enter(Call::Resize);
         state.account.assert_holds(start, old_len, Some(Use::Mapping));
         // SAFETY: passed on.
-        if fails || !unsafe { Native.resize(start, old_len, new_len) } {
+        if fails || !state.account.is_one(start, old_len) || !unsafe { Native.resize(start, old_len, new_len) } {
             return false;
         }
         state.account.remove(start, old_len);
@@ -337,7 +337,7 @@ impl Platform for Mock {
             start.addr().get() + old_len <= target.addr().get() || target.addr().get() + new_len <= start.addr().get();
         assert!(is_apart, "a move from {start:p} to {target:p}, which overlap");
         state.account.remove(target, new_len);
-        if fails {
+        if fails || !state.account.is_one(start, old_len) {
             // The worst that the contract allows: the target is gone.
             // SAFETY: the caller has given the target up.
             assert!(unsafe { Native.unmap(target, new_len) });

@@ -198,17 +198,17 @@ pub(crate) trait Platform: Sync {
         false
     }
 
-    /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed.
+    /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed. Of memory that was mapped by several calls it may fail.
     ///
     /// # Safety
-    /// - `start..start + old_len` is one mapping of this platform's, and nobody uses what lies beyond `new_len`.
+    /// - `start..start + old_len` was mapped by this platform, and nobody uses what lies beyond `new_len`.
     unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool;
 
     /// Moves a mapping's pages, without copying them, to `target`, and makes it `new_len` long; true on success.
-    /// On failure nothing has changed at `start`, but `target` may be unmapped.
+    /// On failure nothing has changed at `start`, but `target` may be unmapped. Of memory that was mapped by several calls it may fail.
     ///
     /// # Safety
-    /// - `start..start + old_len` is one mapping of this platform's.
+    /// - `start..start + old_len` was mapped by this platform.
     /// - `target..target + new_len` is mapped by the caller, who gives it up.
     unsafe fn relocate(&self, start: NonNull<u8>, old_len: usize, target: NonNull<u8>, new_len: usize) -> bool;
 

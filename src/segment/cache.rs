@@ -7,10 +7,13 @@
 
 use crate::align;
 use crate::size_class::SLOT_SIZE;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 
 /// Most ranges that are kept.
-pub(crate) const CACHED_RANGES: usize = 32;
+pub(crate) const CACHED_RANGES: usize = if cfg!(loom) { 2 } else { 32 };
+
+/// A bit for each of them.
+const ALL: u32 = u32::MAX >> (32 - CACHED_RANGES);
 
 /// Bytes that may be kept in all, however few are in use.
 pub(crate) const CACHED_BYTES: usize = 64 * 1024 * 1024;
@@ -18,6 +21,11 @@ pub(crate) const CACHED_BYTES: usize = 64 * 1024 * 1024;
 /// Most bytes that are kept in all while the blocks of mappings that are in use have `live` bytes: as many. Whole pages, however large the system has them.
 pub(super) fn most_bytes(live: usize) -> usize {
     CACHED_BYTES.max(align::down(live, SLOT_SIZE))
+}
+
+/// True where a mapping of `kept` bytes may have a block that needs `len`: up to a quarter more.
+pub(super) fn fits(kept: usize, len: usize) -> bool {
+    kept >= len && kept - len <= len / 4
 }
 
 /// Bytes from the start of a kept mapping to its block: mappings of unusual alignment are not kept.
@@ -28,29 +36,60 @@ const EMPTY: usize = 0;
 /// [`Slot::start`] of a slot that one thread is filling or emptying.
 const BUSY: usize = 1;
 
+/// What a range is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// What is left over behind a mapping. It has no head.
+    Leftover = 0,
+    /// A mapping, with its head at the start.
+    Whole = 1,
+    /// A mapping that was cut off the one in front of it, with a head of its own.
+    Piece = 2,
+}
+
+/// Bits of [`Slot::packed`] that tell the kind. Lengths are multiples of more.
+const KIND: usize = 3;
+
 /// Mapped memory that nobody uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Range {
     pub(super) start: usize,
     /// A multiple of the page size.
     pub(super) len: usize,
-    /// True where a mapping's head is at the start; false for what is left over behind a mapping.
-    pub(super) has_head: bool,
+    pub(super) kind: Kind,
 }
 
 impl Range {
-    /// Bytes that a block could have, or has had.
-    pub(super) fn body(self) -> usize {
-        if self.has_head { self.len - OFFSET } else { self.len }
+    /// What is left over between two addresses.
+    pub(super) fn leftover(start: usize, end: usize) -> Self {
+        Self { start, len: end - start, kind: Kind::Leftover }
     }
 
-    /// Length and kind in one word. Lengths are even.
+    pub(super) fn has_head(self) -> bool {
+        self.kind != Kind::Leftover
+    }
+
+    pub(super) fn end(self) -> usize {
+        self.start + self.len
+    }
+
+    /// Bytes that a block could have, or has had.
+    pub(super) fn body(self) -> usize {
+        if self.has_head() { self.len - OFFSET } else { self.len }
+    }
+
+    /// Length and kind in one word.
     fn pack(self) -> usize {
-        self.len | usize::from(self.has_head)
+        self.len | self.kind as usize
     }
 
     fn unpack(start: usize, packed: usize) -> Self {
-        Self { start, len: packed & !1, has_head: packed & 1 != 0 }
+        let kind = match packed & KIND {
+            0 => Kind::Leftover,
+            1 => Kind::Whole,
+            _ => Kind::Piece,
+        };
+        Self { start, len: packed & !KIND, kind }
     }
 }
 
@@ -61,12 +100,19 @@ struct Slot {
     packed: AtomicUsize,
     /// When somebody first found it here, in milliseconds of the platform's clock; 0 until then.
     found: AtomicU64,
+    /// How many ranges had been put into the cache when this one was.
+    turn: AtomicUsize,
 }
 
 impl Slot {
     constructor! {
         fn new() -> Self {
-            Self { start: AtomicUsize::new(EMPTY), packed: AtomicUsize::new(0), found: AtomicU64::new(0) }
+            Self {
+                start: AtomicUsize::new(EMPTY),
+                packed: AtomicUsize::new(0),
+                found: AtomicU64::new(0),
+                turn: AtomicUsize::new(0),
+            }
         }
     }
 
@@ -78,8 +124,8 @@ impl Slot {
         }
     }
 
-    /// Puts a range in, if the slot is empty; true where it was.
-    fn fill(&self, range: Range) -> bool {
+    /// Puts a range in, if the slot is empty; true where it was. Calls `fills` while the slot is this thread's.
+    fn fill(&self, range: Range, turn: usize, fills: impl FnOnce()) -> bool {
         // Acquire: pairs with the Release in `take`: who emptied the slot has read its length.
         if self.start.load(Ordering::Relaxed) != EMPTY
             || self.start.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err()
@@ -88,19 +134,24 @@ impl Slot {
         }
         self.packed.store(range.pack(), Ordering::Relaxed);
         self.found.store(0, Ordering::Relaxed);
+        self.turn.store(turn, Ordering::Relaxed);
+        fills();
         // Release: publishes the length and the mapping's head. Pairs with the Acquire in `take`.
         self.start.store(range.start, Ordering::Release);
         true
     }
 
-    /// Takes the range out, if `wanted` accepts it and the slot.
-    fn take(&self, wanted: impl Fn(&Slot, Range) -> bool) -> Option<Range> {
+    /// Takes the range out, if `wanted` accepts it and the slot. Calls `empties` while the slot is this thread's.
+    fn take(&self, wanted: impl Fn(&Slot, Range) -> bool, empties: impl FnOnce()) -> Option<Range> {
         let range = self.range().filter(|&range| wanted(self, range))?;
         // Acquire: pairs with the Release in `fill`.
         self.start.compare_exchange(range.start, BUSY, Ordering::Acquire, Ordering::Relaxed).ok()?;
         // The slot may have changed hands between the look and the exchange, with the same start.
         let range = Range::unpack(range.start, self.packed.load(Ordering::Relaxed));
         let is_wanted = wanted(self, range);
+        if is_wanted {
+            empties();
+        }
         // Release: the length has been read. Pairs with the Acquire in `fill`, or in the next `take`.
         self.start.store(if is_wanted { EMPTY } else { range.start }, Ordering::Release);
         is_wanted.then_some(range)
@@ -119,62 +170,123 @@ pub(crate) struct Kept {
 /// The cache: at most [`CACHED_RANGES`] ranges.
 pub(crate) struct RangeCache {
     slots: [Slot; CACHED_RANGES],
+    /// Bit n is set while something is in slot n: changed by whoever has the slot, a hint to others.
+    taken: AtomicU32,
+    /// How many ranges were put in so far.
+    turns: AtomicUsize,
 }
 
 impl RangeCache {
     constructor! {
         /// An empty cache.
         pub(super) fn new() -> Self {
-            Self { slots: array_of!(Slot::new(); CACHED_RANGES) }
+            Self {
+                slots: array_of!(Slot::new(); CACHED_RANGES),
+                taken: AtomicU32::new(0),
+                turns: AtomicUsize::new(0),
+            }
         }
+    }
+
+    /// The slots that have something in them; a snapshot.
+    fn taken(&self) -> impl Iterator<Item = &Slot> {
+        bits(self.taken.load(Ordering::Relaxed)).map(|nth| &self.slots[nth])
+    }
+
+    /// What is in the slots; a snapshot.
+    fn ranges(&self) -> impl Iterator<Item = Range> {
+        self.taken().filter_map(Slot::range)
+    }
+
+    /// Takes the first range out that `wanted` accepts, with its slot.
+    fn take_first(&self, wanted: impl Fn(&Slot, Range) -> bool) -> Option<Range> {
+        bits(self.taken.load(Ordering::Relaxed)).find_map(|nth| {
+            // Relaxed, here and in `put_in_turn`: whoever has the slot next knows of it by the slot.
+            let empties = || _ = self.taken.fetch_and(!(1 << nth), Ordering::Relaxed);
+            self.slots[nth].take(&wanted, empties)
+        })
+    }
+
+    fn put_in_turn(&self, range: Range, turn: usize) -> bool {
+        bits(!self.taken.load(Ordering::Relaxed) & ALL).any(|nth| {
+            let fills = || _ = self.taken.fetch_or(1 << nth, Ordering::Relaxed);
+            self.slots[nth].fill(range, turn, fills)
+        })
     }
 
     /// What is kept; a snapshot.
     pub(crate) fn kept(&self) -> Kept {
-        self.slots.iter().filter_map(Slot::range).fold(Kept::default(), |kept, range| Kept {
-            mappings: kept.mappings + usize::from(range.has_head),
+        self.ranges().fold(Kept::default(), |kept, range| Kept {
+            mappings: kept.mappings + usize::from(range.has_head()),
             bytes: kept.bytes + range.body(),
         })
     }
 
     /// How many ranges are left over behind mappings; a snapshot.
     pub(super) fn leftovers(&self) -> usize {
-        self.slots.iter().filter_map(Slot::range).filter(|range| !range.has_head).count()
+        self.ranges().filter(|range| !range.has_head()).count()
     }
 
     /// Keeps a range, if there is a slot; true where it is kept.
     pub(super) fn put(&self, range: Range) -> bool {
-        self.slots.iter().any(|slot| slot.fill(range))
+        self.put_in_turn(range, self.turns.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Keeps what is left of the range that was here longest, as that.
+    pub(super) fn put_oldest(&self, range: Range) -> bool {
+        self.put_in_turn(range, 0)
+    }
+
+    /// The range that has been here longest.
+    pub(super) fn take_oldest(&self) -> Option<Range> {
+        let here = self.taken().filter_map(|slot| Some((slot.turn.load(Ordering::Relaxed), slot.range()?)));
+        let (_, oldest) = here.min_by_key(|&(turn, _)| turn)?;
+        self.take_exactly(oldest)
     }
 
     /// A kept mapping of `len` bytes or up to a quarter more.
     pub(super) fn take(&self, len: usize) -> Option<Range> {
-        let fits = |_: &Slot, range: Range| range.has_head && range.len >= len && range.len - len <= len / 4;
-        self.slots.iter().find_map(|slot| slot.take(fits))
+        self.take_first(|_, range| range.has_head() && fits(range.len, len))
     }
 
     /// The smallest kept mapping of at least `len` bytes.
     pub(super) fn take_at_least(&self, len: usize) -> Option<Range> {
-        let fits = |range: &Range| range.has_head && range.len >= len;
-        let best = self.slots.iter().filter_map(Slot::range).filter(fits).min_by_key(|range| range.len)?;
+        let fits = |range: &Range| range.has_head() && range.len >= len;
+        let best = self.ranges().filter(fits).min_by_key(|range| range.len)?;
         self.take_exactly(best)
     }
 
     /// The longest kept mapping of less than `len` bytes, and of at least five eighths of them: what doubles has memory of its own.
     pub(super) fn take_shorter(&self, len: usize) -> Option<Range> {
-        let fits = |range: &Range| range.has_head && range.len < len && range.len >= len / 8 * 5;
-        let best = self.slots.iter().filter_map(Slot::range).filter(fits).max_by_key(|range| range.len)?;
+        let fits = |range: &Range| range.has_head() && range.len < len && range.len >= len / 8 * 5;
+        let best = self.ranges().filter(fits).max_by_key(|range| range.len)?;
         self.take_exactly(best)
     }
 
-    /// A range that was seen here, where it still is.
-    fn take_exactly(&self, seen: Range) -> Option<Range> {
-        self.slots.iter().find_map(|slot| slot.take(|_, range| range == seen))
+    /// The kept mappings, and how many they are; a snapshot.
+    pub(super) fn mappings(&self) -> ([Range; CACHED_RANGES], usize) {
+        let mut mappings = [Range::leftover(0, 0); CACHED_RANGES];
+        let mut count = 0;
+        for range in self.ranges().filter(|range| range.has_head()) {
+            mappings[count] = range;
+            count += 1;
+        }
+        (mappings, count)
     }
 
-    /// What is left over from `start` on, behind the mapping that ends there.
-    pub(super) fn take_leftover(&self, start: usize) -> Option<Range> {
-        self.slots.iter().find_map(|slot| slot.take(|_, range| range.start == start && !range.has_head))
+    /// A range that was seen here, where it still is.
+    pub(super) fn take_exactly(&self, seen: Range) -> Option<Range> {
+        self.take_first(|_, range| range == seen)
+    }
+
+    /// What belongs to the mapping that ends at `end`: left over behind it, or cut off it.
+    pub(super) fn take_behind(&self, end: usize) -> Option<Range> {
+        self.take_first(|_, range| range.start == end && range.kind != Kind::Whole)
+    }
+
+    /// The kept mapping that ends at `start`.
+    pub(super) fn take_in_front(&self, start: usize) -> Option<Range> {
+        self.take_first(|_, range| range.end() == start && range.has_head())
     }
 
     /// Takes a range out that was found here at `before` or earlier, or any where that is `u64::MAX`.
@@ -187,8 +299,17 @@ impl RangeCache {
             }
             found != 0 && found <= before || before == u64::MAX
         };
-        self.slots.iter().find_map(|slot| slot.take(is_unused))
+        self.take_first(is_unused)
     }
+}
+
+/// Numbers of the bits that are set, lowest first.
+fn bits(mut word: u32) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let lowest = word.trailing_zeros();
+        word &= word.wrapping_sub(1);
+        (lowest < u32::BITS).then_some(lowest as usize)
+    })
 }
 
 #[cfg(all(loom, test))]

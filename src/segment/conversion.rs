@@ -20,7 +20,7 @@ impl Backend {
             return None;
         }
         let range = self.cache.take_at_least(SEGMENT_SIZE)?;
-        let end = range.start + range.len;
+        let end = range.end();
         // Mappings start at granules.
         let start = align::down(end, SEGMENT_SIZE) - SEGMENT_SIZE;
         let mut metadata = 0;
@@ -29,15 +29,17 @@ impl Backend {
             return None;
         }
         self.counters.commit_metadata(metadata);
-        let behind = end - (start + SEGMENT_SIZE);
-        if behind > 0 {
-            self.unmap_range(Range { start: start + SEGMENT_SIZE, len: behind, has_head: false });
+        if end > start + SEGMENT_SIZE {
+            self.unmap_range(Range::leftover(start + SEGMENT_SIZE, end));
         }
-        let used = if start == range.start { self.end_mapping(range) } else { self.cut_mapping(range, start) };
+        let used = if start == range.start { self.end_mapping() } else { self.cut_mapping(range, start) };
+        let first: *mut u8 = core::ptr::with_exposed_provenance_mut(start);
+        // SAFETY: in the range, which is this thread's.
+        unsafe { first.write_bytes(0, METADATA) };
         self.counters.metadata.fetch_add(METADATA, Ordering::Relaxed);
         self.counters.recount(used, METADATA + USABLE_BYTES);
         // SAFETY: a granule of the range, which is this thread's alone, and whose start reads as zero now.
-        let segment = unsafe { Segment::found(NonNull::new(core::ptr::with_exposed_provenance_mut(start))?) };
+        let segment = unsafe { Segment::found(NonNull::new(first)?) };
         // SAFETY: found just now.
         unsafe { segment.as_ref() }.head.touched.store(USABLE, Ordering::Relaxed);
         #[cfg(feature = "hardened")]
@@ -49,24 +51,18 @@ impl Backend {
     }
 
     /// Ends a kept mapping of which a segment is to take all that is left; how many bytes of it are counted as committed.
-    fn end_mapping(&self, range: Range) -> usize {
+    fn end_mapping(&self) -> usize {
         let page_size = self.os.page_size();
         self.counters.mappings.fetch_sub(1, Ordering::Relaxed);
         self.counters.mapped.fetch_sub(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
         self.counters.metadata.fetch_sub(page_size, Ordering::Relaxed);
-        // Nothing else was ever written in front of where a block stands that is new.
-        // SAFETY: the range is this thread's.
-        unsafe { Mapping::at(range.start) }.wipe();
         SEGMENT_SIZE - SLOT_SIZE + page_size
     }
 
     /// Cuts what lies from `start` on, as much as a segment, off a kept mapping; how many bytes of it are counted as committed.
     fn cut_mapping(&self, range: Range, start: usize) -> usize {
         self.counters.mapped.fetch_sub(SEGMENT_SIZE, Ordering::Relaxed);
-        let first: *mut u8 = core::ptr::with_exposed_provenance_mut(start);
-        // SAFETY: in the range, which is this thread's.
-        unsafe { first.write_bytes(0, METADATA) };
-        // SAFETY: as above, with its head at its start.
+        // SAFETY: the range is this thread's, with its head at its start.
         unsafe { Mapping::at(range.start) }.shorten(start - range.start);
         self.keep(Range { len: start - range.start, ..range });
         SEGMENT_SIZE

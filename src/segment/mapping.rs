@@ -3,13 +3,14 @@
 //! A head stands at the start, in a page of its own, and the block an offset behind it. The block's granule has an entry in the
 //! owner map; the granules after it have none, so a pointer into the middle of a block is nobody's and is noticed when freed.
 
+mod cutting;
 mod huge;
 mod keeping;
 mod resizing;
 mod shift;
 
 use super::backend::{Backend, Place};
-use super::cache::{self, Range};
+use super::cache::{self, Kind, Range};
 use super::owner::{GRANULE, Owner};
 use crate::align;
 use crate::size_class::SLOT_SIZE;
@@ -38,6 +39,10 @@ pub(super) struct Mapping {
     pub(super) is_dense: Cell<bool>,
     /// True while the system was asked for huge pages.
     is_huge: Cell<bool>,
+    /// True where the mapping was cut off the one in front of it.
+    is_piece: Cell<bool>,
+    /// True where the memory was mapped in several parts: for the system, which moves pages of one mapping alone, these may be several.
+    is_patched: Cell<bool>,
     /// What is known of the block's memory.
     freshness: Freshness,
     /// While the block is in use, one more than the bytes that were asked for; 0 while it is free.
@@ -90,21 +95,6 @@ impl Mapping {
         unsafe { Self::at(align::down(block.addr().get() - 1, GRANULE)) }
     }
 
-    /// Makes all that stands in front of where the block of a new mapping does zeros, as in memory fresh from the system: the head, and what shifted blocks had of it. Nobody has the block.
-    pub(super) fn wipe(&self) {
-        let len = self.shift.farthest();
-        let start: *mut u8 = ptr::with_exposed_provenance_mut(self.address() + self.offset.get() - len);
-        // SAFETY: behind the head, in the mapping, which the caller holds.
-        unsafe { start.write_bytes(0, len) };
-        self.len.set(0);
-        self.offset.set(0);
-        self.shift.forget();
-        self.is_new.set(false);
-        self.is_dense.set(false);
-        self.is_huge.set(false);
-        self.freshness.forget();
-    }
-
     /// Says that the mapping ends `len` bytes behind its head's start, earlier than before.
     pub(super) fn shorten(&self, len: usize) {
         debug_assert!(len <= self.len.get());
@@ -130,6 +120,12 @@ impl Mapping {
 
     fn end(&self) -> usize {
         self.address() + self.len()
+    }
+
+    /// The mapping as a range.
+    fn range(&self) -> Range {
+        let kind = if self.is_piece.get() { Kind::Piece } else { Kind::Whole };
+        Range { start: self.address(), len: self.len(), kind }
     }
 
     pub(super) fn block(&self) -> *mut u8 {
@@ -222,11 +218,7 @@ impl Backend {
         self.counters.live_changed(mapping.body(), 0);
         self.note_density(mapping);
         if mapping.offset.get() == cache::OFFSET {
-            // What it had left behind itself comes back to it.
-            if let Some(leftover) = self.cache.take_leftover(mapping.end()) {
-                mapping.len.set(mapping.len() + leftover.len);
-            }
-            self.keep(Range { start: mapping.address(), len: mapping.len(), has_head: true });
+            self.keep(self.join(mapping));
         } else {
             self.unmap_mapping(mapping);
         }
@@ -235,7 +227,7 @@ impl Backend {
 
     /// Gives a range back to the system. The caller holds it.
     pub(super) fn unmap_range(&self, range: Range) {
-        if range.has_head {
+        if range.has_head() {
             // SAFETY: the caller holds the range.
             return self.unmap_mapping(unsafe { Mapping::at(range.start) });
         }

@@ -22,7 +22,7 @@ impl Source {
         Self::on(Mock::new())
     }
 
-    fn on(mock: &'static Mock) -> Self {
+    pub(super) fn on(mock: &'static Mock) -> Self {
         Self { mock, backend: Box::leak(Box::new(Backend::new(mock))) }
     }
 
@@ -40,10 +40,10 @@ impl Drop for Source {
     }
 }
 
-const KIB: usize = 1024;
+pub(super) const KIB: usize = 1024;
 pub(super) const MIB: usize = 1024 * KIB;
 
-fn layout(size: usize, align: usize) -> Layout {
+pub(super) fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).unwrap()
 }
 
@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// Bytes of all blocks that are in use.
-    fn in_use(&self) -> usize {
+    pub(super) fn in_use(&self) -> usize {
         self.backend.counters.mapped() - self.backend.cached().bytes
     }
 
@@ -62,7 +62,7 @@ impl Source {
         self.backend.owners.look_up(block.addr().get()) != Owner::NONE
     }
 
-    fn remap(&self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
+    pub(super) fn remap(&self, block: NonNull<u8>, layout: Layout) -> Option<NonNull<u8>> {
         // SAFETY: tests pass blocks of their own.
         unsafe { self.backend.remap_block(block, layout) }
     }
@@ -81,7 +81,7 @@ pub(super) fn mark(block: NonNull<u8>, size: usize) {
     }
 }
 
-fn assert_marked(block: NonNull<u8>, size: usize, marked: usize) {
+pub(super) fn assert_marked(block: NonNull<u8>, size: usize, marked: usize) {
     for at in (0..size).step_by(2048).chain((size >= marked).then_some(marked - 1)) {
         // SAFETY: inside the test's own block.
         assert_eq!(unsafe { block.add(at).read() }, (at / 2048 + at) as u8, "byte {at} of {size}");

@@ -49,30 +49,51 @@ impl Account {
         self.ranges.insert(first, Range { start, len, made_for });
     }
 
-    /// Panics unless the bytes are mapped, by one call, and for `made_for` where that is given.
-    pub(super) fn assert_holds(&self, start: NonNull<u8>, len: usize, made_for: Option<Use>) {
-        let Some(range) = self.find(start.addr().get()) else { panic!("nothing is mapped at {start:p}") };
-        let left = range.len - (start.addr().get() - range.start.addr().get());
-        assert!(len <= left, "{len:#x} bytes at {start:p} leave their mapping, of which {left:#x} are left");
-        assert!(
-            made_for.is_none_or(|wanted| wanted == range.made_for),
-            "{start:p} is for a {:?}, not a {made_for:?}",
-            range.made_for
-        );
+    /// The ranges that have some of the bytes, which must all be mapped.
+    fn parts(&self, start: NonNull<u8>, len: usize) -> Vec<Range> {
+        let (mut at, end) = (start.addr().get(), start.addr().get() + len);
+        let mut parts = Vec::new();
+        while at < end {
+            let Some(range) = self.find(at) else {
+                panic!("of {len:#x} bytes at {start:p} nothing is mapped at {at:#x}")
+            };
+            at = range.start.addr().get() + range.len;
+            parts.push(range);
+        }
+        parts
     }
 
-    /// Takes bytes out that [`Account::assert_holds`]. What the range holds before and behind them stays.
-    pub(super) fn remove(&mut self, start: NonNull<u8>, len: usize) {
-        let first = start.addr().get();
-        let Some(range) = self.find(first) else { panic!("nothing is mapped at {start:p}") };
-        self.ranges.remove(&range.start.addr().get());
-        let before = first - range.start.addr().get();
-        let after = range.len - before - len;
-        if before > 0 {
-            self.add(range.start, before, range.made_for);
+    /// Panics unless the bytes are mapped, and for `made_for` where that is given.
+    pub(super) fn assert_holds(&self, start: NonNull<u8>, len: usize, made_for: Option<Use>) {
+        for range in self.parts(start, len) {
+            assert!(
+                made_for.is_none_or(|wanted| wanted == range.made_for),
+                "{:p} is for a {:?}, not a {made_for:?}",
+                range.start,
+                range.made_for
+            );
         }
-        if let Some(end) = NonNull::new(start.as_ptr().wrapping_add(len)).filter(|_| after > 0) {
-            self.add(end, after, range.made_for);
+    }
+
+    /// True where the bytes were mapped by one call.
+    pub(super) fn is_one(&self, start: NonNull<u8>, len: usize) -> bool {
+        self.parts(start, len).len() == 1
+    }
+
+    /// Takes bytes out that [`Account::assert_holds`]. What the ranges hold before and behind them stays.
+    pub(super) fn remove(&mut self, start: NonNull<u8>, len: usize) {
+        let (first, end) = (start.addr().get(), start.addr().get() + len);
+        for range in self.parts(start, len) {
+            let range_start = range.start.addr().get();
+            self.ranges.remove(&range_start);
+            if range_start < first {
+                self.add(range.start, first - range_start, range.made_for);
+            }
+            if range_start + range.len > end {
+                // SAFETY: nothing is accessed; inside the range.
+                let behind = unsafe { range.start.add(end - range_start) };
+                self.add(behind, range_start + range.len - end, range.made_for);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
-use super::super::tests::{MIB, Source, is_in_place_of, mark};
+use super::super::tests::{MIB, Source, assert_marked, is_in_place_of, mark};
 use super::*;
 use crate::os::mock::Call;
 use crate::segment::{Owner, Warmth};
+use core::alloc::Layout;
 use std::vec::Vec;
 
 impl Source {
@@ -65,22 +66,23 @@ fn a_mapping_that_is_smaller_than_a_segment_stays_kept() {
 }
 
 #[test]
-#[cfg_attr(feature = "hardened", ignore = "a hardened build has guards there, and blocks stay where they are")]
-fn what_blocks_have_written_in_front_of_where_the_first_one_stood_is_gone_from_a_segment() {
-    const SIZE: usize = SEGMENT_SIZE - SLOT_SIZE;
+#[cfg_attr(feature = "hardened", ignore = "a hardened build cuts nothing")]
+fn a_piece_of_memory_that_was_filled_becomes_segments() {
     let source = Source::new();
-    for _ in 0..4 {
-        source.keep_block(SIZE);
+    source.keep_block(20 * MIB);
+    let block = source.backend.map_block_of_kept(Layout::from_size_align(5 * MIB, 8).unwrap()).unwrap();
+    mark(block, 5 * MIB);
+    assert_eq!(source.backend.cached().mappings, 1, "the rest is a piece");
+    let segments: Vec<_> = (0..7).map(|_| source.take_segment()).collect();
+    assert_eq!(source.backend.cached().mappings, 0);
+    for segment in segments {
+        assert!(segment.is_unused() && segment.address() > block.addr().get());
+        let (span, _) = segment.carve_span(31, 1, Warmth::Any, &source.backend.counters).unwrap();
+        mark(span, 31 * SLOT_SIZE);
     }
-    let segment = source.take_segment();
-    assert_eq!(source.backend.cached().mappings, 0, "it was the mapping");
-    // From the first page behind those of the description on.
-    let start: *const u8 = core::ptr::with_exposed_provenance(segment.address());
-    for at in METADATA..SLOT_SIZE {
-        // SAFETY: in the segment's first slot, which stays for good.
-        assert_eq!(unsafe { start.add(at).read() }, 0, "byte {at}");
-    }
-    source.assert_balanced(1);
+    assert_marked(block, 5 * MIB, 5 * MIB);
+    assert!(source.backend.unmap_block(block));
+    source.assert_balanced(7);
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! Keeping: freed mappings wait in the cache, and serve what is asked for next, in parts or made longer.
 
 use super::{Mapping, Placement};
+use crate::align;
 use crate::segment::backend::Backend;
 use crate::segment::cache::{self, Range};
+use crate::segment::owner::GRANULE;
 use crate::size_class::MAX_SPAN;
 use core::alloc::Layout;
 use core::ptr::NonNull;
-
-/// Mappings from this length on are made of the start of a longer one. Of those that are shorter there may be many, each of which would leave something behind.
-const PARTED_FROM: usize = 4 * 1024 * 1024;
 
 /// Ranges that may wait behind blocks in use, for these alone, when another is to. The others may serve any block.
 const MOST_LEFTOVERS: usize = cache::CACHED_RANGES / 2;
@@ -46,17 +45,32 @@ impl Backend {
         Some((block, is_zero))
     }
 
-    /// The start of a kept mapping that is longer than `len`; the rest is left behind it, where not too many have left something.
+    /// The start of a kept mapping that is longer than `len`. The rest, from a granule's start on, serves others. What is between is part of the mapping where it is not much, and else left over behind it,
+    /// where not too many have left something.
     fn part_of_kept(&self, len: usize) -> Option<Range> {
-        if len < PARTED_FROM || self.cache.leftovers() >= MOST_LEFTOVERS {
+        let granules = align::up(len, GRANULE);
+        let may_leave = self.cache.leftovers() < MOST_LEFTOVERS;
+        if !may_leave && !cache::fits(granules, len) {
             return None;
         }
-        self.cache.take_at_least(len).map(|range| self.part_of(range, len))
+        let range = self.cache.take_at_least(len).or_else(|| self.fill_in_kept(len))?;
+        let front = self.cut(range, range.start + granules).map_or(range, |(front, piece)| {
+            self.put_back(piece);
+            front
+        });
+        if cache::fits(front.len, len) {
+            return Some(front);
+        }
+        if may_leave {
+            return Some(self.part_of(front, len));
+        }
+        self.put_back(front);
+        None
     }
 
     /// The first `len` bytes of a kept mapping, which the caller has taken. The rest is kept, in case that the mapping grows.
     fn part_of(&self, range: Range, len: usize) -> Range {
-        self.put_back(Range { start: range.start + len, len: range.len - len, has_head: false });
+        self.put_back(Range::leftover(range.start + len, range.end()));
         Range { len, ..range }
     }
 
@@ -70,10 +84,10 @@ impl Backend {
     /// A mapping of `len` bytes made of a kept one that is shorter, if there is one that is not much shorter: what is resident of it need not be touched anew. It is the caller's, and free.
     fn lengthen_kept(&self, len: usize) -> Option<Range> {
         let range = self.cache.take_shorter(len)?;
+        // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
+        let mapping = unsafe { Mapping::at(range.start) };
         let growth = len - range.len;
-        if self.counters.try_commit(growth) {
-            // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
-            let mapping = unsafe { Mapping::at(range.start) };
+        if !mapping.is_patched.get() && self.counters.try_commit(growth) {
             // SAFETY: as above.
             if unsafe { self.os.resize(mapping.start(), range.len, len) } {
                 self.resized(mapping, len);
@@ -81,7 +95,7 @@ impl Backend {
             }
             let place = Placement::of(1).place;
             if let Some(moved) = self.move_pages(mapping, len, place) {
-                return Some(Range { start: moved.address(), len, has_head: true });
+                return Some(moved.range());
             }
             self.counters.uncommit(growth);
         }
@@ -89,28 +103,34 @@ impl Backend {
         None
     }
 
-    /// Keeps a range that nobody uses, or gives it back to the system where there is no room. Of a mapping, the start is kept for which there is room: what grows fills
-    /// it first.
+    /// Keeps a range that nobody uses. Where more would be kept then than may be, and than is already, what has been kept longest goes back to the system: what was freed last is the likeliest to be asked for. Of
+    /// what is larger than all that may be kept, the start is kept: what grows fills it first.
     ///
     /// Threads that do so at the same moment may each find the same room.
     pub(in crate::segment) fn keep(&self, range: Range) {
-        let (kept, body) = (self.cache.kept().bytes, range.body());
-        let most = cache::most_bytes(self.counters.mapped().saturating_sub(kept + body));
-        let mut room = most.saturating_sub(kept);
-        if room < body {
-            self.make_room(body);
-            room = most.saturating_sub(self.cache.kept().bytes);
-        }
-        let range = if range.has_head { self.trim(range, room) } else { range };
-        if range.len > 0 && (range.body() > room || !self.cache.put(range)) {
-            self.unmap_range(range);
+        let kept = self.cache.kept().bytes;
+        let in_use = self.counters.mapped().saturating_sub(kept + range.body());
+        let most = cache::most_bytes(in_use).max(kept);
+        let range = self.trim(range, most);
+        self.drop_oldest((kept + range.body()).saturating_sub(most));
+        if range.len > 0 && !self.cache.put(range) {
+            if let Some(oldest) = self.cache.take_oldest() {
+                self.unmap_range(oldest);
+            }
+            self.put_back(range);
         }
     }
 
-    /// Has the largest kept mapping make room for `bytes`, if it has more than twice as many: what was freed last is the likeliest to be asked for.
-    fn make_room(&self, bytes: usize) {
-        if let Some(largest) = self.cache.take_at_least(2 * bytes) {
-            self.put_back(self.trim(largest, largest.body() - bytes));
+    /// Gives back to the system what was kept longest: `bytes` of it, or more where hardly anything would be left of a range.
+    fn drop_oldest(&self, mut bytes: usize) {
+        while bytes > 0
+            && let Some(oldest) = self.cache.take_oldest()
+        {
+            let rest = self.trim(oldest, oldest.body().saturating_sub(bytes));
+            bytes = bytes.saturating_sub(oldest.body() - rest.body());
+            if rest.len > 0 && !self.cache.put_oldest(rest) {
+                self.unmap_range(rest);
+            }
         }
     }
 
@@ -121,15 +141,21 @@ impl Backend {
         }
     }
 
-    /// Gives what a mapping that nobody uses has beyond `room` bytes back to the system, unless hardly anything would be left.
+    /// Gives what a range has beyond `room` bytes back to the system; all of it, where hardly anything would be left.
     fn trim(&self, range: Range, room: usize) -> Range {
-        if range.body() <= room || room < MAX_SPAN {
+        if range.body() <= room {
             return range;
         }
-        let kept = Range { len: room + cache::OFFSET, ..range };
-        // SAFETY: the caller holds the range, whose head is at its start.
-        unsafe { Mapping::at(kept.start) }.shorten(kept.len);
-        self.unmap_range(Range { start: kept.start + kept.len, len: range.len - kept.len, has_head: false });
+        if room < MAX_SPAN {
+            self.unmap_range(range);
+            return Range::leftover(range.start, range.start);
+        }
+        let kept = Range { len: range.len - (range.body() - room), ..range };
+        if kept.has_head() {
+            // SAFETY: the caller holds the range, whose head is at its start.
+            unsafe { Mapping::at(kept.start) }.shorten(kept.len);
+        }
+        self.unmap_range(Range::leftover(kept.end(), range.end()));
         kept
     }
 

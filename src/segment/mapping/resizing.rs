@@ -36,15 +36,17 @@ impl Backend {
         // SAFETY: the caller says that it is a mapping's block.
         let mapping = unsafe { Mapping::of(block) };
         let len = self.mapping_len(layout.size(), mapping.offset.get())?;
-        if len <= mapping.len() && mapping.len() - len <= mapping.len() / 8 || self.grow_into_leftover(mapping, len) {
+        if len <= mapping.len() && mapping.len() - len <= mapping.len() / 8 || self.grow_in_place(mapping, len) {
             return Some(block);
         }
         if len < mapping.len() && mapping.offset.get() == cache::OFFSET {
             self.leave_behind(mapping, len);
             return Some(block);
         }
-        let old_len = mapping.len();
-        let growth = len.saturating_sub(old_len);
+        if len > mapping.len() && mapping.is_patched.get() {
+            return None;
+        }
+        let growth = len.saturating_sub(mapping.len());
         if !self.counters.try_commit(growth) {
             return None;
         }
@@ -102,23 +104,26 @@ impl Backend {
         }
     }
 
-    /// Makes a mapping `len` long by what it has left behind itself; true where that is enough. Otherwise the mapping has all of it.
-    fn grow_into_leftover(&self, mapping: &Mapping, len: usize) -> bool {
+    /// Makes a mapping `len` long by what nobody uses behind it; true where that is enough. Otherwise the mapping has all of it.
+    fn grow_in_place(&self, mapping: &Mapping, len: usize) -> bool {
         if len <= mapping.len() {
             return false;
         }
-        let Some(leftover) = self.cache.take_leftover(mapping.end()) else { return false };
-        let used = leftover.len.min(len - mapping.len());
-        mapping.len.set(mapping.len() + used);
-        self.put_back(Range { start: leftover.start + used, len: leftover.len - used, has_head: false });
+        while mapping.len() < len
+            && let Some(behind) = self.take_behind(mapping)
+        {
+            let used = behind.len.min(len - mapping.len());
+            mapping.len.set(mapping.len() + used);
+            self.put_back(Range::leftover(behind.start + used, behind.end()));
+        }
         mapping.len() == len
     }
 
     /// Makes a mapping `len` long, which is less than it is, and keeps the rest, in case that it grows again.
     fn leave_behind(&self, mapping: &Mapping, len: usize) {
-        let earlier = self.cache.take_leftover(mapping.end()).map_or(0, |leftover| leftover.len);
-        let rest = mapping.len.replace(len) - len + earlier;
-        self.keep(Range { start: mapping.end(), len: rest, has_head: false });
+        let end = self.take_behind(mapping).map_or(mapping.end(), Range::end);
+        mapping.len.set(len);
+        self.keep(Range::leftover(mapping.end(), end));
     }
 
     pub(super) fn resized(&self, mapping: &Mapping, len: usize) {

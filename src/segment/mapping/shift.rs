@@ -11,8 +11,6 @@ const MOST: usize = 7;
 /// How far in front of its place the block of a mapping stands.
 pub(super) struct Shift {
     bytes: Cell<usize>,
-    /// The most that it ever did.
-    farthest: Cell<usize>,
 }
 
 impl Shift {
@@ -25,22 +23,10 @@ impl Shift {
         }
         let last = self.bytes.get() / page_size;
         self.bytes.set((last % most + 1) * page_size);
-        self.farthest.set(self.farthest.get().max(self.bytes.get()));
     }
 
     /// Bytes between where the block stands and its place.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.get()
-    }
-
-    /// Bytes in front of the block's place that blocks may have written to.
-    pub(super) fn farthest(&self) -> usize {
-        self.farthest.get()
-    }
-
-    /// Nothing has stood in front of the place.
-    pub(super) fn forget(&self) {
-        self.bytes.set(0);
-        self.farthest.set(0);
     }
 }

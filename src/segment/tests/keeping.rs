@@ -6,26 +6,38 @@ use std::vec::Vec;
 
 impl Source {
     /// A block of what is kept.
-    fn block_of_kept(&self, size: usize) -> Option<NonNull<u8>> {
+    pub(in crate::segment) fn block_of_kept(&self, size: usize) -> Option<NonNull<u8>> {
         self.backend.map_block_of_kept(layout(size, 8))
     }
 
+    /// True where a mapping is kept that `freed` was the block of.
+    fn is_kept(&self, freed: NonNull<u8>) -> bool {
+        let (mappings, count) = self.backend.cache.mappings();
+        mappings[..count].iter().any(|range| range.start / GRANULE == freed.addr().get() / GRANULE)
+    }
+
     /// Every byte is counted once, and what the system gave is what is reserved.
-    fn assert_balance(&self) {
+    pub(in crate::segment) fn assert_balance(&self) {
+        self.assert_balance_beside(0);
+    }
+
+    /// As [`Source::assert_balance`], where segments were made of what was kept.
+    pub(in crate::segment) fn assert_balance_beside(&self, segments: usize) {
         let counters = &self.backend.counters;
         assert_eq!(self.mock.mapped(), counters.reserved() + 128 * MIB);
-        assert_eq!(counters.committed(), counters.mapped() + counters.metadata());
+        assert_eq!(counters.committed(), counters.mapped() + counters.metadata() + segments * USABLE_BYTES);
     }
 }
 
 #[test]
-fn at_most_32_mappings_are_kept() {
+fn at_most_32_mappings_are_kept_those_that_were_freed_last() {
     let source = Source::new();
     let blocks: Vec<_> = (0..40).map(|_| source.block(MIB)).collect();
-    for (nth, block) in blocks.into_iter().enumerate() {
+    for (nth, &block) in blocks.iter().enumerate() {
         assert!(source.backend.unmap_block(block));
         assert_eq!(source.backend.cached().mappings, (nth + 1).min(cache::CACHED_RANGES));
     }
+    assert!(blocks.iter().enumerate().all(|(nth, &block)| source.is_kept(block) == (nth >= 8)));
     let counters = &source.backend.counters;
     assert_eq!((counters.mappings(), counters.mapped()), (32, 32 * MIB));
 }
@@ -60,7 +72,7 @@ fn the_start_of_a_mapping_is_kept_for_which_there_is_room_and_serves_again() {
 }
 
 #[test]
-fn the_largest_kept_mapping_makes_room_for_one_that_is_freed_later() {
+fn what_was_kept_longest_makes_room_for_what_is_freed_later() {
     let source = Source::new();
     let (large, small) = (source.block(200 * MIB), source.block(3 * MIB));
     assert!(source.backend.unmap_block(large));
@@ -70,6 +82,15 @@ fn the_largest_kept_mapping_makes_room_for_one_that_is_freed_later() {
     assert!(is_in_place_of(again, small));
     let (again, _) = source.backend.map_block(layout(61 * MIB, 8)).unwrap();
     assert!(is_in_place_of(again, large));
+    let blocks: Vec<_> = [3, 28, 30, 9].map(|size| source.block(size * MIB)).into();
+    assert!(source.backend.unmap_block(again) && source.backend.relieve(usize::MAX));
+    for &block in &blocks {
+        assert!(source.backend.unmap_block(block));
+    }
+    // All of the first, 3 MiB of the second.
+    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (3, 64 * MIB));
+    assert!(!source.is_kept(blocks[0]) && blocks[1..].iter().all(|&block| source.is_kept(block)));
+    source.assert_balance();
 }
 
 #[test]
@@ -82,25 +103,6 @@ fn where_more_is_in_use_as_much_is_kept() {
         (source.in_use() / MIB, source.backend.cached().bytes / MIB)
     });
     assert_eq!(kept.collect::<Vec<_>>(), [(300, 100), (250, 150), (100, 150), (0, 150)]);
-}
-
-#[test]
-fn a_block_takes_the_start_of_a_longer_mapping_which_is_whole_again_when_it_is_freed() {
-    let source = Source::new();
-    let freed = source.block(12 * MIB);
-    assert!(source.backend.unmap_block(freed));
-    let calls = source.mock.calls(None);
-    assert_eq!(source.block_of_kept(3 * MIB), None, "what is so short has memory of its own");
-    let block = source.block_of_kept(5 * MIB).unwrap();
-    assert!(is_in_place_of(block, freed));
-    mark(block, 5 * MIB);
-    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (0, 7 * MIB));
-    assert_eq!(source.in_use(), 5 * MIB);
-    assert_marked(block, 5 * MIB, 5 * MIB);
-    assert!(source.backend.unmap_block(block));
-    assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (1, 12 * MIB));
-    assert_eq!(source.mock.calls(None), calls);
-    source.assert_balance();
 }
 
 #[test]
