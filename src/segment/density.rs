@@ -47,10 +47,12 @@ impl Density {
 impl Backend {
     /// A block is about to be freed. Looks once in the life of a mapping, the first time that its block is freed: what is reused is resident already, and tells nothing.
     pub(super) fn note_density(&self, mapping: &Mapping) {
-        if !mapping.is_new.replace(false) || mapping.body() < TELLING {
+        // The mapping may be longer than was asked for, or shorter by now.
+        let len = mapping.wanted.get().min(mapping.body());
+        if !mapping.is_new.replace(false) || len < TELLING {
             return;
         }
-        let step = mapping.body() / LOOKS;
+        let step = len / LOOKS;
         let first = mapping.block().addr() + step / 2;
         // SAFETY: inside the block of a mapping that the caller holds.
         let is_dense = (0..LOOKS).all(|nth| unsafe { self.is_resident(first + nth * step) });

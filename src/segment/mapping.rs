@@ -35,7 +35,9 @@ pub(super) struct Mapping {
     tag: Cell<u8>,
     /// True until the block is freed for the first time, of memory fresh from the system: what is resident then, the program has touched.
     pub(super) is_new: Cell<bool>,
-    /// True where that was found to be all of the block.
+    /// Bytes that the block was to have: how far the program is expected to touch it.
+    pub(super) wanted: Cell<usize>,
+    /// True where all of that was found to be resident.
     pub(super) is_dense: Cell<bool>,
     /// True while the system was asked for huge pages.
     is_huge: Cell<bool>,
@@ -145,7 +147,7 @@ impl Backend {
         if placement.offset == cache::OFFSET
             && let Some(range) = self.cache.take(len)
         {
-            return Some((self.reuse(range, layout.align()), false));
+            return Some((self.reuse(range, layout), false));
         }
         let bytes = len.checked_add(placement.place.align)?;
         // The block, and the page of its head.
@@ -163,6 +165,7 @@ impl Backend {
         mapping.len.set(len);
         mapping.offset.set(placement.offset);
         mapping.is_new.set(true);
+        mapping.wanted.set(layout.size());
         self.counters.reserved.fetch_add(len, Ordering::Relaxed);
         self.counters.metadata.fetch_add(head, Ordering::Relaxed);
         self.counters.mappings.fetch_add(1, Ordering::Relaxed);
@@ -181,12 +184,13 @@ impl Backend {
         (len <= isize::MAX as usize).then_some(len)
     }
 
-    /// Hands the block of a kept mapping out, at a multiple of `align`.
-    fn reuse(&self, range: Range, align: usize) -> NonNull<u8> {
+    /// Hands the block of a kept mapping out, for `layout`.
+    fn reuse(&self, range: Range, layout: Layout) -> NonNull<u8> {
         // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
         let mapping = unsafe { Mapping::at(range.start) };
         mapping.len.set(range.len);
-        mapping.shift.advance(mapping.offset.get(), align, self.os.page_size());
+        mapping.wanted.set(layout.size());
+        mapping.shift.advance(mapping.offset.get(), layout.align(), self.os.page_size());
         self.counters.live_changed(0, mapping.body());
         self.counters.blocks_mapped.fetch_add(1, Ordering::Relaxed);
         self.owners.set(mapping.block().addr(), Owner::MAPPING);

@@ -17,7 +17,7 @@ impl Backend {
     pub(crate) fn map_block_of_kept(&self, layout: Layout) -> Option<NonNull<u8>> {
         let len = self.kept_len(layout)?;
         let range = self.cache.take(len).or_else(|| self.part_of_kept(len)).or_else(|| self.lengthen_kept(len))?;
-        Some(self.reuse(range, layout.align()))
+        Some(self.reuse(range, layout))
     }
 
     /// Bytes that a kept mapping is to have for `layout`; `None` where its block has to stand elsewhere than those of kept mappings do.
@@ -78,7 +78,7 @@ impl Backend {
     pub(crate) fn map_growing_block(&self, layout: Layout) -> Option<NonNull<u8>> {
         let len = self.kept_len(layout)?;
         let range = self.cache.take_at_least(len.checked_mul(2)?)?;
-        Some(self.reuse(self.part_of(range, len), layout.align()))
+        Some(self.reuse(self.part_of(range, len), layout))
     }
 
     /// A mapping of `len` bytes made of a kept one that is shorter, if there is one that is not much shorter: what is resident of it need not be touched anew. It is the caller's, and free.

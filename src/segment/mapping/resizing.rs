@@ -24,7 +24,9 @@ impl Backend {
         // SAFETY: passed on.
         let remapped = unsafe { self.remap(block, layout) };
         // SAFETY: the mapping is there, or where it has moved with its head.
-        let after = unsafe { Mapping::of(remapped.unwrap_or(block)) }.body();
+        let mapping = unsafe { Mapping::of(remapped.unwrap_or(block)) };
+        mapping.wanted.set(layout.size());
+        let after = mapping.body();
         self.counters.live_changed(before, after);
         self.counters.recount_mappings(tag, [1, 1], [before, after]);
         remapped

@@ -180,7 +180,7 @@ fn a_block_that_is_to_read_as_zero_has_memory_that_is_resident_only_where_the_la
             assert_eq!(is_zero, !is_filled);
             assert_eq!(source.mock.calls(Some(Call::Purge)) - purges, usize::from(is_zero));
             if is_zero {
-                assert_zero(block, 5 * MIB);
+                assert_zero(block, 2 * MIB);
             }
             mark(block, 2 * MIB);
             assert!(source.backend.unmap_block(block));
@@ -190,15 +190,31 @@ fn a_block_that_is_to_read_as_zero_has_memory_that_is_resident_only_where_the_la
 }
 
 #[test]
-fn a_block_that_begins_to_be_filled_is_found_to_be() {
-    let source = Source::new();
-    assert!(source.backend.unmap_block(source.block(6 * MIB)));
-    let zeroed = || source.backend.map_zeroed_block_of_kept(layout(6 * MIB, 8)).unwrap();
-    let (block, is_zero) = zeroed();
-    assert!(is_zero);
-    mark(block, 6 * MIB);
-    assert!(source.backend.unmap_block(block));
-    assert!(!zeroed().1);
+fn a_block_that_begins_to_be_filled_is_found_to_be_whatever_else_its_mapping_has() {
+    for size in [5 * MIB, 6 * MIB] {
+        let source = Source::new();
+        assert!(source.backend.unmap_block(source.block(6 * MIB)));
+        let zeroed = || source.backend.map_zeroed_block_of_kept(layout(size, 8)).unwrap();
+        let (block, is_zero) = zeroed();
+        assert!(is_zero && source.in_use() == 6 * MIB);
+        mark(block, size);
+        assert!(source.backend.unmap_block(block));
+        assert!(!zeroed().1);
+    }
+}
+
+#[test]
+fn a_block_that_grew_and_was_not_filled_to_its_end_is_found_not_to_be() {
+    for touched in [3 * MIB, 6 * MIB] {
+        let source = Source::new();
+        let block = source.block(3 * MIB);
+        mark(block, 3 * MIB);
+        let block = source.remap(block, layout(6 * MIB, 8)).unwrap();
+        mark(block, touched);
+        assert!(source.backend.unmap_block(block));
+        let (_, is_zero) = source.backend.map_zeroed_block_of_kept(layout(6 * MIB, 8)).unwrap();
+        assert_eq!(is_zero, touched == 3 * MIB);
+    }
 }
 
 #[test]
