@@ -7,7 +7,7 @@ use std::boxed::Box;
 mod keeping;
 mod mappings;
 mod owner_map;
-mod pool;
+pub(super) mod pool;
 mod resizing;
 mod slots;
 
