@@ -152,16 +152,22 @@ impl Backend {
         }
         self.counters.commit_metadata(metadata);
         let start = self.map_by_hint(len, place).or_else(|| self.map_and_trim(len, place))?;
-        let mut metadata = 0;
-        if !self.owners.admit(self.os, start.addr().get() + place.offset, &mut metadata) {
+        if !self.admit(start.addr().get() + place.offset) {
             // SAFETY: mapped just now, and nobody has seen it.
             unsafe { self.os.unmap(start, len) };
             return None;
         }
-        self.counters.commit_metadata(metadata);
         self.last.store(start.addr().get(), Ordering::Relaxed);
         self.highest.fetch_max(start.addr().get(), Ordering::Relaxed);
         Some(start)
+    }
+
+    /// Makes the owner map's entry of the granule at `address` one that may be set; false where the map does not reach so far or the system refuses.
+    pub(super) fn admit(&self, address: usize) -> bool {
+        let mut metadata = 0;
+        let is_admitted = self.owners.admit(self.os, address, &mut metadata);
+        self.counters.commit_metadata(metadata);
+        is_admitted
     }
 
     /// Asks for a place below the last mapping. Costs one system call when it is free.

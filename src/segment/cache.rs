@@ -28,6 +28,11 @@ pub(super) fn fits(kept: usize, len: usize) -> bool {
     kept >= len && kept - len <= len / 4
 }
 
+/// True where so many bytes are enough of a mapping of `len` for the rest to be had anew: five eighths, so that what doubles has memory of its own.
+pub(super) fn is_most(kept: usize, len: usize) -> bool {
+    kept >= len / 8 * 5
+}
+
 /// Bytes from the start of a kept mapping to its block: mappings of unusual alignment are not kept.
 pub(super) const OFFSET: usize = SLOT_SIZE;
 
@@ -256,9 +261,9 @@ impl RangeCache {
         self.take_exactly(best)
     }
 
-    /// The longest kept mapping of less than `len` bytes, and of at least five eighths of them: what doubles has memory of its own.
+    /// The longest kept mapping of less than `len` bytes that has most of them.
     pub(super) fn take_shorter(&self, len: usize) -> Option<Range> {
-        let fits = |range: &Range| range.has_head() && range.len < len && range.len >= len / 8 * 5;
+        let fits = |range: &Range| range.has_head() && range.len < len && is_most(range.len, len);
         let best = self.ranges().filter(fits).max_by_key(|range| range.len)?;
         self.take_exactly(best)
     }

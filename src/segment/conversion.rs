@@ -23,12 +23,10 @@ impl Backend {
         let end = range.end();
         // Mappings start at granules.
         let start = align::down(end, SEGMENT_SIZE) - SEGMENT_SIZE;
-        let mut metadata = 0;
-        if !self.owners.admit(self.os, start, &mut metadata) {
+        if !self.admit(start) {
             self.keep(range);
             return None;
         }
-        self.counters.commit_metadata(metadata);
         if end > start + SEGMENT_SIZE {
             self.unmap_range(Range::leftover(start + SEGMENT_SIZE, end));
         }

@@ -46,11 +46,9 @@ impl Backend {
             return None;
         }
         let start = NonNull::new(ptr::with_exposed_provenance_mut(end))?;
-        let mut metadata = 0;
-        if !self.owners.admit(self.os, end, &mut metadata) {
+        if !self.admit(end) {
             return None;
         }
-        self.counters.commit_metadata(metadata);
         let piece = Range { start: end, len: range.end() - end, kind: Kind::Piece };
         // SAFETY: a mapping's head is at the range's start, and what lies behind `end` is the caller's.
         unsafe { Mapping::at(range.start).cut_off(start, piece.len) };
@@ -124,7 +122,7 @@ impl Backend {
     }
 
     /// Makes a mapping of the caller's end at `end`, not earlier than it does; `None` where the system has something else there, or no memory.
-    fn map_up_to(&self, range: Range, end: usize) -> Option<Range> {
+    pub(super) fn map_up_to(&self, range: Range, end: usize) -> Option<Range> {
         let missing = end - range.end();
         if missing == 0 {
             return Some(range);
@@ -169,7 +167,7 @@ fn fullest_row(kept: &[Range], len: usize) -> Option<&[Range]> {
         (filled, row)
     };
     let (filled, row) = (0..kept.len()).map(from).max_by_key(|&(filled, _)| filled)?;
-    (filled >= len / 8 * 5).then_some(row)
+    cache::is_most(filled, len).then_some(row)
 }
 
 #[cfg(all(test, not(loom), not(feature = "hardened")))]

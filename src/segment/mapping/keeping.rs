@@ -86,21 +86,28 @@ impl Backend {
         let range = self.cache.take_shorter(len)?;
         // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
         let mapping = unsafe { Mapping::at(range.start) };
-        let growth = len - range.len;
-        if !mapping.is_patched.get() && self.counters.try_commit(growth) {
-            // SAFETY: as above.
-            if unsafe { self.os.resize(mapping.start(), range.len, len) } {
-                self.resized(mapping, len);
-                return Some(Range { len, ..range });
-            }
-            let place = Placement::of(1).place;
-            if let Some(moved) = self.move_pages(mapping, len, place) {
-                return Some(moved.range());
-            }
+        let longer = if mapping.is_patched.get() {
+            None
+        } else {
+            self.map_up_to(range, range.start + len).or_else(|| self.move_kept(mapping, len))
+        };
+        if longer.is_none() {
+            self.put_back(range);
+        }
+        longer
+    }
+
+    /// Moves the pages of a mapping that is free, and the caller's, to where it is `len` long.
+    fn move_kept(&self, mapping: &Mapping, len: usize) -> Option<Range> {
+        let growth = len - mapping.len();
+        if !self.counters.try_commit(growth) {
+            return None;
+        }
+        let moved = self.move_pages(mapping, len, Placement::of(1).place).map(Mapping::range);
+        if moved.is_none() {
             self.counters.uncommit(growth);
         }
-        self.put_back(range);
-        None
+        moved
     }
 
     /// Keeps a range that nobody uses. Where more would be kept then than may be, and than is already, what has been kept longest goes back to the system: what was freed last is the likeliest to be asked for. Of
