@@ -25,7 +25,9 @@ impl Backend {
         let remapped = unsafe { self.remap(block, layout) };
         // SAFETY: the mapping is there, or where it has moved with its head.
         let mapping = unsafe { Mapping::of(remapped.unwrap_or(block)) };
-        mapping.wanted.set(layout.size());
+        if remapped.is_some() {
+            mapping.wanted.set(layout.size());
+        }
         let after = mapping.body();
         self.counters.live_changed(before, after);
         self.counters.recount_mappings(tag, [1, 1], [before, after]);
