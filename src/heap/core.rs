@@ -8,6 +8,7 @@ use super::depot::Depot;
 use super::joining::Joining;
 use super::list::{Linked, Ring};
 pub(super) use super::misuse::{Misuse, refuse};
+use super::poison::Poisoned;
 use super::roomy::Roomy;
 use super::usable::Usable;
 use crate::magazine::Place;
@@ -66,6 +67,7 @@ pub(super) struct Core {
     patience: u8,
     /// Bytes of blocks that were returned on probation since the last collection.
     held_back: usize,
+    poisoned: Poisoned,
     /// Bytes by which what was collected is more than what was asked for since, by the borrower and by others.
     pub(super) unclaimed: usize,
     pub(super) depot: Depot,
@@ -106,6 +108,7 @@ impl Core {
             joining: Joining::new(),
             patience: 0,
             held_back: 0,
+            poisoned: Poisoned::new(),
             unclaimed: 0,
             depot: Depot::new(),
         }
@@ -180,7 +183,9 @@ impl Core {
         class: SizeClass,
         waiting: &mut Option<(SizeClass, Place)>,
     ) -> Option<&'s Slab> {
-        if self.usable[class.index()].first().is_none() {
+        // Nothing of a class can come back of which nothing is out, and as long as the heap is small, blocks that are held back had better stay so.
+        let may_come_back = self.segments > 1 || Counts::of(home.counts, class).out() > 0;
+        if may_come_back && self.usable[class.index()].first().is_none() {
             self.collect(home);
         }
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, waiting) {
@@ -192,7 +197,8 @@ impl Core {
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass, waiting: &mut Option<(SizeClass, Place)>) -> bool {
         let counters = &home.backend.counters;
         if self.roomy.is_empty() {
-            // Before the heap grows, slabs that wait for blocks of their own class are put to use.
+            // Before the heap grows, slabs are put to use whose blocks have all come back, or wait for others of their own class.
+            self.collect(home);
             self.retire_empty_slabs(home.backend);
         }
         if waiting.is_some()
@@ -368,8 +374,13 @@ impl Core {
         }
     }
 
-    /// A block of `size` bytes was returned on probation: it is to stay out of use for a while, unless too much does.
-    pub(super) fn hold_back(&mut self, home: Home<'_>, size: usize) {
+    /// A block of a slab, of `size` bytes, was returned on probation: it is to stay out of use for a while, unless too much does.
+    ///
+    /// # Safety
+    /// - It is this heap's, nobody has it any more, and its slab is in the stack of those that are to be collected.
+    pub(super) unsafe fn hold_back(&mut self, home: Home<'_>, block: Place, size: usize) {
+        // SAFETY: passed on; it is handed out again when it was collected, which is after the look.
+        unsafe { self.poisoned.add(block, size) };
         self.held_back += size;
         self.patience = PATIENCE;
         if self.held_back > HELD_BACK {
@@ -380,6 +391,7 @@ impl Core {
     /// Takes in what other threads have returned.
     pub(super) fn collect(&mut self, home: Home<'_>) {
         self.held_back = 0;
+        self.poisoned.look();
         if home.pending.is_empty() {
             return;
         }

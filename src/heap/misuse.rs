@@ -43,6 +43,19 @@ pub(crate) fn refuse(misuse: Misuse, block: Place, size: usize) -> ! {
     }
 }
 
+/// Ends the process on a free block of `size` bytes whose byte `at` was written to.
+#[cold]
+#[inline(never)]
+pub(super) fn written_while_free(block: Place, size: usize, at: usize) -> ! {
+    let (before, next) = (block.wrapping_sub(size), block.wrapping_add(size));
+    fatal_about(
+        block.addr(),
+        format_args!(
+            "write after free of {block:p}, a {size}-byte block that is free, at byte {at}; or beyond the end of {before:p}, or before the start of {next:p}: find who has written there"
+        ),
+    )
+}
+
 /// What is in a segment where a block was expected.
 struct Instead(Place);
 

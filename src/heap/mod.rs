@@ -20,6 +20,7 @@ mod list;
 mod live;
 mod misuse;
 mod outbox;
+mod poison;
 mod probation;
 mod purge;
 #[cfg(feature = "hardened")]

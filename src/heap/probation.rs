@@ -114,7 +114,8 @@ impl Heap {
         self.live_changed(class.size(), 0);
         // The next span that is wanted takes in all that was returned, this one included.
         if !class.is_span() {
-            core.hold_back(self.home(), class.size());
+            // SAFETY: a block of this heap's, whose remote bit was set just now.
+            unsafe { core.hold_back(self.home(), block.as_ptr(), class.size()) };
         }
     }
 

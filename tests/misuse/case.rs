@@ -36,6 +36,9 @@ pub const SEEN_WHEN_HARDENED: Expected = Expected { default: Unharmed, hardened:
 /// As above, where what was written lies in a block that nobody frees, and that may not be used again: then nothing has happened.
 pub const USUALLY_SEEN_WHEN_HARDENED: Expected = UNHARMED;
 
+/// Seen by default, and by the hardened build where what was written is used again.
+pub const SEEN_BY_DEFAULT: Expected = Expected { default: Stopped, hardened: Unharmed };
+
 /// What the default build cannot prevent, and the hardened build sees where the block is used again.
 pub const HARMED_BY_DEFAULT_ALONE: Expected = Expected { default: Harmed, hardened: Unharmed };
 

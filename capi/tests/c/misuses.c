@@ -95,6 +95,10 @@ int main(int argc, char **argv)
         free(block);
         kept = malloc(size);
         misuse(block);
+    } else if (strcmp(what, "write") == 0) {
+        free(block);
+        announce(block);
+        memset(hide(block), 0x5A, 8);
     } else if (strcmp(what, "inside") == 0) {
         kept = block;
         misuse(block + size / 2);

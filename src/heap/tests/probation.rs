@@ -167,3 +167,48 @@ fn a_block_in_use_is_found_to_be_whoever_asks() {
     // SAFETY: as above.
     unsafe { sample.heap.check_in_use(SizeClass::of_slots(3).unwrap(), span, Misuse::UseAfterFree) };
 }
+
+/// The words of a block that is held back which are not as its owner left them.
+fn poisoned(block: NonNull<u8>, size: usize, left: u8) -> Vec<usize> {
+    // SAFETY: a block of this size of the test's own, which nobody else uses.
+    let contents = unsafe { std::slice::from_raw_parts(block.as_ptr(), size) };
+    contents.chunks(8).enumerate().filter(|(_, word)| **word != [left; 8]).map(|(nth, _)| nth).collect()
+}
+
+#[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
+fn a_block_is_poisoned_at_both_ends_and_nowhere_else() {
+    let sample = on_probation();
+    for class in SizeClass::slabs() {
+        let (size, block) = (class.size(), sample.alloc(class));
+        // SAFETY: the test's own block.
+        unsafe { block.write_bytes(0x11, size) };
+        sample.free(class, block);
+        let last = size / 8 - 1;
+        let mut expected: Vec<_> = [0, 1, last].into_iter().filter(|&nth| nth <= last).collect();
+        expected.dedup();
+        assert_eq!(poisoned(block, size, 0x11), expected, "{size} bytes");
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
+fn blocks_that_were_used_and_freed_many_times_are_never_taken_for_written_to() {
+    let sample = on_probation();
+    let mut live = Vec::new();
+    for nth in 0..200_000_usize {
+        let class = class_of([16, 24, 40, 64, 500, 3000, 16_000][nth % 7]);
+        if nth % 997 == 0 {
+            rest(&sample);
+        }
+        if live.len() < 60 {
+            let block = sample.alloc(class);
+            // SAFETY: the test's own block.
+            unsafe { block.write_bytes(nth as u8, class.size()) };
+            live.push((class, block));
+        } else {
+            let (class, block) = live.swap_remove(nth * 31 % 60);
+            sample.free(class, block);
+        }
+    }
+}
