@@ -4,7 +4,7 @@
 use super::hardened;
 use super::thread::{Busy, own};
 use super::{BACKEND, REGISTRY, pressure, purger, routing, tls};
-use crate::heap::Borrower;
+use crate::heap::{Borrower, Heap};
 use crate::sync::{AtomicU64, Ordering};
 use core::ptr;
 
@@ -15,6 +15,9 @@ pub(super) const PURGE_DELAY: u64 = 1000;
 
 /// How long unused memory is kept, in milliseconds.
 pub(super) static PURGE_AFTER: AtomicU64 = AtomicU64::new(PURGE_DELAY);
+
+/// Looks at the clock between two of a thread at the magazines that it does not use.
+const LOOKS: u8 = 8;
 
 /// Slow paths between looks at the clock.
 pub(super) const PATIENCE: u16 = 64;
@@ -80,19 +83,29 @@ pub(super) fn count_down(thread: &'static Borrower) {
 #[inline(never)]
 fn look_at_the_clock(thread: &'static Borrower) {
     let now = BACKEND.os.now_ms();
-    let emptied_at = thread.emptied_at.get();
-    if emptied_at == 0 {
+    if let Some(heap) = thread.heap.get() {
+        rest(thread, heap, now);
+    }
+    purge_when_due(now);
+}
+
+/// Empties the magazines of the thread, which has borrowed `heap`, as far as it is time for that.
+fn rest(thread: &'static Borrower, heap: &'static Heap, now: u64) {
+    let delay = PURGE_AFTER.load(Ordering::Relaxed);
+    let looks = thread.looks.get().wrapping_add(1);
+    thread.looks.set(looks);
+    if thread.emptied_at.get() == 0 {
         thread.emptied_at.set(now);
-    } else if now - emptied_at >= PURGE_AFTER.load(Ordering::Relaxed)
-        && let Some(heap) = thread.heap.get()
-    {
+    } else if now - thread.emptied_at.get() >= delay {
         thread.emptied_at.set(now);
         #[cfg(feature = "hardened")]
         hardened::empty_quarantine(heap, thread);
         // SAFETY: the calling thread's own heap and tops.
         unsafe { heap.rest_magazines(routing::tops(heap, thread)) };
+    } else if looks.is_multiple_of(LOOKS) && !thread.is_sampled() {
+        // SAFETY: as above.
+        unsafe { heap.give_up_idle_magazines(routing::tops(heap, thread)) };
     }
-    purge_when_due(now);
 }
 
 #[cold]

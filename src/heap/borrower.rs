@@ -29,6 +29,8 @@ pub(crate) struct Borrower {
     pub(crate) patience: Cell<u16>,
     /// When the magazines were emptied last because it was time, in milliseconds of the platform's clock; 0 until the clock is looked at.
     pub(crate) emptied_at: Cell<u64>,
+    /// How often the clock was looked at, modulo 256.
+    pub(crate) looks: Cell<u8>,
     /// The heap that the thread allocates from.
     pub(crate) heap: Cell<Option<&'static Heap>>,
     /// The heap that is the thread's own, for as long as it lives.
@@ -57,6 +59,7 @@ impl Borrower {
             is_busy: Cell::new(false),
             patience: Cell::new(0),
             emptied_at: Cell::new(0),
+            looks: Cell::new(0),
             heap: Cell::new(None),
             home: Cell::new(None),
             #[cfg(feature = "profile")]
@@ -91,6 +94,14 @@ impl Borrower {
         unsafe {
             &*segment::at_class_code(granule, address, self.tops.first())
         }
+    }
+
+    /// True while the thread's allocations are sampled, so that how many blocks its magazines hold says when the next sample is due.
+    pub(crate) fn is_sampled(&self) -> bool {
+        #[cfg(feature = "profile")]
+        return self.sampling.get().is_some();
+        #[cfg(not(feature = "profile"))]
+        false
     }
 
     /// Takes the loan of `heap`, which is the thread's own from now on.

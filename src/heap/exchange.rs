@@ -12,18 +12,11 @@ use crate::magazine::{self, Magazine, Place, Tops};
 use crate::segment::Owner;
 use crate::size_class::SizeClass;
 use crate::sync::Cell;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use core::slice;
 
 /// Blocks in a class's first refill.
 const FIRST_BATCH: u8 = 8;
-
-/// Blocks of a scattered class that go past the magazine once in each delay. A block that goes to and fro between the program and a magazine stays where it is, and keeps a slab in use that has
-/// hardly any other; past the magazine, what comes is taken from slabs that have many in use, and what goes leaves those that have few.
-const PAST: u16 = 512;
-
-/// And at most: such a block takes some tens of nanoseconds.
-const PAST_MOST: u64 = 8192;
 
 /// How the magazine of one class is doing. Borrower-only.
 pub(super) struct Traffic {
@@ -33,6 +26,8 @@ pub(super) struct Traffic {
     has_overflowed: Cell<bool>,
     /// Blocks that go past the magazine yet, from the slabs and back.
     past: Cell<u16>,
+    /// The lower half of how many blocks the thread had taken when it was asked last whether it uses the class.
+    taken_before: Cell<u32>,
     /// Whose blocks were stolen last, while there may be stolen ones in the magazine; else nobody.
     pub(super) robbed: Cell<Owner>,
     pub(super) probation: Probation,
@@ -45,6 +40,7 @@ impl Traffic {
             batch: Cell::new(FIRST_BATCH / 2),
             has_overflowed: Cell::new(false),
             past: Cell::new(0),
+            taken_before: Cell::new(0),
             robbed: Cell::new(Owner::NONE),
             probation: Probation::over(),
         }
@@ -59,9 +55,14 @@ impl Traffic {
     }
 
     /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last. So many blocks go past the magazine then.
-    fn rest(&self, past: u16) {
+    pub(super) fn rest(&self, past: u16) {
         self.batch.set((self.batch.get() / 2).max(FIRST_BATCH / 2));
         self.past.set(past);
+    }
+
+    /// True where nothing was taken from the magazine since this was asked last; so much was taken in all.
+    pub(super) fn is_idle(&self, taken: u64) -> bool {
+        self.taken_before.replace(taken as u32) == taken as u32
     }
 
     /// True where the next block is to go past the magazine.
@@ -294,54 +295,5 @@ impl Heap {
             self.put_back(&mut self.core.lock(), other, places);
         }
         tops.give_up(other);
-    }
-
-    /// How many blocks of a scattered class are to go past the magazine: each block in use is freed and another one taken, on average.
-    fn past(&self, class: SizeClass) -> u16 {
-        (2 * self.counts_of(class).out()).clamp(PAST.into(), PAST_MOST) as u16
-    }
-
-    /// As [`Heap::empty_magazines`], of a thread that goes on: what it uses will be refilled as it was.
-    ///
-    /// # Safety
-    /// - The calling thread has borrowed this heap, and `tops` are its tops.
-    pub(crate) unsafe fn rest_magazines(&self, tops: &Tops) {
-        // SAFETY: passed on.
-        unsafe { self.empty_magazines(tops) };
-        let core = self.core.lock();
-        for class in SizeClass::slabs() {
-            let past = if core.is_scattered(class) { self.past(class) } else { 0 };
-            self.traffic[class.index()].rest(past);
-        }
-        if self.has_begun.get() {
-            self.traffic.iter().for_each(|traffic| traffic.probation.resume());
-            self.outbox.probation().resume();
-        }
-    }
-
-    /// Empties every magazine and the outbox, and gives the tops up.
-    ///
-    /// # Safety
-    /// - The calling thread has borrowed this heap, and `tops` are its tops.
-    pub(crate) unsafe fn empty_magazines(&self, tops: &Tops) {
-        // SAFETY: passed on.
-        #[cfg(feature = "profile")]
-        unsafe {
-            self.empty_returns(tops);
-        }
-        self.live_changed(self.outbox.drain(), 0);
-        let mut core = self.core.lock();
-        core.collect(self.home());
-        core.empty_depot(self.home());
-        for class in SizeClass::all() {
-            let held = self.waiting_in(class, tops);
-            if held > 0 {
-                // SAFETY: the magazine holds `held` blocks from its low end on, and the borrower alone has access.
-                let places = unsafe { slice::from_raw_parts(ptr::from_ref(&*self.low(class)), held) };
-                self.put_back(&mut core, class, places);
-            }
-            self.traffic[class.index()].robbed.set(Owner::NONE);
-        }
-        tops.reset();
     }
 }

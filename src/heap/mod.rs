@@ -25,6 +25,7 @@ mod probation;
 mod purge;
 #[cfg(feature = "hardened")]
 mod quarantine;
+mod rest;
 mod roomy;
 mod rounding;
 #[cfg(feature = "profile")]

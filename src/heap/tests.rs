@@ -12,6 +12,7 @@ mod joining;
 mod outbox;
 mod probation;
 mod purge;
+mod rest;
 mod ring;
 mod spans;
 mod stealing;

@@ -169,6 +169,11 @@ impl Tops {
         self.stacks.iter().fold(0, |sum, stack| sum.wrapping_add(stack.taken()))
     }
 
+    /// Number of blocks of `class` that were taken so far, of which some may have been forgotten. Own thread only.
+    pub(crate) fn taken_of(&self, class: SizeClass) -> u64 {
+        self.stack(class).taken()
+    }
+
     /// As [`Tops::taken`], which begins at zero again. Own thread only.
     pub(crate) fn take_count(&self) -> u64 {
         let taken = self.taken();

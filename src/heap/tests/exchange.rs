@@ -1,5 +1,4 @@
 use super::*;
-use std::collections::BTreeSet;
 use std::vec::Vec;
 
 /// Takes blocks until the magazine is empty; returns how many.
@@ -223,59 +222,4 @@ fn what_a_thread_can_keep_from_others_is_bounded() {
     }
     let waiting: usize = SizeClass::all().filter(|class| class.is_span()).map(|class| sample.held(class)).sum();
     assert_eq!(waiting, 1);
-}
-
-#[test]
-fn the_magazines_of_a_class_with_several_sparse_slabs_are_passed_by_for_a_while() {
-    let sample = Sample::new();
-    let class = class_of(1024);
-    let mut blocks: Vec<_> = (0..64 * 6).map(|_| sample.alloc(class)).collect();
-    sample.empty_magazines();
-    blocks.sort();
-    // One slab stays full but for some, and of five others a few blocks stay.
-    let (full, rest) = blocks.split_at(64);
-    let stays: Vec<_> = rest.iter().copied().step_by(8).collect();
-    rest.iter().filter(|block| !stays.contains(block)).for_each(|&block| sample.free(class, block));
-    full[..32].iter().for_each(|&block| sample.free(class, block));
-    // SAFETY: the test's own heap and tops.
-    unsafe { sample.heap.rest_magazines(sample.tops()) };
-    // What comes and goes leaves the sparse ones.
-    for &block in &stays[..24] {
-        sample.free(class, block);
-        let moved = sample.alloc(class);
-        assert!(full.contains(&moved), "{moved:p} is not in the slab that is well used");
-        assert_eq!(sample.held(class), 0);
-    }
-    sample.heap.purge(u64::MAX, 0, true);
-    let left = sample.backend.counters.committed() - sample.backend.counters.metadata();
-    assert!(left <= 64 * 1024 + (stays.len() - 24) * 4096, "{left} bytes");
-}
-
-#[test]
-fn blocks_of_a_scattered_class_gather_when_each_was_freed_and_another_taken() {
-    let sample = Sample::new();
-    let class = class_of(64);
-    let slabs = 8;
-    let all: Vec<_> = (0..slabs * crate::slab::capacity(class)).map(|_| sample.alloc(class)).collect();
-    // One of 16 stays, in each slab.
-    let (mut kept, mut gone) = (Vec::new(), Vec::new());
-    all.into_iter().enumerate().for_each(|(nth, block)| if nth % 16 == 0 { &mut kept } else { &mut gone }.push(block));
-    gone.into_iter().for_each(|block| sample.free(class, block));
-    let slabs_of = |blocks: &[NonNull<u8>]| {
-        let slots: BTreeSet<_> = blocks.iter().map(|block| block.addr().get() / SLOT_SIZE).collect();
-        slots.len()
-    };
-    let turn_over = |blocks: &mut [NonNull<u8>]| {
-        for block in blocks {
-            sample.free(class, *block);
-            *block = sample.alloc(class);
-        }
-    };
-    sample.empty_magazines();
-    turn_over(&mut kept);
-    assert_eq!(slabs_of(&kept), slabs, "a block goes to and fro through the magazine");
-    // SAFETY: the test's own heap and tops.
-    unsafe { sample.heap.rest_magazines(sample.tops()) };
-    turn_over(&mut kept);
-    assert!(slabs_of(&kept) <= 2, "{} slabs have {} blocks", slabs_of(&kept), kept.len());
 }
