@@ -6,7 +6,7 @@ use crate::size_class::{self, SizeClass};
 use crate::sync::{array_of, constructor};
 #[cfg(not(loom))]
 use core::hint;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 /// A thread's stacks, one for each class.
 ///
@@ -89,7 +89,7 @@ impl Tops {
         // SAFETY: no instruction at all. The address comes out as it went in, and the compiler does not know that any more.
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         unsafe {
-            let mut address = ptr::from_ref(stack);
+            let mut address = core::ptr::from_ref(stack);
             core::arch::asm!("/* {0} */", inout(reg) address, options(pure, readonly, nostack, preserves_flags));
             &*address
         }

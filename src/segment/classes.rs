@@ -4,7 +4,6 @@ use super::{SEGMENT_SIZE, SLOTS, Segment};
 use crate::size_class::SizeClass;
 use crate::slab::Blocks;
 use crate::sync::{AtomicU16, Ordering};
-use core::mem::offset_of;
 use core::ptr;
 
 /// The code of each slot's class, where the slot is a slab or the first of a span; 0 elsewhere. On a line of its own, which changes only with the use of a slot: what a free
@@ -80,7 +79,7 @@ unsafe fn put_code<T>(segment: *const Segment, slot: usize, mut base: *const T) 
             segment = in(reg) segment,
             slot = in(reg) slot,
             size = const size_of::<AtomicU16>(),
-            table = const offset_of!(Segment, classes),
+            table = const core::mem::offset_of!(Segment, classes),
             base = inout(reg) base,
             options(readonly, nostack, preserves_flags),
         );
@@ -112,7 +111,7 @@ unsafe fn load_code(segment: *const Segment, slot: usize) -> usize {
             segment = in(reg) segment,
             slot = in(reg) slot,
             size = const size_of::<AtomicU16>(),
-            table = const offset_of!(Segment, classes),
+            table = const core::mem::offset_of!(Segment, classes),
             code = lateout(reg) code,
             options(readonly, nostack, preserves_flags),
         );
@@ -152,5 +151,5 @@ fn slot_of(address: usize) -> usize {
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 #[inline(always)]
 fn slot_of(address: usize) -> usize {
-    address % SEGMENT_SIZE / SLOT_SIZE
+    address % SEGMENT_SIZE / (SEGMENT_SIZE / SLOTS)
 }

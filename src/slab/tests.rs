@@ -417,7 +417,7 @@ fn a_page_is_idle_once_it_was_found_free_twice_with_the_delay_between() {
         assert_eq!(idle(&sample, now), pages, "at {now}");
     }
     // Nobody has given them back.
-    assert_eq!(idle(&sample, 6500), []);
+    assert_eq!(idle(&sample, 6500), Vec::<usize>::new());
     assert_eq!(idle(&sample, 7000), Vec::from_iter(9..16));
 }
 
@@ -426,7 +426,7 @@ fn pages_behind_all_that_was_taken_are_idle_whatever_the_other_blocks_do() {
     let sample = Sample::carved(SizeClass::of_size(1024).unwrap(), false);
     sample.take(64);
     put_back_all(&sample, 4..64);
-    assert_eq!(idle(&sample, 5000), []);
+    assert_eq!(idle(&sample, 5000), Vec::<usize>::new());
     // Into the third page, and back: of the pages in front nobody can tell.
     assert_eq!(sample.take(6).len(), 6);
     put_back_all(&sample, 4..10);
