@@ -11,10 +11,10 @@ use core::ptr::{self, NonNull};
 /// Bytes of address space to an entry: the size and alignment of a segment.
 pub(crate) const GRANULE: usize = 2 * 1024 * 1024;
 
-/// Addresses that a program can have, in bytes: what the full map covers.
-pub(crate) const ADDRESSES: usize = 1 << 47;
+/// Addresses that a program can have, in bytes: what the full map covers. On aarch64, Linux gives the highest first.
+pub(crate) const ADDRESSES: usize = 1 << if cfg!(target_arch = "aarch64") { 48 } else { 47 };
 
-/// Entries of the full map: 128 MiB of addresses.
+/// Entries of the full map: 128 MiB of addresses, 256 on aarch64.
 const FULL_ENTRIES: usize = ADDRESSES / GRANULE;
 
 /// Entries of the map where the full one is refused, as under a small `RLIMIT_AS`: 256 GiB around the first mapping, 256 KiB of map.

@@ -44,7 +44,7 @@ fn a_size_beyond_all_memory_is_refused_and_leaves_nothing_behind() {
     let block = source.block(MIB);
     let before = source.mock.mapped();
     for align in [1, 64 * KIB, 8 * MIB] {
-        for size in [1 << 47, 1 << 62, isize::MAX as usize - align + 1] {
+        for size in [ADDRESSES, 1 << 62, isize::MAX as usize - align + 1] {
             assert!(source.backend.map_block(layout(size, align)).is_none());
             assert!(source.remap(block, layout(size.min(isize::MAX as usize - 7), 8)).is_none());
         }

@@ -1,4 +1,4 @@
-use super::super::owner::{GRANULE, Owner, OwnerMap};
+use super::super::owner::{ADDRESSES, GRANULE, Owner, OwnerMap};
 use crate::os::Platform;
 use crate::os::mock::{Call, Mock};
 use std::vec::Vec;
@@ -53,10 +53,10 @@ const STRANGE: [usize; 12] = [
     1,
     GRANULE - 1,
     GRANULE,
-    (1 << 47) - 1,
-    1 << 47,
-    (1 << 47) + GRANULE,
-    (1 << 48) - 1,
+    ADDRESSES - 1,
+    ADDRESSES,
+    ADDRESSES + GRANULE,
+    2 * ADDRESSES - 1,
     usize::MAX / 2,
     usize::MAX / 2 + 1,
     usize::MAX - GRANULE,
@@ -93,17 +93,17 @@ fn any_address_at_all_can_be_looked_up_in_either_map() {
 #[test]
 fn the_full_map_admits_every_address_that_a_program_can_have_and_no_other() {
     let mut sample = Sample::full(4096);
-    for address in [0, GRANULE, (1 << 47) - 1] {
+    for address in [0, GRANULE, ADDRESSES - 1] {
         assert!(sample.admit(address), "{address:#x}");
         sample.map.set(address, Owner(7));
         assert_eq!(sample.map.look_up(address), Owner(7));
     }
-    for address in [1 << 47, 1 << 48, usize::MAX] {
+    for address in [ADDRESSES, 2 * ADDRESSES, usize::MAX] {
         assert!(!sample.admit(address), "{address:#x}");
         sample.map.set(address, Owner(7));
         assert_eq!(sample.map.look_up(address), Owner::NONE);
     }
-    let last = (1 << 47) - GRANULE;
+    let last = ADDRESSES - GRANULE;
     assert_eq!(sample.map.look_up(last), Owner(7));
     assert_eq!(sample.map.look_up(last - 1), Owner::NONE);
 }
