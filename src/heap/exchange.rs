@@ -287,12 +287,10 @@ impl Heap {
         if !other.is_span() {
             return;
         }
-        let held = self.waiting_in(other, tops);
-        if held > 0 {
-            let low = self.low(other);
-            // SAFETY: the magazine holds `held` spans from its low end on, and the borrower alone has access.
-            let places = unsafe { slice::from_raw_parts(low, held) };
-            self.put_back(&mut self.core.lock(), other, places);
+        // SAFETY: passed on.
+        let waiting = unsafe { self.waiting_places(other, tops) };
+        if !waiting.is_empty() {
+            self.put_back(&mut self.core.lock(), other, waiting);
         }
         tops.give_up(other);
     }

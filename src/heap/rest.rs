@@ -1,10 +1,10 @@
 //! Rest: what waits in the magazines of a thread goes back to slabs from time to time, where other classes and other threads find it, and whole pages of it the system.
 
 use super::Heap;
-use crate::magazine::Tops;
+use crate::magazine::{Place, Tops};
 use crate::segment::Owner;
 use crate::size_class::SizeClass;
-use core::{ptr, slice};
+use core::slice;
 
 /// Blocks of a scattered class that go past the magazine once in each delay. A block that goes to and fro between the program and a magazine stays where it is, and keeps a slab in use that has
 /// hardly any other; past the magazine, what comes is taken from slabs that have many in use, and what goes leaves those that have few.
@@ -17,6 +17,16 @@ impl Heap {
     /// How many blocks of a scattered class are to go past the magazine: each block in use is freed and another one taken, on average.
     fn past(&self, class: SizeClass) -> u16 {
         (2 * self.counts_of(class).out()).clamp(PAST.into(), PAST_MOST) as u16
+    }
+
+    /// What waits in the magazine of `class`.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops, which stay as they are for as long as the places are looked at.
+    pub(super) unsafe fn waiting_places(&self, class: SizeClass, tops: &Tops) -> &[Place] {
+        let held = self.waiting_in(class, tops);
+        // SAFETY: the magazine holds `held` blocks from its low end on, and the borrower alone has access.
+        unsafe { slice::from_raw_parts(self.low(class), held) }
     }
 
     /// As [`Heap::empty_magazines`], of a thread that goes on: what it uses will be refilled as it was.
@@ -46,11 +56,10 @@ impl Heap {
             if !self.traffic[class.index()].is_idle(tops.taken_of(class)) {
                 continue;
             }
-            let held = self.waiting_in(class, tops);
-            if held > 0 {
-                // SAFETY: the magazine holds `held` blocks from its low end on, and the borrower alone has access.
-                let places = unsafe { slice::from_raw_parts(ptr::from_ref(&*self.low(class)), held) };
-                self.put_back(&mut self.core.lock(), class, places);
+            // SAFETY: passed on.
+            let waiting = unsafe { self.waiting_places(class, tops) };
+            if !waiting.is_empty() {
+                self.put_back(&mut self.core.lock(), class, waiting);
                 tops.give_up(class);
             }
         }
@@ -71,11 +80,10 @@ impl Heap {
         core.collect(self.home());
         core.empty_depot(self.home());
         for class in SizeClass::all() {
-            let held = self.waiting_in(class, tops);
-            if held > 0 {
-                // SAFETY: the magazine holds `held` blocks from its low end on, and the borrower alone has access.
-                let places = unsafe { slice::from_raw_parts(ptr::from_ref(&*self.low(class)), held) };
-                self.put_back(&mut core, class, places);
+            // SAFETY: passed on.
+            let waiting = unsafe { self.waiting_places(class, tops) };
+            if !waiting.is_empty() {
+                self.put_back(&mut core, class, waiting);
             }
             self.traffic[class.index()].robbed.set(Owner::NONE);
         }
