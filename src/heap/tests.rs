@@ -74,6 +74,12 @@ impl Sample {
         unsafe { self.heap.empty_magazines(self.tops()) };
     }
 
+    /// As a thread does that looks at the clock after a purge delay.
+    fn rest(&self) {
+        // SAFETY: the test's own heap and tops.
+        unsafe { self.heap.rest_magazines(self.tops()) };
+    }
+
     fn span(&self, slots: usize) -> NonNull<u8> {
         self.heap.take_span(span_layout(slots)).expect("there is memory").0
     }

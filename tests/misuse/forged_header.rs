@@ -1,6 +1,7 @@
 //! A header as other allocators have in front of their blocks, forged where a block is to seem to start.
 
 use super::case::{Case, SEEN_BY_DEFAULT, STOPPED, USUALLY_SEEN_WHEN_HARDENED};
+use super::is_in_a_slab;
 use super::program::{allocate, announce, free, go_on, layout, misuse};
 use crate::support::memory::KIB;
 
@@ -48,7 +49,7 @@ fn before_a_block(size: usize) -> Case {
         free(block, layout(size));
         go_on(&[size], &[(around[2], layout(size))]);
     });
-    let expected = if size <= 32 * KIB { SEEN_BY_DEFAULT } else { USUALLY_SEEN_WHEN_HARDENED };
+    let expected = if is_in_a_slab(size) { SEEN_BY_DEFAULT } else { USUALLY_SEEN_WHEN_HARDENED };
     Case { kind: "forged header: before a block", size, says: "0x", expected, run }
 }
 

@@ -34,6 +34,11 @@ static GLOBAL: Tenure = Tenure::new();
 /// Sizes that are tried: blocks of slabs, from the smallest to the largest; spans; and a block with a mapping of its own.
 const SIZES: [usize; 14] = [8, 16, 24, 64, 100, 512, 1024, 4096, 20 * KIB, 32 * KIB, 64 * KIB, 300 * KIB, MIB, 4 * MIB];
 
+/// Of blocks of slabs, free ones are looked at before they are used again.
+fn is_in_a_slab(size: usize) -> bool {
+    size <= 32 * KIB
+}
+
 /// Sizes of which there is a magazine that many frees go to without a look at the block.
 const MUCH_USED: [usize; 5] = [16, 64, 512, 4096, 20 * KIB];
 

@@ -1,8 +1,8 @@
 //! Bytes that are written beyond a block's end or before its start, where a free block is; then the block is freed.
 
-use super::GLOBAL;
 use super::case::{Case, Expected, SEEN_BY_DEFAULT, SEEN_WHEN_HARDENED, STOPPED, USUALLY_SEEN_WHEN_HARDENED};
 use super::program::{allocate, announce, free, go_on, layout};
+use super::{GLOBAL, is_in_a_slab};
 use crate::support::memory::KIB;
 
 /// Sizes that are a class's own, and sizes that are not.
@@ -28,11 +28,6 @@ fn write(kind: &'static str, size: usize, place: fn(usize) -> isize, count: usiz
         go_on(&[size], &[]);
     });
     Case { kind, size, says: "0x", expected, run }
-}
-
-/// Where free blocks beside the block are looked at before they are used again.
-fn is_in_a_slab(size: usize) -> bool {
-    size <= 32 * KIB
 }
 
 fn over(kind: &'static str, size: usize, count: usize) -> Case {

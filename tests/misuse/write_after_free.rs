@@ -2,7 +2,7 @@
 
 use super::case::{Case, Expected, HARMED_BY_DEFAULT_ALONE, SEEN_WHEN_HARDENED, STOPPED};
 use super::program::{allocate, announce, free, go_on, harmed, layout};
-use super::{GLOBAL, SIZES};
+use super::{GLOBAL, SIZES, is_in_a_slab};
 use crate::support::memory::{KIB, MIB};
 use std::alloc::GlobalAlloc;
 use std::ops::Range;
@@ -40,8 +40,7 @@ fn write(kind: &'static str, size: usize, part: fn(usize) -> Range<usize>, betwe
 pub fn cases() -> Vec<Case> {
     let nothing = || {};
     let mut cases = Vec::new();
-    // Free blocks of slabs are looked at before they are used again.
-    let expected = |size| if size <= 32 * KIB { STOPPED } else { SEEN_WHEN_HARDENED };
+    let expected = |size| if is_in_a_slab(size) { STOPPED } else { SEEN_WHEN_HARDENED };
     let first = |size| write("write after free: the first 8 bytes", size, |_| 0..8, nothing, expected(size));
     let whole = |size| write("write after free: the whole block", size, |size| 0..size, nothing, expected(size));
     cases.extend(SIZES.map(first));

@@ -20,12 +20,6 @@ fn alloc_many(sample: &Sample, class: SizeClass, count: usize) -> Vec<NonNull<u8
     (0..count).map(|_| sample.alloc(class)).collect()
 }
 
-/// As a thread does that looks at the clock after a purge delay.
-fn rest(sample: &Sample) {
-    // SAFETY: the test's own heap and tops.
-    unsafe { sample.heap.rest_magazines(sample.tops()) };
-}
-
 fn free_in_slab(block: NonNull<u8>) -> usize {
     // SAFETY: a block of a slab of the test's own.
     unsafe { crate::segment::slab_of(block.addr().get()) }.free()
@@ -90,7 +84,7 @@ fn after_each_delay_a_class_is_on_probation_for_64_frees() {
     let class = class_of(SIZE);
     let blocks = alloc_many(&sample, class, ALLOCATIONS + 1);
     for round in 0..3 {
-        rest(&sample);
+        sample.rest();
         let (first, last) = (round * (FREES_AGAIN + 1), (round + 1) * (FREES_AGAIN + 1) - 1);
         for &block in &blocks[first..last] {
             sample.free(class, block);
@@ -105,7 +99,7 @@ fn after_each_delay_a_class_is_on_probation_for_64_frees() {
 fn a_delay_takes_no_steps_from_a_class_that_has_more() {
     let sample = on_probation();
     let class = class_of(SIZE);
-    rest(&sample);
+    sample.rest();
     alloc_many(&sample, class, ALLOCATIONS);
     assert_eq!(sample.held(class), 0);
 }
@@ -199,7 +193,7 @@ fn blocks_that_were_used_and_freed_many_times_are_never_taken_for_written_to() {
     for nth in 0..200_000_usize {
         let class = class_of([16, 24, 40, 64, 500, 3000, 16_000][nth % 7]);
         if nth % 997 == 0 {
-            rest(&sample);
+            sample.rest();
         }
         if live.len() < 60 {
             let block = sample.alloc(class);

@@ -65,8 +65,7 @@ fn the_magazines_of_a_class_with_several_sparse_slabs_are_passed_by_for_a_while(
     let stays: Vec<_> = rest.iter().copied().step_by(8).collect();
     rest.iter().filter(|block| !stays.contains(block)).for_each(|&block| sample.free(class, block));
     full[..32].iter().for_each(|&block| sample.free(class, block));
-    // SAFETY: the test's own heap and tops.
-    unsafe { sample.heap.rest_magazines(sample.tops()) };
+    sample.rest();
     // What comes and goes leaves the sparse ones.
     for &block in &stays[..24] {
         sample.free(class, block);
@@ -75,7 +74,7 @@ fn the_magazines_of_a_class_with_several_sparse_slabs_are_passed_by_for_a_while(
         assert_eq!(sample.held(class), 0);
     }
     sample.heap.purge(u64::MAX, 0, true);
-    let left = sample.backend.counters.committed() - sample.backend.counters.metadata();
+    let left = committed(&sample);
     assert!(left <= 64 * 1024 + (stays.len() - 24) * 4096, "{left} bytes");
 }
 
@@ -102,8 +101,7 @@ fn blocks_of_a_scattered_class_gather_when_each_was_freed_and_another_taken() {
     sample.empty_magazines();
     turn_over(&mut kept);
     assert_eq!(slabs_of(&kept), slabs, "a block goes to and fro through the magazine");
-    // SAFETY: the test's own heap and tops.
-    unsafe { sample.heap.rest_magazines(sample.tops()) };
+    sample.rest();
     turn_over(&mut kept);
     assert!(slabs_of(&kept) <= 2, "{} slabs have {} blocks", slabs_of(&kept), kept.len());
 }
