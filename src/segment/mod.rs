@@ -40,6 +40,8 @@ pub(crate) use classes::class_code_at;
 pub(crate) use classes::{blocks_at, class_at};
 pub(crate) use counters::Counters;
 use mapping::Mapping;
+#[cfg(all(test, not(loom)))]
+pub(crate) use owner::OWNER_MAP;
 pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
 use crate::align;

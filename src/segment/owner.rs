@@ -17,6 +17,10 @@ pub(crate) const ADDRESSES: usize = 1 << if cfg!(target_arch = "aarch64") { 48 }
 /// Entries of the full map: 128 MiB of addresses, 256 on aarch64.
 const FULL_ENTRIES: usize = ADDRESSES / GRANULE;
 
+/// Bytes of the full map.
+#[cfg(all(test, not(loom)))]
+pub(crate) const OWNER_MAP: usize = FULL_ENTRIES * size_of::<AtomicU16>();
+
 /// Entries of the map where the full one is refused, as under a small `RLIMIT_AS`: 256 GiB around the first mapping, 256 KiB of map.
 const SMALL_ENTRIES: usize = 128 * 1024;
 

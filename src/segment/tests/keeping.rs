@@ -24,7 +24,7 @@ impl Source {
     /// As [`Source::assert_balance`], where segments were made of what was kept.
     pub(in crate::segment) fn assert_balance_beside(&self, segments: usize) {
         let counters = &self.backend.counters;
-        assert_eq!(self.mock.mapped(), counters.reserved() + 128 * MIB);
+        assert_eq!(self.mock.mapped(), counters.reserved() + crate::segment::OWNER_MAP);
         assert_eq!(counters.committed(), counters.mapped() + counters.metadata() + segments * USABLE_BYTES);
     }
 }
@@ -129,7 +129,7 @@ fn a_block_of_a_shorter_mapping_has_its_memory_and_more_where_it_stands_and_wher
         assert!(source.backend.unmap_block(block));
         assert_eq!(source.backend.cached().bytes, 9 * MIB);
         source.backend.relieve(usize::MAX);
-        assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, 128 * MIB));
+        assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, crate::segment::OWNER_MAP));
     }
 }
 

@@ -34,7 +34,7 @@ fn blocks_stand_at_every_alignment_up_to_8_mib_and_read_as_zero() {
         assert!(source.backend.relieve(usize::MAX));
         assert_eq!((counters.mappings(), counters.mapped(), counters.reserved()), (0, 0, 0));
         assert_eq!(counters.committed(), counters.metadata());
-        assert_eq!(source.mock.mapped(), 128 * MIB, "only the owner map is left");
+        assert_eq!(source.mock.mapped(), crate::segment::OWNER_MAP, "only the owner map is left");
     }
 }
 

@@ -85,7 +85,7 @@ fn relief_gives_back_all_but_first_slots_which_can_be_used_again_later() {
         assert!(source.backend.relieve(usize::MAX));
         assert!(segments.iter().all(|segment| source.owner(segment) == Owner::RELEASED));
         assert_eq!((counters.reserved(), counters.committed()), (3 * SLOT_SIZE, counters.metadata()));
-        assert_eq!(source.mock.mapped(), counters.reserved() + 128 * 1024 * 1024);
+        assert_eq!(source.mock.mapped(), counters.reserved() + crate::segment::OWNER_MAP);
         assert!(!source.backend.relieve(usize::MAX), "there is nothing left to give");
         // With every other mapping refused, the places of the old ones still do.
         source.mock.fail_from(Some(Call::Map), 1);
@@ -167,7 +167,7 @@ fn without_memory_there_is_no_segment_and_nothing_is_kept() {
         for _ in 0..3 {
             assert!(source.backend.take_segment(Owner(1), false).is_none());
         }
-        assert_eq!(source.mock.mapped(), 128 * 1024 * 1024, "only the owner map");
+        assert_eq!(source.mock.mapped(), crate::segment::OWNER_MAP, "only the owner map");
         assert_eq!((source.backend.counters.reserved(), source.backend.counters.committed()), (0, 0));
         source.mock.succeed();
         source.take_segment();

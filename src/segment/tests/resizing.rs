@@ -31,7 +31,7 @@ fn a_block_that_grows_keeps_its_contents_where_it_stands_and_where_it_moves() {
                 assert!(!moves || source.mock.calls(Some(Call::Relocate)) == 4);
                 assert!(source.backend.unmap_block(block));
                 source.backend.relieve(usize::MAX);
-                assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, 128 * MIB));
+                assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, crate::segment::OWNER_MAP));
             }
         }
     }
@@ -58,7 +58,7 @@ fn a_block_that_shrinks_leaves_what_it_does_not_need_behind_unless_that_is_littl
         source.backend.relieve(usize::MAX);
         assert_eq!((counters.returned() - returned, reserved - counters.reserved()), (6 * MIB, 6 * MIB));
         assert_marked(block, 2 * MIB, 8 * MIB);
-        assert_eq!(source.mock.mapped(), counters.reserved() + 128 * MIB);
+        assert_eq!(source.mock.mapped(), counters.reserved() + crate::segment::OWNER_MAP);
     }
 }
 
@@ -108,7 +108,7 @@ fn a_growing_block_takes_a_part_of_a_freed_mapping_and_grows_into_the_rest_witho
         assert_eq!((source.backend.cached().bytes, source.in_use()), (0, 8 * MIB));
         assert!(source.backend.unmap_block(block));
         assert!(source.backend.relieve(usize::MAX));
-        assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, 128 * MIB));
+        assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, crate::segment::OWNER_MAP));
     }
 }
 
@@ -135,11 +135,11 @@ fn a_leftover_is_given_back_alone_and_its_block_stays() {
     source.backend.purge_unused(0, 1000);
     source.backend.purge_unused(1000, 2000);
     assert_eq!((source.backend.cached().bytes, counters.mapped()), (0, 2 * MIB));
-    assert_eq!(source.mock.mapped(), counters.reserved() + 128 * MIB);
+    assert_eq!(source.mock.mapped(), counters.reserved() + crate::segment::OWNER_MAP);
     assert_marked(block, 2 * MIB, 2 * MIB);
     let block = source.remap(block, layout(20 * MIB, 8)).unwrap();
     assert_marked(block, 2 * MIB, 2 * MIB);
-    assert_eq!(source.mock.mapped(), counters.reserved() + 128 * MIB);
+    assert_eq!(source.mock.mapped(), counters.reserved() + crate::segment::OWNER_MAP);
 }
 
 #[test]
@@ -153,10 +153,10 @@ fn a_block_with_a_leftover_that_shrinks_and_grows_again_keeps_its_contents() {
         assert_marked(block, size.min(marked), marked);
         mark(block, size);
         let counters = &source.backend.counters;
-        assert_eq!(source.mock.mapped(), counters.reserved() + 128 * MIB);
+        assert_eq!(source.mock.mapped(), counters.reserved() + crate::segment::OWNER_MAP);
         assert_eq!(counters.committed(), counters.mapped() + counters.metadata());
     }
     assert!(source.backend.unmap_block(block));
     source.backend.relieve(usize::MAX);
-    assert_eq!(source.mock.mapped(), 128 * MIB);
+    assert_eq!(source.mock.mapped(), crate::segment::OWNER_MAP);
 }

@@ -71,7 +71,7 @@ fn run(seed: u64, page_size: usize, count: usize, steps: usize) {
         "{stats}"
     );
     assert_eq!(stats.committed - stats.static_memory.used, stats.balance.metadata, "descriptions are all that is left");
-    world.assert_no_leak(128 * 1024 * 1024, 0);
+    world.assert_no_leak(crate::segment::OWNER_MAP, 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 /// Bytes of the owner map, where the address space has room for the full one and where it does not.
-const MAPS: [usize; 2] = [128 * MIB, 256 * KIB];
+const MAPS: [usize; 2] = [crate::segment::OWNER_MAP, 256 * KIB];
 
 /// A thread, as soon as there is memory for its heap.
 fn thread(world: &World) -> Thread {

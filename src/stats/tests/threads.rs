@@ -97,7 +97,7 @@ fn run(seed: u64, page_size: usize, with_faults: bool) {
     assert_eq!((stats.balance.free_in_slabs, stats.balance.in_magazines, stats.live_bytes()), (0, 0, 0), "{stats}");
     while world.backend.relieve(usize::MAX) {}
     if !with_faults {
-        world.assert_no_leak(128 * 1024 * 1024, 0);
+        world.assert_no_leak(crate::segment::OWNER_MAP, 0);
     }
 }
 

@@ -68,7 +68,7 @@ fn a_kept_mapping_serves_several_blocks_and_is_whole_again_when_they_are_free_in
             assert_eq!(source.kept(), (1, 20));
             assert_eq!((source.mock.calls(None), source.backend.counters.mappings()), (calls, 1));
             source.backend.relieve(usize::MAX);
-            assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, 128 * MIB));
+            assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, crate::segment::OWNER_MAP));
         }
     }
 }
@@ -143,7 +143,7 @@ fn a_piece_that_outlives_its_neighbours_is_a_mapping_like_any_other() {
     assert_marked(grown, 7 * MIB, 7 * MIB);
     source.free(grown);
     source.backend.relieve(usize::MAX);
-    assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, 128 * MIB));
+    assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, crate::segment::OWNER_MAP));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn kept_mappings_that_lie_in_a_row_serve_one_block() {
     source.free(block);
     assert_eq!((source.backend.cached().mappings, source.backend.cached().bytes), (1, granules(7)));
     source.backend.relieve(usize::MAX);
-    assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, 128 * MIB));
+    assert_eq!((source.backend.counters.reserved(), source.mock.mapped()), (0, crate::segment::OWNER_MAP));
 }
 
 #[test]
