@@ -1,4 +1,4 @@
-use super::super::owner::{ADDRESSES, GRANULE, Owner, OwnerMap};
+use super::super::owner::{ADDRESSES, GRANULE, OWNER_MAP, Owner, OwnerMap};
 use crate::os::Platform;
 use crate::os::mock::{Call, Mock};
 use std::vec::Vec;
@@ -165,7 +165,7 @@ fn without_memory_there_is_no_map_and_the_next_attempt_makes_one() {
     mock.succeed();
     assert!(map.prepare(mock, &mut 0));
     assert!(map.admit(mock, 1 << 46, &mut 0), "it is a full one");
-    assert_eq!(mock.mapped(), 128 << 20);
+    assert_eq!(mock.mapped(), OWNER_MAP);
     assert!(map.prepare(mock, &mut 0) && mock.calls(Some(Call::Reserve)) == 4, "once is enough");
     // SAFETY: the map is not used any more.
     unsafe { mock.give_all_back() };
@@ -223,7 +223,7 @@ fn seen(map: &OwnerMap, address: usize) -> Owner {
 }
 
 #[test]
-fn a_view_of_the_full_map_shows_every_entry_and_of_other_addresses_the_entry_of_their_low_47_bits() {
+fn a_view_of_the_full_map_shows_every_entry_and_of_other_addresses_the_entry_of_their_low_bits() {
     let mut sample = Sample::full(4096);
     let address = sample.nearby();
     assert!(sample.admit(address));
@@ -231,7 +231,7 @@ fn a_view_of_the_full_map_shows_every_entry_and_of_other_addresses_the_entry_of_
     assert_eq!(seen(&sample.map, address), Owner(7));
     assert_eq!(seen(&sample.map, address + GRANULE - 1), Owner(7));
     assert_eq!(seen(&sample.map, address - 1), Owner::NONE);
-    for bit in 47..usize::BITS {
+    for bit in ADDRESSES.ilog2()..usize::BITS {
         assert_eq!(seen(&sample.map, address | 1 << bit), Owner(7));
     }
     for address in STRANGE {
