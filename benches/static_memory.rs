@@ -64,20 +64,20 @@ type Value<const WORDS: usize> = [u64; WORDS];
 
 fn phases<const WORDS: usize>(task: &'static str) -> Contest {
     let contestants = vec![
-        Contestant { name: "bumpalo", prepare: in_bumpalo::<WORDS, PHASE> },
-        Contestant { name: "Arena", prepare: in_arena::<WORDS, PHASE> },
-        Contestant { name: "heap of Tenure, freed", prepare: on_the_heap::<WORDS, PHASE> },
+        Contestant::new("bumpalo", in_bumpalo::<WORDS, PHASE>),
+        Contestant::new("Arena", in_arena::<WORDS, PHASE>),
+        Contestant::new("heap of Tenure, freed", on_the_heap::<WORDS, PHASE>),
     ];
     Contest { task, operations: values::<WORDS>(PHASE) as u64, contestants }
 }
 
 fn fills<const WORDS: usize>(task: &'static str) -> Contest {
     let contestants = vec![
-        Contestant { name: "bumpalo", prepare: in_bumpalo::<WORDS, FILL> },
-        Contestant { name: "StaticArena", prepare: in_static_arena::<WORDS> },
-        Contestant { name: "Arena", prepare: in_arena::<WORDS, FILL> },
-        Contestant { name: "static-alloc", prepare: in_static_alloc::<WORDS> },
-        Contestant { name: "heap of Tenure, freed", prepare: on_the_heap::<WORDS, FILL> },
+        Contestant::new("bumpalo", in_bumpalo::<WORDS, FILL>),
+        Contestant::new("StaticArena", in_static_arena::<WORDS>),
+        Contestant::new("Arena", in_arena::<WORDS, FILL>),
+        Contestant::new("static-alloc", in_static_alloc::<WORDS>),
+        Contestant::new("heap of Tenure, freed", on_the_heap::<WORDS, FILL>),
     ];
     Contest { task, operations: values::<WORDS>(FILL) as u64, contestants }
 }
@@ -188,10 +188,7 @@ fn on_the_heap<const WORDS: usize, const BYTES: usize>() -> Routine {
 const SHARED_VALUES: usize = 1 << 17;
 
 fn threads() -> Contest {
-    let contestants = vec![
-        Contestant { name: "one thread", prepare: || shared(1) },
-        Contestant { name: "two threads", prepare: || shared(2) },
-    ];
+    let contestants = vec![Contestant::new("one thread", || shared(1)), Contestant::new("two threads", || shared(2))];
     Contest {
         task: "StaticArena, 64 bytes, ns per value that each thread places",
         operations: SHARED_VALUES as u64,

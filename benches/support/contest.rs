@@ -1,7 +1,7 @@
 //! Several contestants at one task, in rounds that alternate between them: A B C A B C. The first is what the others are held against.
 
-use super::Effort;
 use super::compare::Player;
+use super::{Effort, Routine};
 use criterion::{Criterion, SamplingMode, Throughput};
 
 pub use super::compare::Times;
@@ -11,8 +11,14 @@ const TURNS: usize = 61;
 
 /// One contestant.
 pub struct Contestant {
-    pub name: &'static str,
-    pub prepare: fn() -> super::Routine,
+    name: &'static str,
+    prepare: Box<dyn Fn() -> Routine>,
+}
+
+impl Contestant {
+    pub fn new(name: &'static str, prepare: impl Fn() -> Routine + 'static) -> Self {
+        Self { name, prepare: Box::new(prepare) }
+    }
 }
 
 /// One task, of so many operations to a round.
@@ -37,7 +43,7 @@ impl Contest {
         for contestant in &self.contestants {
             let mut routine = None;
             group.bench_function(contestant.name, |bencher| {
-                bencher.iter_custom(routine.get_or_insert_with(contestant.prepare));
+                bencher.iter_custom(routine.get_or_insert_with(&contestant.prepare));
             });
             is_chosen |= routine.is_some();
         }

@@ -6,12 +6,14 @@
 pub mod block;
 mod compare;
 pub mod contest;
+pub mod one_thread;
 pub mod random;
 
 pub use compare::compare;
 
 use criterion::{Criterion, SamplingMode, Throughput};
 use std::alloc::{GlobalAlloc, System};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tenure::Tenure;
 
@@ -61,10 +63,10 @@ pub fn timed(rounds: u64, mut round: impl FnMut()) -> Duration {
 
 /// One workload, ready to run on either allocator.
 pub struct Row {
-    name: &'static str,
-    operations: u64,
-    tenure: Box<dyn Fn() -> Routine>,
-    system: Box<dyn Fn() -> Routine>,
+    pub name: &'static str,
+    pub operations: u64,
+    pub tenure: Rc<dyn Fn() -> Routine>,
+    system: Rc<dyn Fn() -> Routine>,
 }
 
 impl Row {
@@ -72,8 +74,8 @@ impl Row {
         Self {
             name,
             operations: W::OPERATIONS,
-            tenure: Box::new(move || workload.prepare::<Tenure>()),
-            system: Box::new(move || workload.prepare::<System>()),
+            tenure: Rc::new(move || workload.prepare::<Tenure>()),
+            system: Rc::new(move || workload.prepare::<System>()),
         }
     }
 }
@@ -123,7 +125,7 @@ fn measure(criterion: &mut Criterion, row: &Row) -> bool {
     let mut is_chosen = false;
     let mut group = criterion.benchmark_group(row.name);
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(row.operations));
-    for (id, prepare) in [("tenure", &row.tenure), ("system", &row.system)] {
+    for (id, prepare) in [("tenure", &*row.tenure), ("system", &*row.system)] {
         let mut routine = None;
         group.bench_function(id, |bencher| bencher.iter_custom(routine.get_or_insert_with(prepare)));
         is_chosen |= routine.is_some();
