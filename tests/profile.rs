@@ -233,6 +233,23 @@ fn a_profile_that_is_disarmed_leaves_the_thread_as_it_was() {
 }
 
 #[test]
+fn a_sampled_block_is_served_from_memory_that_is_kept() {
+    alone(60, || {
+        arm(1, 6);
+        drop(black_box(vec![1_u8; 64 * MIB]));
+        let before = GLOBAL.stats().committed;
+        for size in [16 * MIB, 48 * MIB, 5 * MIB] {
+            let block = black_box(Vec::<u8>::with_capacity(size));
+            assert!(GLOBAL.stats().committed.abs_diff(before) < MIB, "{size} bytes");
+            drop(block);
+            let block = black_box(vec![0_u8; size]);
+            assert!(block.iter().all(|&byte| byte == 0));
+            drop(block);
+        }
+    });
+}
+
+#[test]
 fn what_is_unsampled_is_in_no_stack() {
     alone(60, || {
         arm(1, 5);

@@ -101,7 +101,7 @@ fn take_any(
     refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>>,
 ) -> Option<(NonNull<u8>, bool)> {
     #[cfg(feature = "profile")]
-    if let Some(found) = samples::alloc_large(layout) {
+    if let Some(found) = samples::alloc_large(layout, &map) {
         return Some(found);
     }
     if let Some(class) = SizeClass::of_span(layout) {
@@ -125,7 +125,7 @@ fn take_any(
 }
 
 /// A block with a mapping of its own, of memory that is kept where there is some, and whether it reads as zero.
-fn map_any(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+pub(super) fn map_any(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     let kept = BACKEND.map_block_of_kept(layout).map(|block| (block, false));
     tagged(kept.or_else(|| BACKEND.map_block(layout)))
 }
@@ -136,8 +136,8 @@ fn map_zeroed(layout: Layout) -> Option<(NonNull<u8>, bool)> {
 }
 
 /// As [`map_any`], of kept memory only where what is kept has that length or hardly more.
-#[cfg(any(feature = "hardened", feature = "profile"))]
-pub(super) fn map(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+#[cfg(feature = "hardened")]
+fn map(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     tagged(BACKEND.map_block(layout))
 }
 

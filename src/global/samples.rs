@@ -192,14 +192,21 @@ fn block_around(address: usize) -> Option<usize> {
 
 /// A block for `layout`, of more than 32 KiB, which is a sample, and whether it reads as zero; `None` where it is to be none, or where there is no memory.
 #[inline]
-pub(super) fn alloc_large(layout: Layout) -> Option<(NonNull<u8>, bool)> {
+pub(super) fn alloc_large(
+    layout: Layout,
+    map: impl FnOnce(Layout) -> Option<(NonNull<u8>, bool)>,
+) -> Option<(NonNull<u8>, bool)> {
     let sampling = is_sample(layout.size())?;
-    sample_large(layout, sampling)
+    sample_large(layout, sampling, map)
 }
 
 #[cold]
 #[inline(never)]
-fn sample_large(layout: Layout, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
+fn sample_large(
+    layout: Layout,
+    sampling: &Sampling,
+    map: impl FnOnce(Layout) -> Option<(NonNull<u8>, bool)>,
+) -> Option<(NonNull<u8>, bool)> {
     let tables = PROFILE.tables()?;
     let (_, thread) = own()?;
     let _busy = Busy::new(thread);
@@ -207,7 +214,7 @@ fn sample_large(layout: Layout, sampling: &Sampling) -> Option<(NonNull<u8>, boo
     let found = if heap::is_span(layout) {
         REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_span(layout)?
     } else {
-        large::map(layout)?
+        map(layout)?
     };
     add(tables, found.0, layout.size(), sampling);
     Some(found)
@@ -242,7 +249,7 @@ pub(super) fn mapped(block: NonNull<u8>, size: usize) {
 
 /// A span that is to be another size stays where it is, unless it is a sample: then here is another, for `layout`.
 pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
-    alloc_large(layout).map(|(block, _)| block)
+    alloc_large(layout, large::map_any).map(|(block, _)| block)
 }
 
 /// A block for `layout`, of more than 32 KiB, for one that is copied to grow: a sample where it is to be one, else what `take` gives. Where that is nothing, nothing has been counted.
@@ -253,7 +260,7 @@ pub(super) fn alloc_growing(
     take: impl FnOnce() -> Option<NonNull<u8>>,
 ) -> Option<NonNull<u8>> {
     let Some(sampling) = thread.sampling.get() else { return take() };
-    if let Some((block, _)) = alloc_large(layout) {
+    if let Some((block, _)) = alloc_large(layout, large::map_any) {
         return Some(block);
     }
     let taken = take();
