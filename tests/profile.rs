@@ -195,6 +195,36 @@ fn a_block_that_is_resized_is_one_that_went_and_one_that_came() {
     });
 }
 
+/// 200,000 blocks that grow from class to class, most of them from magazine to magazine. The estimate of 259 MB that were allocated has a standard deviation of √(4,096 / 259,000,000), which is 0.4 %; of the blocks, of which
+/// the small ones weigh most, 0.8 %. Five of those are let pass.
+#[test]
+fn blocks_that_grow_from_magazine_to_magazine_are_estimated_without_bias() {
+    alone(60, || {
+        const SIZES: [usize; 6] = [16, 48, 100, 250, 300, 580];
+        const ROUNDS: usize = 200_000;
+        arm(4 * KIB, 7);
+        let layout = |size| Layout::from_size_align(size, 8).unwrap();
+        for _ in 0..ROUNDS {
+            let mut block = SITES[5](layout(SIZES[0]));
+            for pair in SIZES.windows(2) {
+                // SAFETY: allocated with this layout, and the new size is not zero.
+                block = unsafe { realloc(block, layout(pair[0]), pair[1]) };
+            }
+            // SAFETY: allocated with this layout.
+            unsafe { dealloc(black_box(block), layout(SIZES[5])) };
+        }
+        profile::disarm();
+        let (mut blocks, mut bytes) = (0, 0);
+        profile::each_stack(|stack| {
+            blocks += stack.blocks;
+            bytes += stack.bytes;
+        });
+        let (true_blocks, true_bytes) = (ROUNDS * SIZES.len(), ROUNDS * SIZES.iter().sum::<usize>());
+        assert!(error(blocks as f64, true_blocks as f64) < 0.04, "{blocks} blocks, in truth {true_blocks}");
+        assert!(error(bytes as f64, true_bytes as f64) < 0.02, "{bytes} bytes, in truth {true_bytes}");
+    });
+}
+
 #[test]
 fn statistics_balance_while_a_profile_is_armed() {
     alone(60, || {

@@ -27,7 +27,7 @@ pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner:
     let thread = tls::current();
     if thread.tops.get(class).is_none() {
         check_in_use(block, class, owner, Misuse::UseAfterFree);
-    } else if owner == thread.owner.get() && thread.tops.next(class) == Some(block) {
+    } else if thread.allocates_from(owner) && thread.tops.next(class) == Some(block) {
         heap::refuse(Misuse::UseAfterFree, block.as_ptr(), class.size());
     }
 }
@@ -144,11 +144,11 @@ pub(super) unsafe fn change_class(
     let new = unsafe { Layout::from_size_align_unchecked(new_size, old.align()) };
     let thread = tls::current();
     // SAFETY: the block came from Tenure.
-    let is_own = unsafe { BACKEND.owners.owner_of(block.as_ptr()) } == thread.owner.get();
-    if is_own
+    let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
+    if thread.allocates_from(owner)
         && let Some(to) = SizeClass::of(new)
         // SAFETY: the caller's block, of the calling thread's heap.
-        && let Some(target) = unsafe { move_between_magazines(thread, block, (from, old), (to, new_size)) }
+        && let Some(target) = unsafe { move_between_magazines(thread, block, owner, (from, old), (to, new_size)) }
     {
         return target.as_ptr();
     }
@@ -159,13 +159,14 @@ pub(super) unsafe fn change_class(
 /// A block of another class with the contents of `block`, which is freed, where that takes no more than the magazines of the two classes. `None` otherwise.
 ///
 /// # Safety
-/// - `thread` is the calling thread's, and `block` the caller's, of that thread's heap, of this class and at least as large as the layout.
+/// - `thread` is the calling thread's, and `block` the caller's, of the heap `owner` that the thread allocates from, of this class and at least as large as the layout.
 /// - The other class serves so many bytes.
 #[cfg(not(feature = "hardened"))]
 #[inline(always)]
 pub(super) unsafe fn move_between_magazines(
-    thread: &Borrower,
+    thread: &'static Borrower,
     block: NonNull<u8>,
+    owner: Owner,
     (from, old): (SizeClass, Layout),
     (to, new_size): (SizeClass, usize),
 ) -> Option<NonNull<u8>> {
@@ -178,8 +179,8 @@ pub(super) unsafe fn move_between_magazines(
     // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's.
     unsafe { target.copy_from_nonoverlapping(block, old.size().min(new_size)) };
     // SAFETY: the calling thread's own tops, and a block of its heap.
-    if !unsafe { thread.tops.push(from, block.as_ptr()) } {
-        slow::free(block, from, old);
+    if !unsafe { thread.keep(from, block, owner) } {
+        slow::free(block, from, old, owner, thread);
     }
     Some(target)
 }

@@ -123,17 +123,6 @@ fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling)
     Some(found)
 }
 
-/// Takes back a block of the calling thread's own heap, where the thread is sampled; false where it is not, or another way is to be taken. The shortest way that a free can take past the fast path.
-#[inline(always)]
-pub(super) fn keep(block: NonNull<u8>, class: SizeClass) -> bool {
-    let thread = tls::current();
-    let Some(sampling) = thread.returns.get() else { return false };
-    // SAFETY: whoever calls a free of a class has looked the owner up in this way, or found that a heap owns the block.
-    let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
-    // SAFETY: the calling thread's own, and the block's class and owner.
-    unsafe { sampling.keep(&thread.tops, class.code(), block.as_ptr(), owner) }
-}
-
 /// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is not.
 #[inline]
 pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNull<u8>) -> bool {

@@ -10,7 +10,7 @@ use super::upkeep::{count_down, if_short_reclaim, purge_when_due};
 use super::{BACKEND, REGISTRY, Tenure, exact, misuse, routing, tls, watch};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
-use crate::heap::{self, Heap, Misuse};
+use crate::heap::{self, Borrower, Heap, Misuse};
 use crate::magazine::Place;
 use crate::segment::Owner;
 use crate::size_class::SizeClass;
@@ -155,32 +155,39 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
     })
 }
 
-/// Frees a block of `class` that does not go straight into a magazine: the magazine is full, or the block is not this thread's.
+/// Frees a block of `class` that does not go straight into a magazine: the magazine is full, or the block is not this thread's, or the thread's allocations are sampled.
+///
+/// What the caller has at hand is passed on: where this is compiled, the way to the calling thread's record may be a call.
 #[cold]
 #[inline(never)]
-pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
+pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout, owner: Owner, thread: &'static Borrower) {
+    // SAFETY: the calling thread's record, and the block's class and owner.
     #[cfg(feature = "profile")]
-    if samples::keep(block, class) {
+    if unsafe { thread.keep_sampled(class.code(), block.as_ptr(), owner) } {
         return;
     }
-    free_unsampled(block, class, layout);
+    free_otherwise(block, class, layout, owner, thread);
 }
 
 /// Keeps a block of another heap in the magazine, where that has others of it; false where it has not. As quickly as can be, since with stolen blocks no free but this slow one comes by. Where somebody watches the
 /// thread, and is to be told, its magazines are set aside.
 #[inline(always)]
-fn keep_stolen(block: NonNull<u8>, class: SizeClass) -> bool {
-    let Some((heap, thread)) = own() else { return false };
-    // SAFETY: whoever calls a free of a class has looked the owner up in this way, or found that a heap owns the block.
-    let owner = unsafe { BACKEND.owners.owner_of(block.as_ptr()) };
+fn keep_stolen(block: NonNull<u8>, class: SizeClass, owner: Owner, thread: &Borrower) -> bool {
+    // A thread in the midst of a slow path has none.
+    let Some(heap) = thread.heap.get().filter(|_| !thread.is_busy.get()) else { return false };
     // SAFETY: the calling thread's own heap and tops, and a block of the heap that was robbed.
     unsafe { heap.keep_stolen(owner, &thread.tops, class, block) }
 }
 
-/// As [`free`], of a block that is no sampled thread's own.
+/// As [`free`], of a block that does not go into the magazine of a thread whose allocations are sampled.
 #[inline(never)]
-fn free_unsampled(block: NonNull<u8>, class: SizeClass, layout: Layout) {
-    if keep_stolen(block, class) {
+fn free_otherwise(block: NonNull<u8>, class: SizeClass, layout: Layout, owner: Owner, thread: &'static Borrower) {
+    // SAFETY: the calling thread's record, and the block's class and owner.
+    #[cfg(feature = "profile")]
+    if unsafe { thread.keep_for_later(class, block, owner) } {
+        return;
+    }
+    if keep_stolen(block, class, owner, thread) {
         return;
     }
     note_freed(block, layout);
@@ -192,8 +199,9 @@ fn free_unsampled(block: NonNull<u8>, class: SizeClass, layout: Layout) {
 #[cold]
 #[inline(never)]
 pub(super) fn release(block: NonNull<u8>, class: SizeClass) {
+    // SAFETY: the calling thread's record, and the block's class and owner.
     #[cfg(feature = "profile")]
-    if samples::keep(block, class) {
+    if unsafe { tls::current().keep_sampled(class.code(), block.as_ptr(), BACKEND.owners.owner_of(block.as_ptr())) } {
         return;
     }
     // SAFETY: no class is larger than a layout can be.

@@ -27,7 +27,7 @@ unsafe impl GlobalAlloc for Tenure {
         let owner = unsafe { BACKEND.owners.owner_of(block) };
         // SAFETY: the calling thread's own tops.
         if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block) } {
-            slow::free(address, class, layout);
+            slow::free(address, class, layout, owner, thread);
         }
     }
 

@@ -157,7 +157,8 @@ impl Tenure {
     ///   afterwards.
     pub unsafe fn realloc_untyped(&self, block: *mut u8, size: usize) -> *mut u8 {
         let thread = tls::current();
-        if thread.owners.get().look_up(block.addr()) == thread.owner.get()
+        let owner = thread.owners.get().look_up(block.addr());
+        if thread.allocates_from(owner)
             && let Some(address) = NonNull::new(block)
             // SAFETY: the calling thread's heap owns the granule: so it is a segment.
             && let Some(blocks) = unsafe { segment::blocks_at(block) }
@@ -168,9 +169,10 @@ impl Tenure {
                     return block;
                 }
             } else if let Some(to) = SizeClass::of_untyped(size) {
-                let from = (class, layout_of(class.size()));
-                // SAFETY: the caller's block, of the calling thread's heap.
-                if let Some(target) = unsafe { resize::move_between_magazines(thread, address, from, (to, size)) } {
+                let (from, to) = ((class, layout_of(class.size())), (to, size));
+                // SAFETY: the caller's block, of the heap that the calling thread allocates from.
+                let moved = unsafe { resize::move_between_magazines(thread, address, owner, from, to) };
+                if let Some(target) = moved {
                     return target.as_ptr();
                 }
             }
@@ -342,7 +344,7 @@ fn free(block: *mut u8) {
             }
             // SAFETY: the calling thread's own tops.
             if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
-                slow::free(block, class, layout_of(class.size()));
+                slow::free(block, class, layout_of(class.size()), owner, thread);
             }
             return;
         }

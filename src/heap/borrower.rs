@@ -5,7 +5,9 @@ use super::Heap;
 use super::Sampling;
 use crate::magazine::{Stack, Tops};
 use crate::segment::{self, Owner, OwnerView};
+use crate::size_class::SizeClass;
 use crate::sync::{Cell, constructor};
+use core::ptr::NonNull;
 
 /// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
 ///
@@ -94,6 +96,55 @@ impl Borrower {
         unsafe {
             &*segment::at_class_code(granule, address, self.tops.first())
         }
+    }
+
+    /// True where `owner` is the heap that the thread allocates from, whether its allocations are sampled or not.
+    #[inline(always)]
+    pub(crate) fn allocates_from(&self, owner: Owner) -> bool {
+        #[cfg(feature = "profile")]
+        let sampled = self.returns.get().is_some_and(|sampling| sampling.owner() == owner);
+        #[cfg(not(feature = "profile"))]
+        let sampled = false;
+        owner == self.owner.get() || sampled
+    }
+
+    /// Keeps a free block of `owner`'s in the magazine of `class`; false where the thread does not allocate from there, or the magazine has no room for it, or is to have none.
+    ///
+    /// # Safety
+    /// - This is the calling thread's record.
+    #[inline(always)]
+    pub(crate) unsafe fn keep(&self, class: SizeClass, block: NonNull<u8>, owner: Owner) -> bool {
+        if owner == self.owner.get() {
+            // SAFETY: passed on.
+            return unsafe { self.tops.push(class, block.as_ptr()) };
+        }
+        // SAFETY: passed on.
+        #[cfg(feature = "profile")]
+        return unsafe { self.keep_sampled(class.code(), block.as_ptr(), owner) };
+        #[cfg(not(feature = "profile"))]
+        false
+    }
+
+    /// As [`Borrower::keep`], by the code of the block's class or 0, where the thread's allocations are sampled; false where they are not.
+    ///
+    /// # Safety
+    /// - As for `keep`.
+    #[cfg(feature = "profile")]
+    #[inline(always)]
+    pub(crate) unsafe fn keep_sampled(&self, code: usize, block: *mut u8, owner: Owner) -> bool {
+        // SAFETY: passed on. The tops are not set aside while the thread has returns.
+        self.returns.get().is_some_and(|sampling| unsafe { sampling.keep(&self.tops, code, block, owner) })
+    }
+
+    /// Keeps a block of `owner`'s that [`Borrower::keep_sampled`] has not kept, where the thread's allocations are sampled and the next sample is near; false otherwise.
+    ///
+    /// # Safety
+    /// - As for [`Borrower::keep`].
+    #[cfg(feature = "profile")]
+    #[inline(always)]
+    pub(crate) unsafe fn keep_for_later(&self, class: SizeClass, block: NonNull<u8>, owner: Owner) -> bool {
+        // SAFETY: passed on.
+        self.returns.get().is_some_and(|sampling| unsafe { sampling.keep_for_later(class, block.as_ptr(), owner) })
     }
 
     /// True while the thread's allocations are sampled, so that how many blocks its magazines hold says when the next sample is due.

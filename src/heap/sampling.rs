@@ -91,7 +91,7 @@ impl Sampling {
         let GapsLeft { beyond, .. } = unsafe { self.left_under(code) };
         let left = beyond.get();
         // SAFETY: passed on.
-        if owner != self.owner.get() || left == 0 || !unsafe { tops.at(code).push(block) } {
+        if owner != self.owner.get() || left == 0 || !unsafe { tops.behind(code).push(block) } {
             return false;
         }
         beyond.set(left - 1);
@@ -103,11 +103,18 @@ impl Sampling {
     /// # Safety
     /// - As for [`Sampling::keep`]; `class` is the block's.
     pub(crate) unsafe fn take_back(&self, tops: &Tops, class: SizeClass, block: *mut u8, owner: Owner) -> bool {
-        // SAFETY: passed on, and the calling thread's own returns.
-        unsafe {
-            self.keep(tops, class.code(), block, owner)
-                || owner == self.owner.get() && self.beyond(class).get() == 0 && self.returns.push(class, block)
-        }
+        // SAFETY: passed on.
+        unsafe { self.keep(tops, class.code(), block, owner) || self.keep_for_later(class, block, owner) }
+    }
+
+    /// Takes back a block that the thread frees to the returns, where no more allocations are to come than [`Sampling::keep`] asks for; false as there.
+    ///
+    /// # Safety
+    /// - As for [`Sampling::keep`]; `class` is the block's.
+    #[inline(always)]
+    pub(crate) unsafe fn keep_for_later(&self, class: SizeClass, block: *mut u8, owner: Owner) -> bool {
+        // SAFETY: passed on: the calling thread's own returns.
+        owner == self.owner.get() && self.beyond(class).get() == 0 && unsafe { self.returns.push(class, block) }
     }
 
     /// What the next allocation of `class` is, whose magazine is empty.

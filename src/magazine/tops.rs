@@ -69,7 +69,7 @@ impl Tops {
     /// # Safety
     /// - As for [`Tops::under`].
     #[inline(always)]
-    unsafe fn behind(&self, code: usize) -> &Stack {
+    pub(crate) unsafe fn behind(&self, code: usize) -> &Stack {
         let distance = match size_of::<Stack>() {
             size_class::STEP => code,
             other => code / size_class::STEP * other,
