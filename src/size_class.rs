@@ -47,17 +47,16 @@ pub(crate) const STEP: usize = 16;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SizeClass(u16);
 
-/// Entries of a look-up table.
-const SIZES_TO_LOOK_UP: usize = MAX_SIZE / GRAIN + 1;
-
-/// Code of the class of each size, in units of `GRAIN`, rounded up; of 0, the smallest's. 8 KiB, of which a program touches the lines of the sizes it uses.
-static CODE_OF_GRAINS: [u16; SIZES_TO_LOOK_UP] = {
-    let mut table = [SizeClass::from_index(0).0; SIZES_TO_LOOK_UP];
-    let mut grains = 1;
-    while grains < table.len() {
-        let size = grains * GRAIN;
-        table[grains] = SizeClass::from_index(index_for(size, 1 << size.trailing_zeros())).0;
-        grains += 1;
+/// Code of the class that serves a block, by the grain in which its last byte lies. 8 KiB, of which a program touches the lines of the sizes it uses.
+///
+/// No `static`: a crate into which a look-up is inlined has a copy of its own, of which it knows the address, where it would load that of another's from a table.
+const CODES: &[u16; MAX_SIZE / GRAIN] = &{
+    let mut table = [0; MAX_SIZE / GRAIN];
+    let mut last = 0;
+    while last < table.len() {
+        let size = (last + 1) * GRAIN;
+        table[last] = SizeClass::from_index(index_for(size, 1 << size.trailing_zeros())).0;
+        last += 1;
     }
     table
 };
@@ -68,7 +67,10 @@ pub(crate) const UNTYPED_ALIGN: usize = 16;
 /// A class that no size alone gets. A slab has three blocks of it, as it has of the next, and programs in C that put something in front of 16 KiB often ask for the usable size, and use all of it.
 const NARROW: usize = 18 * 1024;
 
-/// As `CODE_OF_GRAINS`, where only the size is known: the smallest class that is large enough and a multiple
+/// Entries of the table for blocks of which only the size is known.
+const SIZES_TO_LOOK_UP: usize = MAX_SIZE / GRAIN + 1;
+
+/// As `CODES`, but by the size in units of `GRAIN`, rounded up, and where only the size is known: the smallest class that is large enough and a multiple
 /// of [`UNTYPED_ALIGN`], and not `NARROW`. What fits the smallest class can hold nothing that needs more than its alignment.
 ///
 /// As wide as an address, so that one instruction loads a code and adds it to one. 32 KiB.
@@ -134,14 +136,20 @@ pub(crate) const fn size_of(index: usize) -> usize {
 }
 
 impl SizeClass {
-    /// The class that serves `layout`, or `None` where the layout is larger than any slab's block.
+    /// The class that serves `layout`, or `None` where the layout is larger than any slab's block, or of no bytes at all.
     ///
-    /// One addition, one mask, one comparison and one load; a constant where `layout` is one.
+    /// Two subtractions, one disjunction, one comparison, one shift and one load; a constant where `layout` is one.
     #[inline(always)]
     pub(crate) fn of(layout: Layout) -> Option<Self> {
-        // No overflow: a layout's size, rounded up to its alignment, is at most `isize::MAX`.
-        let size = align::up(layout.size(), layout.align());
-        Self::of_size(size)
+        // The last byte of the size, rounded up to the alignment: less work than to round the size.
+        let last = layout.size().wrapping_sub(1) | (layout.align() - 1);
+        Self::of_last(last)
+    }
+
+    /// The class that serves blocks whose last byte has this offset, at an alignment that divides their size.
+    #[inline(always)]
+    pub(crate) fn of_last(last: usize) -> Option<Self> {
+        (last < MAX_SIZE).then(|| Self(CODES[last / GRAIN]))
     }
 
     /// The class of the span that serves `layout`, which is too large for a slab; `None` where it is to be a mapping, or to stand at a multiple of more than a slot.
@@ -173,13 +181,11 @@ impl SizeClass {
         self.0 >= Self::from_index(SLABS).0
     }
 
-    /// The class that serves `size` bytes at an alignment that divides `size`.
+    /// The class that serves `size` bytes, at least one, at an alignment that divides `size`.
+    #[cfg(any(test, fuzzing, feature = "hardened"))]
     #[inline(always)]
     pub(crate) fn of_size(size: usize) -> Option<Self> {
-        if size > MAX_SIZE {
-            return None;
-        }
-        Some(Self(CODE_OF_GRAINS[align::up(size, GRAIN) / GRAIN]))
+        Self::of_last(size.wrapping_sub(1))
     }
 
     /// The class that serves a block of which only the size is known, which may be 0; `None` where it is larger than any slab's block.
@@ -259,6 +265,15 @@ mod tests {
             assert_eq!(Some(class), SizeClass::slabs().find(fits), "{size}");
         }
         assert_eq!(SizeClass::of_size(MAX_SIZE + 1), None);
+    }
+
+    #[test]
+    fn no_class_serves_no_bytes_or_more_than_the_largest_has() {
+        for align in [1, 8, 64, MAX_SIZE, 2 * MAX_SIZE] {
+            let class = |size| SizeClass::of(Layout::from_size_align(size, align).unwrap());
+            assert_eq!((class(0), class(MAX_SIZE + 1)), (None, None), "{align}");
+            assert_eq!(class(1).is_some(), align <= MAX_SIZE);
+        }
     }
 
     #[test]

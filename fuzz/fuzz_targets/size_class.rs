@@ -26,11 +26,8 @@ fn check(layout: Layout) {
 
     let found = class::of(layout);
     let expected = smallest(slabs.clone(), rounded.max(1), natural_align(rounded.max(1)));
-    assert_eq!(found, if rounded <= class::MAX_SIZE && rounded > 0 { expected } else { found }, "{layout:?}");
-    assert_eq!(found.is_some(), rounded <= class::MAX_SIZE, "{layout:?}");
-    if rounded > 0 {
-        assert_eq!(class::of_size(rounded), found);
-    }
+    assert_eq!(found, expected.filter(|_| (1..=class::MAX_SIZE).contains(&rounded)), "{layout:?}");
+    assert_eq!(class::of_size(rounded), found);
 
     let untyped = class::of_untyped(size);
     let untyped_slabs = slabs.clone().filter(|&index| class::size(index) != NARROW);

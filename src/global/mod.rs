@@ -14,6 +14,7 @@ mod pressure;
 pub mod profile;
 mod purger;
 mod region;
+mod request;
 mod resize;
 mod routing;
 #[cfg(feature = "profile")]

@@ -3,6 +3,7 @@
 #[cfg(not(feature = "hardened"))]
 use super::into_raw;
 use super::large::{self, may_be_mapping, tag_mapping};
+use super::request::Request;
 use super::slow::{self, check_in_use, note};
 use super::static_memory::resize_static;
 use super::thread::{Busy, own};
@@ -134,12 +135,13 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
 #[cfg(not(feature = "hardened"))]
 #[inline(never)]
 pub(super) unsafe fn change_class(
-    tenure: &Tenure,
     block: NonNull<u8>,
-    from: SizeClass,
-    old: Layout,
+    old: Request,
     new_size: usize,
+    from: SizeClass,
+    tenure: &Tenure,
 ) -> *mut u8 {
+    let old = old.layout();
     // SAFETY: the caller of `GlobalAlloc::realloc` says that the size, rounded up to the alignment, is at most `isize::MAX`.
     let new = unsafe { Layout::from_size_align_unchecked(new_size, old.align()) };
     let thread = tls::current();
@@ -180,7 +182,7 @@ pub(super) unsafe fn move_between_magazines(
     unsafe { target.copy_from_nonoverlapping(block, old.size().min(new_size)) };
     // SAFETY: the calling thread's own tops, and a block of its heap.
     if !unsafe { thread.keep(from, block, owner) } {
-        slow::free(block, from, old, owner, thread);
+        slow::free(block, Request::of(old), from, owner, thread);
     }
     Some(target)
 }

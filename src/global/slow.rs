@@ -3,6 +3,7 @@
 #[cfg(feature = "hardened")]
 use super::hardened;
 use super::large::check_is_span;
+use super::request::Request;
 use super::routing::Routing;
 use super::static_memory::{Route, free_static, place_at_hand, route};
 use super::thread::{Busy, Source, own, own_of_free, source};
@@ -20,12 +21,12 @@ use core::ptr::NonNull;
 /// A block of `class` for `layout`, of which there is none at hand: the magazine is empty, or set aside.
 #[cold]
 #[inline(never)]
-pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
+pub(super) fn alloc(request: Request, class: SizeClass, tenure: &Tenure) -> Option<NonNull<u8>> {
     #[cfg(feature = "profile")]
     if let Some(block) = samples::take_hot(class) {
         return Some(block);
     }
-    let routing = exact::routing();
+    let (layout, routing) = (request.layout(), exact::routing());
     if !routing.is_aside() {
         return take(class, layout);
     }
@@ -109,8 +110,8 @@ pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
 /// As [`alloc`], and whether the block reads as zero.
 #[cold]
 #[inline(never)]
-pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    let routing = exact::routing();
+pub(super) fn alloc_zeroed(request: Request, class: SizeClass, tenure: &Tenure) -> Option<(NonNull<u8>, bool)> {
+    let (layout, routing) = (request.layout(), exact::routing());
     let found = match route(tenure, layout) {
         Route::Static(placed) => Some((placed.zeroed(), true)),
         Route::Dynamic => take_zeroed(class, layout),
@@ -160,13 +161,13 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
 /// What the caller has at hand is passed on: where this is compiled, the way to the calling thread's record may be a call.
 #[cold]
 #[inline(never)]
-pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout, owner: Owner, thread: &'static Borrower) {
+pub(super) fn free(block: NonNull<u8>, request: Request, class: SizeClass, owner: Owner, thread: &'static Borrower) {
     // SAFETY: the calling thread's record, and the block's class and owner.
     #[cfg(feature = "profile")]
     if unsafe { thread.keep_sampled(class.code(), block.as_ptr(), owner) } {
         return;
     }
-    free_otherwise(block, class, layout, owner, thread);
+    free_otherwise(block, request, class, owner, thread);
 }
 
 /// Keeps a block of another heap in the magazine, where that has others of it; false where it has not. As quickly as can be, since with stolen blocks no free but this slow one comes by. Where somebody watches the
@@ -181,7 +182,7 @@ fn keep_stolen(block: NonNull<u8>, class: SizeClass, owner: Owner, thread: &Borr
 
 /// As [`free`], of a block that does not go into the magazine of a thread whose allocations are sampled.
 #[inline(never)]
-fn free_otherwise(block: NonNull<u8>, class: SizeClass, layout: Layout, owner: Owner, thread: &'static Borrower) {
+fn free_otherwise(block: NonNull<u8>, request: Request, class: SizeClass, owner: Owner, thread: &'static Borrower) {
     // SAFETY: the calling thread's record, and the block's class and owner.
     #[cfg(feature = "profile")]
     if unsafe { thread.keep_for_later(class, block, owner) } {
@@ -190,6 +191,7 @@ fn free_otherwise(block: NonNull<u8>, class: SizeClass, layout: Layout, owner: O
     if keep_stolen(block, class, owner, thread) {
         return;
     }
+    let layout = request.layout();
     note_freed(block, layout);
     put(block, class, layout);
 }

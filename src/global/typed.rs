@@ -1,5 +1,6 @@
 //! Blocks with a layout: what Rust asks of an allocator.
 
+use super::request::Request;
 use super::{BACKEND, Tenure, into_raw, large, resize, slow, tls};
 use crate::size_class::SizeClass;
 use core::alloc::{GlobalAlloc, Layout};
@@ -13,7 +14,7 @@ unsafe impl GlobalAlloc for Tenure {
         // SAFETY: the calling thread's own tops.
         match unsafe { tls::current().tops.pop(class) } {
             Some(block) => block.as_ptr(),
-            None => into_raw(slow::alloc(self, class, layout)),
+            None => into_raw(slow::alloc(Request::of(layout), class, self)),
         }
     }
 
@@ -27,7 +28,7 @@ unsafe impl GlobalAlloc for Tenure {
         let owner = unsafe { BACKEND.owners.owner_of(block) };
         // SAFETY: the calling thread's own tops.
         if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block) } {
-            slow::free(address, class, layout, owner, thread);
+            slow::free(address, Request::of(layout), class, owner, thread);
         }
     }
 
@@ -37,7 +38,7 @@ unsafe impl GlobalAlloc for Tenure {
         // SAFETY: the calling thread's own tops.
         let (block, is_zero) = match unsafe { tls::current().tops.pop(class) } {
             Some(block) => (block, false),
-            None => match slow::alloc_zeroed(self, class, layout) {
+            None => match slow::alloc_zeroed(Request::of(layout), class, self) {
                 Some(found) => found,
                 None => return core::ptr::null_mut(),
             },
@@ -58,7 +59,7 @@ unsafe impl GlobalAlloc for Tenure {
         if let Some(class) = SizeClass::of(layout) {
             if SizeClass::of(new_layout) != Some(class) {
                 // SAFETY: passed on.
-                return unsafe { resize::change_class(self, address, class, layout, new_size) };
+                return unsafe { resize::change_class(address, Request::of(layout), new_size, class, self) };
             }
             // What is static or guarded has no class: such blocks are as large as was asked for. A class without a magazine is little used, and its blocks are looked at.
             // SAFETY: the block came from Tenure.

@@ -3,6 +3,7 @@
 //! Where a block lies says how large it is, so a free finds its class in the segment's first slot: one load more than a free that is told a
 //! layout, of a line that changes only when a slab is carved or retired.
 
+use super::request::Request;
 use super::{BACKEND, Tenure, into_raw, large, misuse, resize, slow, tls};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
@@ -76,7 +77,7 @@ impl Tenure {
         }
         // A size of 0 becomes 0 again.
         let last = size.wrapping_sub(1) | (align - 1) | (UNTYPED_ALIGN - 1);
-        let class = SizeClass::of_size(last.wrapping_add(1)).filter(|_| last != usize::MAX)?;
+        let class = SizeClass::of_last(last)?;
         // SAFETY: the calling thread's own tops.
         unsafe { tls::current().tops.pop(class) }
     }
@@ -344,7 +345,7 @@ fn free(block: *mut u8) {
             }
             // SAFETY: the calling thread's own tops.
             if owner != thread.owner.get() || !unsafe { thread.tops.push(class, block.as_ptr()) } {
-                slow::free(block, class, layout_of(class.size()), owner, thread);
+                slow::free(block, Request::of(layout_of(class.size())), class, owner, thread);
             }
             return;
         }

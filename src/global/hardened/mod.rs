@@ -19,6 +19,7 @@ pub(super) mod size;
 
 pub(super) use quarantine::empty as empty_quarantine;
 
+use super::request::Request;
 #[cfg(feature = "profile")]
 use super::samples;
 use super::static_memory::free_static;
@@ -56,8 +57,11 @@ pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) ->
 #[inline(never)]
 fn alloc_slowly(tenure: &Tenure, class: SizeClass, layout: Layout, is_zeroed: bool) -> Option<NonNull<u8>> {
     secret::ensure();
-    let block =
-        if is_zeroed { slow::alloc_zeroed(tenure, class, layout)?.0 } else { slow::alloc(tenure, class, layout)? };
+    let block = if is_zeroed {
+        slow::alloc_zeroed(Request::of(layout), class, tenure)?.0
+    } else {
+        slow::alloc(Request::of(layout), class, tenure)?
+    };
     if misuse::owner_of(block.addr().get()) == Owner::STATIC {
         return Some(block);
     }
