@@ -49,7 +49,7 @@ static SITES: [Site; 20] = sites!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18
 fn site_of(frames: &[usize]) -> Option<usize> {
     frames.iter().find_map(|&frame| {
         let nearest = (0..SITES.len()).filter(|&nth| SITES[nth] as usize <= frame);
-        nearest.max_by_key(|&nth| SITES[nth] as usize).filter(|&nth| frame - (SITES[nth] as usize) < 128)
+        nearest.max_by_key(|&nth| SITES[nth] as usize).filter(|&nth| frame - (SITES[nth] as usize) < 256)
     })
 }
 
