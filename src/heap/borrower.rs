@@ -108,27 +108,26 @@ impl Borrower {
         owner == self.owner.get() || sampled
     }
 
-    /// Keeps a free block of `owner`'s in the magazine of `class`; false where the thread does not allocate from there, or the magazine has no room for it, or is to have none.
+    /// Keeps a free block of `owner`, the heap that the thread allocates from, in the magazine of `class`; false where that has no room for it, or is to have none.
+    ///
+    /// # Safety
+    /// - This is the calling thread's record, and the thread [allocates from](Borrower::allocates_from) `owner`.
+    #[inline(always)]
+    #[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a sampled thread's owner matches nothing"))]
+    pub(crate) unsafe fn keep(&self, class: SizeClass, block: NonNull<u8>, owner: Owner) -> bool {
+        #[cfg(feature = "profile")]
+        if owner != self.owner.get() {
+            // SAFETY: passed on.
+            return unsafe { self.keep_sampled(class.code(), block.as_ptr(), owner) };
+        }
+        // SAFETY: passed on.
+        unsafe { self.tops.push(class, block.as_ptr()) }
+    }
+
+    /// As [`Borrower::keep`], of any owner's block, by the code of its class or 0, where the thread's allocations are sampled; false where they are not, or the block is not of the heap that the thread allocates from.
     ///
     /// # Safety
     /// - This is the calling thread's record.
-    #[inline(always)]
-    pub(crate) unsafe fn keep(&self, class: SizeClass, block: NonNull<u8>, owner: Owner) -> bool {
-        if owner == self.owner.get() {
-            // SAFETY: passed on.
-            return unsafe { self.tops.push(class, block.as_ptr()) };
-        }
-        // SAFETY: passed on.
-        #[cfg(feature = "profile")]
-        return unsafe { self.keep_sampled(class.code(), block.as_ptr(), owner) };
-        #[cfg(not(feature = "profile"))]
-        false
-    }
-
-    /// As [`Borrower::keep`], by the code of the block's class or 0, where the thread's allocations are sampled; false where they are not.
-    ///
-    /// # Safety
-    /// - As for `keep`.
     #[cfg(feature = "profile")]
     #[inline(always)]
     pub(crate) unsafe fn keep_sampled(&self, code: usize, block: *mut u8, owner: Owner) -> bool {
@@ -139,7 +138,7 @@ impl Borrower {
     /// Keeps a block of `owner`'s that [`Borrower::keep_sampled`] has not kept, where the thread's allocations are sampled and the next sample is near; false otherwise.
     ///
     /// # Safety
-    /// - As for [`Borrower::keep`].
+    /// - This is the calling thread's record.
     #[cfg(feature = "profile")]
     #[inline(always)]
     pub(crate) unsafe fn keep_for_later(&self, class: SizeClass, block: NonNull<u8>, owner: Owner) -> bool {
