@@ -144,16 +144,21 @@ fn a_purger_that_may_not_wait_ends_and_threads_purge_on_their_way_again() {
     alone(60, || {
         GLOBAL.set_purge_delay(Duration::from_millis(10));
         static IS_OVER: AtomicBool = AtomicBool::new(false);
-        // Nobody waits for this thread: a lock that the C library takes at a thread's end could not wake this one.
-        drop(thread::spawn(|| {
+        let threads_before = fs::read_dir("/proc/self/task").unwrap().count();
+        let thread = thread::spawn(|| {
             // The purger that this thread starts inherits the filter.
             forbid(&[libc::SYS_futex]);
             assert!(GLOBAL.start_purger());
             IS_OVER.store(true, Ordering::Relaxed);
-        }));
+        });
         while !IS_OVER.load(Ordering::Relaxed) {
             thread::yield_now();
         }
+        // A lock that the C library takes at a thread's end could not be passed on by this one: so it is to be gone.
+        while !thread.is_finished() || fs::read_dir("/proc/self/task").unwrap().count() > threads_before {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread.join().unwrap();
         let has_purger = || {
             let tasks = fs::read_dir("/proc/self/task").unwrap().map(|entry| entry.unwrap().path().join("comm"));
             tasks.filter_map(|file| fs::read_to_string(file).ok()).any(|name| name.trim() == "tenure-purger")
