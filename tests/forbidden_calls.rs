@@ -4,7 +4,6 @@
 mod support;
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use support::block::{Block, layout};
@@ -143,17 +142,12 @@ fn from_whatever_point_on_no_memory_can_be_mapped_requests_are_null_and_what_was
 fn a_purger_that_may_not_wait_ends_and_threads_purge_on_their_way_again() {
     alone(60, || {
         GLOBAL.set_purge_delay(Duration::from_millis(10));
-        static IS_OVER: AtomicBool = AtomicBool::new(false);
         let threads_before = fs::read_dir("/proc/self/task").unwrap().count();
         let thread = thread::spawn(|| {
             // The purger that this thread starts inherits the filter.
             forbid(&[libc::SYS_futex]);
             assert!(GLOBAL.start_purger());
-            IS_OVER.store(true, Ordering::Relaxed);
         });
-        while !IS_OVER.load(Ordering::Relaxed) {
-            thread::yield_now();
-        }
         // A lock that the C library takes at a thread's end could not be passed on by this one: so it is to be gone.
         while !thread.is_finished() || fs::read_dir("/proc/self/task").unwrap().count() > threads_before {
             thread::sleep(Duration::from_millis(1));
