@@ -280,3 +280,9 @@ fn a_realloc_notices_what_was_written_beyond_the_end() {
         assert!(said.contains("write beyond the end of"), "{said}");
     }
 }
+
+#[cfg(all(feature = "profile", target_os = "linux"))]
+#[test]
+fn sampled_guards_are_refused() {
+    assert_eq!(tenure::guard::arm(100), Err(tenure::guard::CannotArm::Hardened));
+}

@@ -281,7 +281,7 @@ fn play_in_threads(seed: u64, operations: usize) {
     assert!(intervals.is_empty());
 }
 
-#[cfg(feature = "profile")]
+#[cfg(all(feature = "profile", not(feature = "hardened")))]
 #[test]
 fn blocks_of_which_one_in_two_is_guarded_are_no_different_from_others() {
     alone(900, || {

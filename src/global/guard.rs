@@ -19,6 +19,7 @@
 //! #[global_allocator]
 //! static GLOBAL: tenure::Tenure = tenure::Tenure::new();
 //!
+//! # if cfg!(feature = "hardened") { return Ok(()) }
 //! // Every allocation, as it is a small program.
 //! guard::arm(1)?;
 //! let name = String::from("guarded");

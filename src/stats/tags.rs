@@ -44,7 +44,7 @@ impl Stats {
     /// let page = tenure::tagged(cache, || vec![0_u8; 1024]);
     /// let stats = GLOBAL.stats();
     /// let figures = stats.tags().find(|figures| figures.tag == cache).unwrap();
-    /// assert_eq!((figures.blocks, figures.bytes), (1, 1024));
+    /// assert!(figures.blocks == 1 && figures.bytes >= 1024);
     /// # drop(page);
     /// ```
     pub fn tags(&self) -> impl Iterator<Item = TagStats> + Clone + '_ {

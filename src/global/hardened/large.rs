@@ -9,6 +9,8 @@
 //! touches it faults, until it leaves the quarantine. Where the system refuses a guard, as it may where there are very many mappings, the block does without.
 
 use super::super::exact;
+#[cfg(feature = "profile")]
+use super::super::samples;
 use super::super::static_memory::{Route, route};
 use super::super::{BACKEND, Tenure, tls, watch};
 use super::super::{large, resize};
@@ -232,7 +234,7 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
         watch::freed(block, size);
     }
     #[cfg(feature = "profile")]
-    super::super::samples::freed(block, owner);
+    samples::freed(block, owner);
     place.wipe(0, Place::end(size));
     if place.is_mapping() {
         // What is in quarantine is in use under no tag.
@@ -280,6 +282,11 @@ pub(in super::super) fn resize(block: NonNull<u8>, old: Option<usize>, new: Layo
     let page_size = BACKEND.os.page_size();
     let padded = size::with_guard(new, page_size)?;
     let is_mapping = place.is_mapping();
+    // To a profile a span of another size is another block: it is copied.
+    #[cfg(feature = "profile")]
+    if !is_mapping && tls::current().sampling.get().is_some() {
+        return None;
+    }
     // As where nothing is hardened: a mapping that would be a span now is copied, and a span stays one.
     if size::class_of(new).is_some() || is_mapping == heap::is_span(padded) || !place.disclose(size) {
         return None;
@@ -288,7 +295,10 @@ pub(in super::super) fn resize(block: NonNull<u8>, old: Option<usize>, new: Layo
     // What is no longer wanted is wiped before it is anybody's. Slack goes with it, where a page stays that it was in.
     place.wipe(Place::end(new.size()), Place::end(size));
     // SAFETY: the caller's block, as it was allocated.
-    let Some(moved) = (unsafe { resize::in_place(block, padded, is_mapping) }) else {
+    let resize = || unsafe { resize::in_place(block, padded, is_mapping) };
+    #[cfg(feature = "profile")]
+    let resize = || samples::resize(block, padded.size(), is_mapping, resize);
+    let Some(moved) = resize() else {
         place.enclose(size);
         return None;
     };
