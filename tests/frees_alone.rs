@@ -1,7 +1,10 @@
 //! A thread that does nothing but free what others have allocated. Alone in its file: it looks at what the process has.
 
+mod support;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::thread;
+use support::extent::extent;
 use tenure::Tenure;
 
 static TENURE: Tenure = Tenure::new();
@@ -20,7 +23,8 @@ fn a_thread_that_only_frees_has_an_outbox_after_some_frees_and_not_for_the_first
     let waiting = thread::spawn(move || {
         let first = {
             let blocks = &mut blocks;
-            let at = blocks.0.iter().position(|block| !(block.addr() / layout.size()).is_multiple_of(16)).unwrap();
+            let has_no_say = |block: &*mut u8| !(block.addr() / extent(layout.size())).is_multiple_of(16);
+            let at = blocks.0.iter().position(has_no_say).unwrap();
             blocks.0.swap_remove(at)
         };
         // SAFETY: the test's own block.
