@@ -1,7 +1,8 @@
 //! Fragmentation: after a long random workload whose sizes change, what is committed for each byte that is live.
 //!
-//! `cargo bench --bench fragmentation` runs every workload on Tenure and on the system allocator, and on those of the others whose libraries are installed, preloaded in place
-//! of the system's. Each runs in a process of its own. *Committed* is resident memory beyond what the process had before: what all of them can be asked for.
+//! `cargo bench --bench fragmentation` runs every workload on Tenure and on the system allocator, and on those of the
+//! others whose libraries are installed, preloaded in place of the system's. Each runs in a process of its own.
+//! *Committed* is resident memory beyond what the process had before: what all of them can be asked for.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::env;
@@ -71,8 +72,8 @@ fn resident() -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
 }
 
-/// Goes through the phases. In each, blocks of the last phase are replaced by new ones at random, until nine in ten are gone; then the same number of bytes again is turned over.
-/// Prints bytes resident and live.
+/// Goes through the phases. In each, blocks of the last phase are replaced by new ones at random, until nine in ten are
+/// gone; then the same number of bytes again is turned over. Prints bytes resident and live.
 fn work(phases: &[(usize, usize)]) {
     let mut random = Random(7);
     // Room for all that is noted, before anything is counted.

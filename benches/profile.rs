@@ -51,7 +51,8 @@ fn armed(mut routine: Routine) -> Routine {
     })
 }
 
-/// Has the thread see what was armed or disarmed, which it does when it comes to a slow path: so large a block has no other.
+/// Has the thread see what was armed or disarmed, which it does when it comes to a slow path: so large a block has no
+/// other.
 fn notice() {
     drop(Block::<Tenure, _>::new(Bytes::new(16 << 20)));
 }

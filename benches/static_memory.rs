@@ -6,11 +6,13 @@
 //! cargo bench --bench static_memory -- --test   # everything once
 //! ```
 //!
-//! A *phase* places values in 16 KiB of memory, as a request or a frame does, and then resets the arena; on the heap, it frees them in the same order. To *fill* is to place values in 1 MiB of memory
-//! that was touched before, and then to begin anew: a `StaticArena` is never emptied, so a new one is made over the same memory.
+//! A *phase* places values in 16 KiB of memory, as a request or a frame does, and then resets the arena; on the heap,
+//! it frees them in the same order. To *fill* is to place values in 1 MiB of memory that was touched before, and then
+//! to begin anew: a `StaticArena` is never emptied, so a new one is made over the same memory.
 //!
-//! The start-up phase runs in a process of its own each time, since static memory is not given back: it builds a map of 100,000 entries, and the process
-//! says how long that took and how much memory it then has. In static memory, sealing belongs to it.
+//! The start-up phase runs in a process of its own each time, since static memory is not given back: it builds a map of
+//! 100,000 entries, and the process says how long that took and how much memory it then has. In static memory, sealing
+//! belongs to it.
 
 #![warn(clippy::undocumented_unsafe_blocks)]
 
@@ -82,8 +84,8 @@ fn fills<const WORDS: usize>(task: &'static str) -> Contest {
     Contest { task, operations: values::<WORDS>(FILL) as u64, contestants }
 }
 
-/// What is done with a value that was placed: of all addresses together the compiler has to know. To pass each on by itself would be a store more in each step, which
-/// is what the fast paths wait for.
+/// What is done with a value that was placed: of all addresses together the compiler has to know. To pass each on by
+/// itself would be a store more in each step, which is what the fast paths wait for.
 #[inline]
 fn address<T>(value: &T) -> usize {
     ptr::from_ref(value).addr()

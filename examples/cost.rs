@@ -1,4 +1,5 @@
-//! What single operations cost on Tenure as it was built: nanoseconds, the least of five turns. `ci/hardened-cost` compares two builds by it.
+//! What single operations cost on Tenure as it was built: nanoseconds, the least of five turns. `ci/hardened-cost`
+//! compares two builds by it.
 //!
 //! ```text
 //! cargo run --release --example cost

@@ -1,5 +1,5 @@
-//! Prints a snapshot of where the memory is: `cargo run --example inspect -- text`, or `json`, or `prom`; as text, also what building an index did with memory, what a look-up may
-//! do, and whose the memory is.
+//! Prints a snapshot of where the memory is: `cargo run --example inspect -- text`, or `json`, or `prom`; as text, also
+//! what building an index did with memory, what a look-up may do, and whose the memory is.
 //!
 //! With `TENURE_STATS=1` and the like it also reports as the environment says.
 
@@ -11,7 +11,8 @@ use tenure::{Region, Tag, Tenure, assert_no_alloc, static_scope, tagged};
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
 
-/// Something to look at: words and where they are, built by several threads, of which some is freed elsewhere; and a table for good.
+/// Something to look at: words and where they are, built by several threads, of which some is freed elsewhere; and a
+/// table for good.
 fn work() -> BTreeMap<String, Vec<usize>> {
     let units: &'static [&str] = static_scope(|| vec!["B", "KiB", "MiB"].leak());
     let parts: Vec<_> = (0..4)

@@ -1,5 +1,5 @@
-//! Functions to be read as machine code, as fat LTO lays them into a program: an allocation and a free of 32 bytes, and the placing of 8
-//! bytes in a static arena.
+//! Functions to be read as machine code, as fat LTO lays them into a program: an allocation and a free of 32 bytes, and
+//! the placing of 8 bytes in a static arena.
 //!
 //! `ci/count-instructions` builds and counts them.
 

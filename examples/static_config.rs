@@ -4,8 +4,8 @@
 //! cargo run --release --example static_config -- [CONFIGURATION.toml [TEXT]]
 //! ```
 //!
-//! Nothing in `static_config/settings.rs` and `static_config/glossary.rs` knows of static memory, and neither do the TOML parser and `HashMap`: it is the scope, here, that says where
-//! their data goes.
+//! Nothing in `static_config/settings.rs` and `static_config/glossary.rs` knows of static memory, and neither do the
+//! TOML parser and `HashMap`: it is the scope, here, that says where their data goes.
 
 #[path = "static_config/glossary.rs"]
 mod glossary;
@@ -61,12 +61,14 @@ fn run(configuration: &Path, text: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Everything that stays. What is needed only to get there, the texts and the parser's own data, goes to the heap and is freed.
+/// Everything that stays. What is needed only to get there, the texts and the parser's own data, goes to the heap and
+/// is freed.
 fn load(configuration: &Path, text: &Path) -> Result<&'static Glossary, String> {
     let settings = Settings::read(configuration)?;
     let text = fs::read_to_string(text).map_err(|error| format!("cannot read {text:?}: {error}"))?;
     Ok(static_scope(|| {
-        // A table that grows leaves its smaller selves behind, so it grows on the heap, and only its final form is copied.
+        // A table that grows leaves its smaller selves behind, so it grows on the heap, and only its final form is
+        // copied.
         let draft = dynamic_scope(|| Glossary::build(settings, &text));
         let glossary: &'static Glossary = Box::leak(Box::new(draft.clone()));
         dynamic_scope(|| drop(draft));
@@ -74,7 +76,8 @@ fn load(configuration: &Path, text: &Path) -> Result<&'static Glossary, String> 
     }))
 }
 
-/// Answers questions for words that are there, for other spellings, and for words that are not there; returns how many were found.
+/// Answers questions for words that are there, for other spellings, and for words that are not there; returns how many
+/// were found.
 fn serve(glossary: &'static Glossary) -> u64 {
     let settings = glossary.settings();
     let known = glossary.words();

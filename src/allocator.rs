@@ -1,6 +1,7 @@
 //! Tenure and its arenas as allocators of the crate `allocator-api2`, for collections that take one.
 //!
-//! That trait knows blocks of size zero, and alignments that change, which `GlobalAlloc` does not; all else is passed on to it.
+//! That trait knows blocks of size zero, and alignments that change, which `GlobalAlloc` does not; all else is passed
+//! on to it.
 
 use crate::arena::StaticArena;
 use crate::global::Tenure;
@@ -18,7 +19,8 @@ trait Blocks {
     /// - `block` came from here for `layout`, and is not used any more.
     unsafe fn give_block_back(&self, block: NonNull<u8>, layout: Layout);
 
-    /// A block for `new`, which holds what `block` does, as far as both reach. If there is none, `block` stays as it is.
+    /// A block for `new`, which holds what `block` does, as far as both reach. If there is none, `block` stays as it
+    /// is.
     ///
     /// # Safety
     /// - `block` came from here for `old`, and is not used any more if there is another.
@@ -49,7 +51,8 @@ impl<G: GlobalAlloc> Blocks for G {
     #[inline(always)]
     unsafe fn resize_block(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         if old.size() > 0 && new.size() > 0 && old.align() == new.align() {
-            // SAFETY: the caller's block, which `take_block` has from there, since its size is not zero; `new` is a layout of its alignment.
+            // SAFETY: the caller's block, which `take_block` has from there, since its size is not zero; `new` is a
+            // layout of its alignment.
             return found(unsafe { self.realloc(block.as_ptr(), old, new.size()) }, new);
         }
         let moved = self.take_block(new, false)?;
@@ -117,7 +120,8 @@ unsafe impl Allocator for Tenure {
     allocator!(|self| *self);
 }
 
-/// With the feature `allocator-api2`. A collection's last block grows in place; what it gives back otherwise is dead until the arena is reset.
+/// With the feature `allocator-api2`. A collection's last block grows in place; what it gives back otherwise is dead
+/// until the arena is reset.
 ///
 /// ```
 /// use allocator_api2::vec::Vec;
@@ -128,12 +132,14 @@ unsafe impl Allocator for Tenure {
 /// assert_eq!(squares[9], 81);
 /// assert_eq!(arena.stats().blocks, 1);
 /// ```
-// SAFETY: while there is the reference, the arena cannot be reset, so blocks stay until they are given back. Copies are the same allocator.
+// SAFETY: while there is the reference, the arena cannot be reset, so blocks stay until they are given back. Copies are
+// the same allocator.
 unsafe impl Allocator for &Arena {
     allocator!(|self| **self);
 }
 
-/// With the feature `allocator-api2`. A collection borrows the scope, so that no inner scope can be opened until it is gone.
+/// With the feature `allocator-api2`. A collection borrows the scope, so that no inner scope can be opened until it is
+/// gone.
 ///
 /// ```
 /// use hashbrown::{DefaultHashBuilder, HashMap};
@@ -161,8 +167,8 @@ unsafe impl Allocator for &Arena {
 /// let mut arena = tenure::Arena::new();
 /// let numbers = arena.scoped(|scope| allocator_api2::vec::Vec::<u8, _>::new_in(&*scope));
 /// ```
-// SAFETY: while there is the reference, the scope cannot end, nor can an inner one be opened, with which a block would go; so blocks stay until they
-// are given back. Copies are the same allocator.
+// SAFETY: while there is the reference, the scope cannot end, nor can an inner one be opened, with which a block would
+// go; so blocks stay until they are given back. Copies are the same allocator.
 unsafe impl Allocator for &Scope<'_, '_> {
     allocator!(|self| *self.arena());
 }
@@ -179,7 +185,8 @@ unsafe impl Allocator for &Scope<'_, '_> {
 /// let primes: &'static [u32] = primes.leak();
 /// assert_eq!((primes[2], ARENA.blocks()), (5, 1));
 /// ```
-// SAFETY: a static stays where it is and its blocks stay until they are given back. Copies of the reference are the same allocator.
+// SAFETY: a static stays where it is and its blocks stay until they are given back. Copies of the reference are the
+// same allocator.
 unsafe impl<const N: usize> Allocator for &'static StaticArena<N> {
     allocator!(|self| **self);
 }

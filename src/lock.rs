@@ -1,6 +1,7 @@
 //! The lock of the slow paths.
 //!
-//! A waiter yields to the scheduler instead of spinning: on a machine with few cores the holder is the one that needs them.
+//! A waiter yields to the scheduler instead of spinning: on a machine with few cores the holder is the one that needs
+//! them.
 
 use crate::os;
 use spin::mutex::SpinMutex;

@@ -1,8 +1,8 @@
 //! Magazine: a size class's free list, as an array of block addresses.
 //!
-//! A full magazine's top stands at a multiple of 1024, and below an empty magazine's top lies a null. There is one more magazine, static, in which
-//! both hold at once: a thread whose tops all stand there fails every test and so reaches the slow paths, without
-//! a check of its own on the fast one.
+//! A full magazine's top stands at a multiple of 1024, and below an empty magazine's top lies a null. There is one more
+//! magazine, static, in which both hold at once: a thread whose tops all stand there fails every test and so reaches
+//! the slow paths, without a check of its own on the fast one.
 //!
 //! ```text
 //!        low                          top                                   end, a multiple of 1024
@@ -30,7 +30,8 @@ const PLACES: usize = 128;
 /// Bytes of a magazine, and what it is aligned to.
 const ALIGN: usize = PLACES * size_of::<Place>();
 
-/// Bytes of blocks that a magazine may hold at most; classes of large blocks have short magazines, and those of spans hold one.
+/// Bytes of blocks that a magazine may hold at most; classes of large blocks have short magazines, and those of spans
+/// hold one.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// The places for one size class.
@@ -69,7 +70,8 @@ static CAPACITIES: [u8; size_class::COUNT] = {
 };
 
 impl Magazine {
-    /// The top of this magazine when it is empty and serves `class`. The place below is null, as all places are before the first use.
+    /// The top of this magazine when it is empty and serves `class`. The place below is null, as all places are before
+    /// the first use.
     #[inline(always)]
     pub(crate) fn low(&self, class: SizeClass) -> *mut Place {
         self.0.get().cast::<Place>().wrapping_add(PLACES - capacity(class))

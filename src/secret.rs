@@ -1,7 +1,8 @@
 //! The process's secret, and numbers that follow from it.
 //!
-//! What is written behind blocks, and where blocks are placed, depends on a number that differs from process to process. It is no key of a cipher: who reads a check word and knows its address
-//! can reckon it out. It keeps those from hitting by chance, or by a plan made beforehand, who cannot read.
+//! What is written behind blocks, and where blocks are placed, depends on a number that differs from process to
+//! process. It is no key of a cipher: who reads a check word and knows its address can reckon it out. It keeps those
+//! from hitting by chance, or by a plan made beforehand, who cannot read.
 
 use crate::os;
 use crate::sync::{AtomicU64, Cell, Ordering};

@@ -1,12 +1,14 @@
 //! Size classes: which block size serves which layout.
 //!
-//! Eight classes to each doubling, and steps of 8 bytes up to 128. One formula gives both, since below 64 the steps of the first
-//! doubling simply go on downwards, as denormal numbers do. One is left out: blocks of 120 bytes would have neighbours on both of their
-//! cache lines, which may be two threads', and 128 bytes take hardly more. Three more stand just above 1, 2 and 4 KiB, for programs that put something in
-//! front of a power of two: each is as large as can be with as many blocks in a slab.
+//! Eight classes to each doubling, and steps of 8 bytes up to 128. One formula gives both, since below 64 the steps of
+//! the first doubling simply go on downwards, as denormal numbers do. One is left out: blocks of 120 bytes would have
+//! neighbours on both of their cache lines, which may be two threads', and 128 bytes take hardly more. Three more stand
+//! just above 1, 2 and 4 KiB, for programs that put something in front of a power of two: each is as large as can be
+//! with as many blocks in a slab.
 //!
-//! A class for a layout is found by rounding the size up to the alignment. A size gets a class that is a multiple of every power of two that the
-//! size is a multiple of, and slabs start at multiples of 64 KiB. Blocks are therefore aligned without any search.
+//! A class for a layout is found by rounding the size up to the alignment. A size gets a class that is a multiple of
+//! every power of two that the size is a multiple of, and slabs start at multiples of 64 KiB. Blocks are therefore
+//! aligned without any search.
 
 #![forbid(unsafe_code)]
 
@@ -40,16 +42,19 @@ pub(crate) const MAX_SPAN: usize = 1024 * 1024;
 /// Bytes between neighbouring entries of the look-up table, and the smallest class.
 const GRAIN: usize = 8;
 
-/// Bytes between what a thread has at hand of one class and of the next. Codes are multiples of it, so that a code says how far from the first that is.
+/// Bytes between what a thread has at hand of one class and of the next. Codes are multiples of it, so that a code says
+/// how far from the first that is.
 pub(crate) const STEP: usize = 16;
 
 /// A size class, as its [code](SizeClass::code).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SizeClass(u16);
 
-/// Code of the class that serves a block, by the grain in which its last byte lies. 8 KiB, of which a program touches the lines of the sizes it uses.
+/// Code of the class that serves a block, by the grain in which its last byte lies. 8 KiB, of which a program touches
+/// the lines of the sizes it uses.
 ///
-/// No `static`: a crate into which a look-up is inlined has a copy of its own, of which it knows the address, where it would load that of another's from a table.
+/// No `static`: a crate into which a look-up is inlined has a copy of its own, of which it knows the address, where it
+/// would load that of another's from a table.
 const CODES: &[u16; MAX_SIZE / GRAIN] = &{
     let mut table = [0; MAX_SIZE / GRAIN];
     let mut last = 0;
@@ -64,14 +69,16 @@ const CODES: &[u16; MAX_SIZE / GRAIN] = &{
 /// Bytes to which a block of more than [`GRAIN`] bytes is aligned where only its size is known, as C asks of `malloc`.
 pub(crate) const UNTYPED_ALIGN: usize = 16;
 
-/// A class that no size alone gets. A slab has three blocks of it, as it has of the next, and programs in C that put something in front of 16 KiB often ask for the usable size, and use all of it.
+/// A class that no size alone gets. A slab has three blocks of it, as it has of the next, and programs in C that put
+/// something in front of 16 KiB often ask for the usable size, and use all of it.
 const NARROW: usize = 18 * 1024;
 
 /// Entries of the table for blocks of which only the size is known.
 const SIZES_TO_LOOK_UP: usize = MAX_SIZE / GRAIN + 1;
 
-/// As `CODES`, but by the size in units of `GRAIN`, rounded up, and where only the size is known: the smallest class that is large enough and a multiple
-/// of [`UNTYPED_ALIGN`], and not `NARROW`. What fits the smallest class can hold nothing that needs more than its alignment.
+/// As `CODES`, but by the size in units of `GRAIN`, rounded up, and where only the size is known: the smallest class
+/// that is large enough and a multiple of [`UNTYPED_ALIGN`], and not `NARROW`. What fits the smallest class can hold
+/// nothing that needs more than its alignment.
 ///
 /// As wide as an address, so that one instruction loads a code and adds it to one. 32 KiB.
 static UNTYPED_CODE_OF_GRAINS: UntypedCodes = {
@@ -120,7 +127,8 @@ const fn regular_size(number: usize) -> usize {
 
 /// Index of the smallest class that serves `size`, from 1 to [`MAX_SIZE`], at a multiple of `align`.
 const fn index_for(size: usize, align: usize) -> usize {
-    // The regular class before the one that holds the size, or earlier: a start from where there are a few classes to look at.
+    // The regular class before the one that holds the size, or earlier: a start from where there are a few classes to
+    // look at.
     let last = size - 1;
     let top_bit = (last | 64).ilog2() as usize;
     let mut index = ((last >> (top_bit - 3)) + 8 * (top_bit - 6)).saturating_sub(2);
@@ -136,7 +144,8 @@ pub(crate) const fn size_of(index: usize) -> usize {
 }
 
 impl SizeClass {
-    /// The class that serves `layout`, or `None` where the layout is larger than any slab's block, or of no bytes at all.
+    /// The class that serves `layout`, or `None` where the layout is larger than any slab's block, or of no bytes at
+    /// all.
     ///
     /// Two subtractions, one disjunction, one comparison, one shift and one load; a constant where `layout` is one.
     #[inline(always)]
@@ -152,7 +161,8 @@ impl SizeClass {
         (last < MAX_SIZE).then(|| Self(CODES[last / GRAIN]))
     }
 
-    /// The class of the span that serves `layout`, which is too large for a slab; `None` where it is to be a mapping, or to stand at a multiple of more than a slot.
+    /// The class of the span that serves `layout`, which is too large for a slab; `None` where it is to be a mapping,
+    /// or to stand at a multiple of more than a slot.
     #[inline]
     pub(crate) fn of_span(layout: Layout) -> Option<Self> {
         if layout.size() > MAX_SPAN || layout.align() > SLOT_SIZE {
@@ -161,7 +171,8 @@ impl SizeClass {
         Self::of_slots(layout.size().div_ceil(SLOT_SIZE).max(1))
     }
 
-    /// The class of the span that serves a block of which only the size is known; `None` where a slab's block is large enough, or it is to be a mapping.
+    /// The class of the span that serves a block of which only the size is known; `None` where a slab's block is large
+    /// enough, or it is to be a mapping.
     #[inline(always)]
     pub(crate) fn of_untyped_span(size: usize) -> Option<Self> {
         // One comparison for both ends: a size that a slab serves wraps to one that is larger than any.
@@ -188,14 +199,16 @@ impl SizeClass {
         Self::of_last(size.wrapping_sub(1))
     }
 
-    /// The class that serves a block of which only the size is known, which may be 0; `None` where it is larger than any slab's block.
+    /// The class that serves a block of which only the size is known, which may be 0; `None` where it is larger than
+    /// any slab's block.
     #[inline(always)]
     pub(crate) fn of_untyped(size: usize) -> Option<Self> {
         let (codes, grains) = Self::look_up_untyped(size)?;
         Some(Self(codes[grains] as u16))
     }
 
-    /// Where the code of that class stands: in which table, and at which index, which is in it. For those who have a use for it that is faster than to load it.
+    /// Where the code of that class stands: in which table, and at which index, which is in it. For those who have a
+    /// use for it that is faster than to load it.
     #[inline(always)]
     pub(crate) fn look_up_untyped(size: usize) -> Option<(&'static UntypedCodes, usize)> {
         (size <= MAX_SIZE).then(|| (&UNTYPED_CODE_OF_GRAINS, align::up(size, GRAIN) / GRAIN))

@@ -1,4 +1,5 @@
-//! Tags: names under which memory is counted, such as components, queries or tenants. A name gets its number when it is first asked for, and keeps it.
+//! Tags: names under which memory is counted, such as components, queries or tenants. A name gets its number when it is
+//! first asked for, and keeps it.
 
 use crate::sync::plain::{AtomicU64, Ordering};
 use core::fmt::{self, Debug, Formatter};
@@ -25,16 +26,19 @@ pub(crate) const TAGS: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tag(NonZeroU8);
 
-/// The names of the tags, by number: address and length in one word, so that a name is there whole or not at all. 0 where there is none yet.
+/// The names of the tags, by number: address and length in one word, so that a name is there whole or not at all. 0
+/// where there is none yet.
 static NAMES: [AtomicU64; TAGS] = [const { AtomicU64::new(0) }; TAGS];
 
 /// Bits of an address that a program can have, where addresses have so many at all. The length is above.
 const ADDRESS_BITS: u32 = 48;
 
 impl Tag {
-    /// The tag with this name: the one that has it already, or a new one. `None` where there are 64 others, or the name has more than 65,535 bytes.
+    /// The tag with this name: the one that has it already, or a new one. `None` where there are 64 others, or the name
+    /// has more than 65,535 bytes.
     ///
-    /// Compares the name with those that there are, so it is better asked for once than at every use. Neither locks nor allocates. A name that is made at run time can be had by `String::leak`.
+    /// Compares the name with those that there are, so it is better asked for once than at every use. Neither locks nor
+    /// allocates. A name that is made at run time can be had by `String::leak`.
     pub fn named(name: &'static str) -> Option<Self> {
         let word = pack(name)?;
         for (index, place) in NAMES.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Random phases and scopes of an arena, held against a model: the contents of every block, the addresses in use, and what the arena counts.
+//! Random phases and scopes of an arena, held against a model: the contents of every block, the addresses in use, and
+//! what the arena counts.
 //!
 //! `TENURE_TEST_SEED` repeats a run.
 #![cfg(not(loom))]

@@ -54,7 +54,8 @@ fn what_is_asked_for_and_what_is_given_are_counted_by_class() {
     let before = GLOBAL.stats();
     let kept = (blocks(80, 2500), blocks(3, 100_000), blocks(2, (3 << 20) + 1));
     let after = GLOBAL.stats();
-    // Of a class's blocks, each is counted, whether a magazine had it or not; and what was freed meanwhile is counted all the same.
+    // Of a class's blocks, each is counted, whether a magazine had it or not; and what was freed meanwhile is counted
+    // all the same.
     assert_more(of(&before, 2560), of(&after, 2560), [80, 200_000, 204_800]);
     assert_eq!(of(&after, 2560).waste() - of(&before, 2560).waste(), 4800);
     assert_more(before.span_rounding, after.span_rounding, [3, 300_000, 3 * 2 * 65_536]);
@@ -81,7 +82,8 @@ fn threads_at_work_follow_with_an_empty_magazine_and_new_ones_at_once() {
         drop(black_box(blocks(1000, 7000)));
         ready.send(()).unwrap();
         wait.recv().unwrap();
-        // A magazine of this class holds 12 blocks at most. Nobody else uses it: the test harness's channel, too, has blocks of about 5000 bytes.
+        // A magazine of this class holds 12 blocks at most. Nobody else uses it: the test harness's channel, too, has
+        // blocks of about 5000 bytes.
         drop(black_box(blocks(64, 7000)));
         let before = of(&GLOBAL.stats(), 7168);
         drop(black_box(blocks(64, 7000)));

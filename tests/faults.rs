@@ -46,7 +46,8 @@ extern "C" fn handle(_: libc::c_int) {
 fn thousands_of_signals_while_threads_allocate_change_nothing() {
     alone(120, || {
         let seed = seed();
-        // SAFETY: a handler that does nothing but count; interrupted calls are not started again, so that those of the allocator's see it, too.
+        // SAFETY: a handler that does nothing but count; interrupted calls are not started again, so that those of the
+        // allocator's see it, too.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = handle as *const () as usize;

@@ -69,8 +69,8 @@ fn a_thread_that_has_allocated_one_block_costs_at_most_64_kib() {
         let threads: Vec<_> = (0..THREADS)
             .map(|_| {
                 let mut thread = 0;
-                // SAFETY: a valid place for the thread, and a function that may run on any. A thread of the standard library would have
-                // allocated before it does anything.
+                // SAFETY: a valid place for the thread, and a function that may run on any. A thread of the standard
+                // library would have allocated before it does anything.
                 assert_eq!(unsafe { libc::pthread_create(&mut thread, ptr::null(), park, ptr::null_mut()) }, 0);
                 thread
             })

@@ -1,4 +1,5 @@
-//! System calls that are forbidden, by a filter (seccomp), from some point on: what has to be done without them, and what is null.
+//! System calls that are forbidden, by a filter (seccomp), from some point on: what has to be done without them, and
+//! what is null.
 #![cfg(all(not(loom), target_os = "linux"))]
 
 mod support;

@@ -98,7 +98,8 @@ fn churn(random: &mut Random, blocks: &mut Vec<Block>, give: &mpsc::SyncSender<B
 
 /// Forks, and runs `body` in the child. Panics unless that succeeds in time.
 fn in_a_child(body: impl FnOnce()) {
-    // SAFETY: the child uses the C library no more than a forked child of several threads may on Linux: Tenure, and threads.
+    // SAFETY: the child uses the C library no more than a forked child of several threads may on Linux: Tenure, and
+    // threads.
     let child = unsafe { libc::fork() };
     assert!(child >= 0);
     if child == 0 {
@@ -201,8 +202,8 @@ fn the_child_of_a_thread_that_has_no_heap_yet_allocates() {
                 std::ptr::null_mut()
             }
             let mut thread = 0;
-            // SAFETY: a valid place for the thread, and a function that may run on any. Unlike a thread of the standard library, it has allocated
-            // nothing when it forks.
+            // SAFETY: a valid place for the thread, and a function that may run on any. Unlike a thread of the standard
+            // library, it has allocated nothing when it forks.
             let created =
                 unsafe { libc::pthread_create(&mut thread, std::ptr::null(), fork_first, std::ptr::null_mut()) };
             assert_eq!(created, 0);
@@ -218,7 +219,8 @@ fn a_child_of_a_bare_clone_which_calls_no_hook_goes_on_with_the_heap_of_the_thre
     alone(120, || {
         let mut blocks = some_blocks();
         for _ in 0..20 {
-            // SAFETY: a process like one of `fork`, of which the C library and the allocator are not told. It ends by `_exit`.
+            // SAFETY: a process like one of `fork`, of which the C library and the allocator are not told. It ends by
+            // `_exit`.
             let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
             assert!(child >= 0);
             if child == 0 {

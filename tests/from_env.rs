@@ -1,4 +1,5 @@
-//! The environment of a program in Rust that asks for it to be read. Each test runs this file's program again, with settings and one of the parts below.
+//! The environment of a program in Rust that asks for it to be read. Each test runs this file's program again, with
+//! settings and one of the parts below.
 #![cfg(all(target_os = "linux", not(any(loom, miri))))]
 
 use serde_json::Value;

@@ -1,7 +1,8 @@
 //! Blocks that change hands through nothing but atomic slots.
 //!
-//! No lock or channel of the standard library takes part, so ThreadSanitizer, which sees into this test and into Tenure but not into a
-//! standard library that was built without it, sees every step that orders one thread's use of a block before another's.
+//! No lock or channel of the standard library takes part, so ThreadSanitizer, which sees into this test and into Tenure
+//! but not into a standard library that was built without it, sees every step that orders one thread's use of a block
+//! before another's.
 #![cfg(not(loom))]
 
 use std::alloc::{GlobalAlloc, Layout};

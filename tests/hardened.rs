@@ -1,4 +1,5 @@
-//! What a hardened build does beyond stopping misuse, which `tests/misuse` is about: sizes, contents, places, quarantine and guards.
+//! What a hardened build does beyond stopping misuse, which `tests/misuse` is about: sizes, contents, places,
+//! quarantine and guards.
 #![cfg(not(loom))]
 
 mod support;

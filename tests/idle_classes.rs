@@ -1,4 +1,5 @@
-//! A thread that works gives up the magazines of sizes that it does not use. Alone in its file: it looks at what the process has.
+//! A thread that works gives up the magazines of sizes that it does not use. Alone in its file: it looks at what the
+//! process has.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Requests that cannot be met: those that no memory is large enough for, and those under a limit that the process has reached.
+//! Requests that cannot be met: those that no memory is large enough for, and those under a limit that the process has
+//! reached.
 #![cfg(not(loom))]
 
 mod support;
@@ -272,7 +273,8 @@ fn where_the_system_allows_no_more_mappings_frees_keep_errno_and_blocks_their_co
         let mut blocks: Vec<Block> = Vec::with_capacity(10_000);
         let sizes = || KINDS.iter().copied().cycle();
         blocks.extend(sizes().take(64).map(Block::of));
-        // Blocks with mappings of their own, side by side: to unmap one in the middle splits what the system took for one.
+        // Blocks with mappings of their own, side by side: to unmap one in the middle splits what the system took for
+        // one.
         let large: Vec<_> = (0..40).map(|_| Block::of(5 * MIB)).collect();
         let (fillers, len) = use_up_all_mappings();
         for (nth, block) in large.into_iter().enumerate() {

@@ -1,7 +1,8 @@
-//! Random allocations, resizes and frees, held against a model: the contents of every block and the set of addresses in use.
+//! Random allocations, resizes and frees, held against a model: the contents of every block and the set of addresses in
+//! use.
 //!
-//! `TENURE_TEST_OPERATIONS` sets how many operations each test does, `TENURE_TEST_SEED` repeats a run. A run of several threads repeats only as far
-//! as their timing does.
+//! `TENURE_TEST_OPERATIONS` sets how many operations each test does, `TENURE_TEST_SEED` repeats a run. A run of several
+//! threads repeats only as far as their timing does.
 #![cfg(not(loom))]
 
 mod support;

@@ -78,10 +78,12 @@ fn error(estimate: f64, truth: f64) -> f64 {
     (estimate / truth - 1.0).abs()
 }
 
-/// Ten million allocations, from 20 sites. At four of them blocks have 128 bytes on average, so that of each of these 16,000 samples are taken, 4 KiB apart; at the others up to 16 times as much.
-/// A block of s bytes stands for 4,096/s, so the estimate of n of them has a variance of 4,096 n/s in blocks and of 4,096 n s in bytes: over the sizes from 1 to 256 a standard
-/// deviation of 1.2 % and 0.8 %. The 5 % that are let pass are more than four of the former, which one in twenty thousand figures exceeds. The seed is fixed. Of what is live at the
-/// end, which is one block in 32, the samples are fewer, so it is looked at over all sites at once.
+/// Ten million allocations, from 20 sites. At four of them blocks have 128 bytes on average, so that of each of these
+/// 16,000 samples are taken, 4 KiB apart; at the others up to 16 times as much. A block of s bytes stands for 4,096/s,
+/// so the estimate of n of them has a variance of 4,096 n/s in blocks and of 4,096 n s in bytes: over the sizes from 1
+/// to 256 a standard deviation of 1.2 % and 0.8 %. The 5 % that are let pass are more than four of the former, which
+/// one in twenty thousand figures exceeds. The seed is fixed. Of what is live at the end, which is one block in 32, the
+/// samples are fewer, so it is looked at over all sites at once.
 #[test]
 fn estimates_of_ten_million_allocations_from_twenty_sites_are_within_five_hundredths() {
     alone(300, || {
@@ -196,8 +198,9 @@ fn a_block_that_is_resized_is_one_that_went_and_one_that_came() {
     });
 }
 
-/// 200,000 blocks that grow from class to class, most of them from magazine to magazine. The estimate of 259 MB that were allocated has a standard deviation of √(4,096 / 259,000,000), which is 0.4 %; of the blocks, of which
-/// the small ones weigh most, 0.8 %. Five of those are let pass.
+/// 200,000 blocks that grow from class to class, most of them from magazine to magazine. The estimate of 259 MB that
+/// were allocated has a standard deviation of √(4,096 / 259,000,000), which is 0.4 %; of the blocks, of which the small
+/// ones weigh most, 0.8 %. Five of those are let pass.
 #[test]
 fn blocks_that_grow_from_magazine_to_magazine_are_estimated_without_bias() {
     alone(60, || {

@@ -30,7 +30,8 @@ fn status(name: &str) -> String {
     line.unwrap().trim().to_owned()
 }
 
-/// How often the thread has slept whose status that file tells. Allocates nothing: a thread that allocates may come by the purger.
+/// How often the thread has slept whose status that file tells. Allocates nothing: a thread that allocates may come by
+/// the purger.
 fn sleeps(status: &Path) -> u32 {
     let mut text = [0; 4096];
     let len = File::open(status).and_then(|mut file| file.read(&mut text)).unwrap();

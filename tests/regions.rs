@@ -151,7 +151,8 @@ fn regions_in_any_order_agree_with_a_model() {
         allocations: u64,
         frees: u64,
     }
-    /// A freed mapping serves smaller blocks, too, and of a hardened build's blocks nobody can tell by how much it is larger.
+    /// A freed mapping serves smaller blocks, too, and of a hardened build's blocks nobody can tell by how much it is
+    /// larger.
     const LARGEST: usize = if cfg!(feature = "hardened") { 400 * KIB } else { 4 * MIB };
     /// Bytes that a block takes.
     fn bytes_of(block: &Block) -> isize {

@@ -1,4 +1,5 @@
-//! Static scopes: what goes where, and what may happen to a value afterwards. Each test has a process of its own, in which nothing else allocates.
+//! Static scopes: what goes where, and what may happen to a value afterwards. Each test has a process of its own, in
+//! which nothing else allocates.
 
 mod support;
 
@@ -402,7 +403,8 @@ fn zeroed_blocks_are_zero_also_where_others_were_before() {
     });
 }
 
-/// Random steps in and out of scopes; blocks are handed to the next thread of the ring, which resizes and frees them in a scope of its own choice.
+/// Random steps in and out of scopes; blocks are handed to the next thread of the ring, which resizes and frees them in
+/// a scope of its own choice.
 fn work(
     random: &mut Random,
     addresses: &Intervals,

@@ -1,4 +1,5 @@
-//! The end of the start-up phase: what is static stays, nothing is added, the rest goes back, and forked children share what is there.
+//! The end of the start-up phase: what is static stays, nothing is added, the rest goes back, and forked children share
+//! what is there.
 
 mod support;
 

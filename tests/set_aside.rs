@@ -68,7 +68,8 @@ fn alignments_up_to_4_mib_and_zero_sizes_are_exact_where_bytes_are_set_aside() {
     assert_eq!(ARENA.stats().live(), 16_000 + 45 * 3);
 }
 
-/// Fills the arena from several threads at once with values that `size` gives the bytes of; returns its figures when they have ended.
+/// Fills the arena from several threads at once with values that `size` gives the bytes of; returns its figures when
+/// they have ended.
 fn fill<const N: usize>(arena: &'static StaticArena<N>, threads: u64, size: fn(&mut Random) -> usize) -> ArenaStats {
     let placed: Vec<_> = (1..=threads)
         .map(|seed| {

@@ -1,7 +1,7 @@
 //! Systems with little memory, for real: a small control group, and a system that commits no more memory than it has.
 //!
-//! Where the system does not let a test make such surroundings, the test says why, and that is no failure. Some change the whole machine for a moment; they run where
-//! `TENURE_TEST_MACHINE` is set.
+//! Where the system does not let a test make such surroundings, the test says why, and that is no failure. Some change
+//! the whole machine for a moment; they run where `TENURE_TEST_MACHINE` is set.
 #![cfg(all(not(loom), target_os = "linux"))]
 
 mod support;
@@ -126,7 +126,8 @@ impl Drop for Setting {
     }
 }
 
-/// Settings under which the system commits no more than nine tenths of its memory, unless so much is committed that others might suffer.
+/// Settings under which the system commits no more than nine tenths of its memory, unless so much is committed that
+/// others might suffer.
 fn commit_strictly() -> Result<[Setting; 2], String> {
     if env::var_os("TENURE_TEST_MACHINE").is_none() {
         return Err("TENURE_TEST_MACHINE is not set".to_owned());

@@ -67,7 +67,8 @@ fn look_ups_find_words_and_other_spellings_and_all_data_is_static() {
     let (status, stdout, stderr) = run(&[configuration.path(), text.path()]);
     assert_eq!((status, stderr.as_str()), (Some(0), ""));
     assert!(stdout.starts_with("three words: 6 words"), "{stdout}");
-    // Each thread goes through six words, two spellings of which one is found, and two that are not there: seven of ten.
+    // Each thread goes through six words, two spellings of which one is found, and two that are not there: seven of
+    // ten.
     assert!(stdout.contains("1800 look-ups on 3 threads") && stdout.contains("1260 found"), "{stdout}");
     // The glossary, its title, table and words, two names and two values of spellings, and the tree of these.
     assert!(stdout.contains("14 blocks"), "{stdout}");

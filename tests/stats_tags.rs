@@ -28,7 +28,8 @@ fn in_use() -> ((Vec<Vec<u8>>, MutexGuard<'static, ()>), Stats) {
     let mut kept = Vec::with_capacity(3);
     kept.extend(of("plain", 1));
     kept.extend(of(AWKWARD, 2));
-    // The thread of the test before may be on its way out, and its blocks on their way home: they may be counted for a moment.
+    // The thread of the test before may be on its way out, and its blocks on their way home: they may be counted for a
+    // moment.
     let are_as_expected = |stats: &Stats| {
         EXPECTED
             .iter()

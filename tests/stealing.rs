@@ -1,4 +1,5 @@
-//! One thread allocates, and others replace what it has: they live on what they free. Alone in its file: it looks at what the process has.
+//! One thread allocates, and others replace what it has: they live on what they free. Alone in its file: it looks at
+//! what the process has.
 #![cfg(not(feature = "hardened"))]
 
 mod support;

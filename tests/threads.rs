@@ -99,7 +99,8 @@ fn a_dead_threads_blocks_are_freed_by_many_threads_at_once() {
         (0..5).for_each(|_| run());
         let after = quiet_stats();
         assert_same_live(&before, &after);
-        // What came back is used again, though which slots of a segment were touched before differs from run to run; what a run has is 80 MiB.
+        // What came back is used again, though which slots of a segment were touched before differs from run to run;
+        // what a run has is 80 MiB.
         assert!(after.committed <= before.committed + 8 * MIB, "{before}\n{after}");
     });
 }
@@ -169,7 +170,8 @@ fn more_threads_than_there_are_heaps_allocate_and_free_at_once() {
     });
 }
 
-/// What a destructor of a thread's value does: frees what was allocated earlier, and allocates for the next one to free.
+/// What a destructor of a thread's value does: frees what was allocated earlier, and allocates for the next one to
+/// free.
 struct Restless {
     blocks: Vec<Block>,
     rounds_left: usize,
@@ -208,7 +210,8 @@ impl Drop for Local {
     }
 }
 
-/// Keys of POSIX threads. The first is created before anything is allocated, and so before Tenure's own, the second after.
+/// Keys of POSIX threads. The first is created before anything is allocated, and so before Tenure's own, the second
+/// after.
 static EARLY_KEY: AtomicUsize = AtomicUsize::new(usize::MAX);
 static LATE_KEY: AtomicUsize = AtomicUsize::new(usize::MAX);
 
@@ -373,8 +376,8 @@ fn a_program_that_takes_every_thread_key_later_changes_nothing() {
 /// Set in the environment of a process that takes all keys before anything is allocated.
 const NO_KEYS: &CStr = c"TENURE_TEST_WITHOUT_KEYS";
 
-/// Takes every key and allocates on threads. Before `main`, and without threads of the standard library, which itself ends a process that has no
-/// keys to spare.
+/// Takes every key and allocates on threads. Before `main`, and without threads of the standard library, which itself
+/// ends a process that has no keys to spare.
 fn live_without_keys() -> ! {
     extern "C" fn allocate(_: *mut c_void) -> *mut c_void {
         free_all(blocks_of(&SIZES));

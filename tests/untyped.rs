@@ -1,6 +1,8 @@
-//! Blocks without a layout: random use on several threads, held against a model, and what the functions promise one by one.
+//! Blocks without a layout: random use on several threads, held against a model, and what the functions promise one by
+//! one.
 //!
-//! `TENURE_TEST_OPERATIONS` sets how many operations the random test does, `TENURE_TEST_SEED` repeats a run as far as the threads' timing does.
+//! `TENURE_TEST_OPERATIONS` sets how many operations the random test does, `TENURE_TEST_SEED` repeats a run as far as
+//! the threads' timing does.
 #![cfg(not(loom))]
 
 mod support;
@@ -27,7 +29,8 @@ const BORDERS: [usize; 14] =
 /// Requests that no memory is large enough for.
 const IMPOSSIBLE: [usize; 4] = [usize::MAX, isize::MAX as usize + 1, isize::MAX as usize, 1 << 48];
 
-/// A block in use, of which its owner knows the size that it asked for. Its first and last bytes hold what no other block's do.
+/// A block in use, of which its owner knows the size that it asked for. Its first and last bytes hold what no other
+/// block's do.
 struct Block {
     start: NonNull<u8>,
     size: usize,

@@ -1,4 +1,5 @@
-//! Several contestants at one task, in rounds that alternate between them: A B C A B C. The first is what the others are held against.
+//! Several contestants at one task, in rounds that alternate between them: A B C A B C. The first is what the others
+//! are held against.
 
 use super::compare::Player;
 use super::{Effort, Routine};

@@ -27,7 +27,8 @@ pub(crate) fn allocate(align: usize, size: usize) -> *mut u8 {
     }
 }
 
-/// A block at a multiple of `align`. Null and `EINVAL` where that is no power of two, `ENOMEM` where there is no memory.
+/// A block at a multiple of `align`. Null and `EINVAL` where that is no power of two, `ENOMEM` where there is no
+/// memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut u8 {
     match TENURE.aligned_at_hand(size, align) {
@@ -72,8 +73,8 @@ fn allocate_rounded_slowly(align: usize, size: usize) -> *mut u8 {
     }
 }
 
-/// Stores a block at a multiple of `align` in `*place`, and returns 0. `EINVAL` where `align` is no power of two or no multiple of a pointer's size,
-/// `ENOMEM` where there is no memory: then `*place` is as it was. Keeps `errno`.
+/// Stores a block at a multiple of `align` in `*place`, and returns 0. `EINVAL` where `align` is no power of two or no
+/// multiple of a pointer's size, `ENOMEM` where there is no memory: then `*place` is as it was. Keeps `errno`.
 ///
 /// # Safety
 /// - `place` points to a pointer that may be written.

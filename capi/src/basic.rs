@@ -1,7 +1,7 @@
 //! `malloc`, `calloc`, `realloc`, `free`, and their relatives that multiply.
 //!
-//! A request of more than `PTRDIFF_MAX` bytes fails as one for which there is no memory. What other files need of these stands in functions that are not
-//! exported: a call by the exported name could end in another library.
+//! A request of more than `PTRDIFF_MAX` bytes fails as one for which there is no memory. What other files need of these
+//! stands in functions that are not exported: a call by the exported name could end in another library.
 
 use crate::TENURE;
 use crate::errno::{no_memory, or_no_memory};
@@ -122,8 +122,8 @@ pub unsafe extern "C" fn reallocarray(block: *mut u8, count: usize, size: usize)
     }
 }
 
-/// NetBSD's form: makes the block that `*place` points to `count` times `size` bytes large, and stores where it is now. 0, or an error number, and
-/// then nothing has changed. A product of 0 frees the block and stores null. Keeps `errno`.
+/// NetBSD's form: makes the block that `*place` points to `count` times `size` bytes large, and stores where it is now.
+/// 0, or an error number, and then nothing has changed. A product of 0 frees the block and stores null. Keeps `errno`.
 ///
 /// # Safety
 /// - `place` points to a pointer that is null or a block of this library's that is in use.

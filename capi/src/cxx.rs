@@ -1,7 +1,7 @@
 //! The operators `new` and `delete` of C++, under their mangled names: all forms there are.
 //!
-//! A `new` that finds no memory may throw, so nothing of this library's Rust may be on the stack then: the functions below end in a jump to assembly. That it
-//! is a jump, `ci/count-instructions` checks in the library as it ships.
+//! A `new` that finds no memory may throw, so nothing of this library's Rust may be on the stack then: the functions
+//! below end in a jump to assembly. That it is a jump, `ci/count-instructions` checks in the library as it ships.
 
 use crate::{TENURE, aligned, cxx_failure};
 use core::ffi::c_void;
@@ -13,7 +13,8 @@ const PLAIN: usize = 16;
 type Nothrow = *const c_void;
 
 unsafe extern "C" {
-    /// A block of `size` bytes at a multiple of `align`; calls the program's handler for as long as there is none, and throws where there is no handler.
+    /// A block of `size` bytes at a multiple of `align`; calls the program's handler for as long as there is none, and
+    /// throws where there is no handler.
     fn tenure_new(size: usize, align: usize) -> *mut u8;
 }
 
@@ -101,7 +102,8 @@ pub(crate) extern "C" fn allocate(size: usize, align: usize) -> *mut u8 {
     if align.is_power_of_two() { aligned::allocate(align, size) } else { core::ptr::null_mut() }
 }
 
-/// Every form of `delete` is a free: what the forms tell besides is not needed, but for a size, which a hardened build looks at.
+/// Every form of `delete` is a free: what the forms tell besides is not needed, but for a size, which a hardened build
+/// looks at.
 macro_rules! delete {
     ($free:ident; $($form:literal $name:ident($($more:ident: $type:ty),*);)*) => {$(
         #[doc = concat!("`operator ", $form, "`")]

@@ -1,7 +1,8 @@
-//! What a C++ `new` does when there is no memory: it calls the program's handler and tries again, or throws `std::bad_alloc`.
+//! What a C++ `new` does when there is no memory: it calls the program's handler and tries again, or throws
+//! `std::bad_alloc`.
 //!
-//! Programs in C have no C++ library, so its functions are looked up when they are needed. What throws is called from assembly whose frame the unwinder
-//! can read; a frame of Rust it must not pass.
+//! Programs in C have no C++ library, so its functions are looked up when they are needed. What throws is called from
+//! assembly whose frame the unwinder can read; a frame of Rust it must not pass.
 
 use crate::output::die;
 use core::ffi::{CStr, c_void};
@@ -57,7 +58,8 @@ core::arch::global_asm!(
     next_step = sym next_step,
 );
 
-/// What a `new` at this alignment has to call now that there is no memory: the program's handler, or what throws `bad_alloc`.
+/// What a `new` at this alignment has to call now that there is no memory: the program's handler, or what throws
+/// `bad_alloc`.
 extern "C" fn next_step(align: usize) -> Thrower {
     // For an alignment that is none, no handler can find memory.
     if align.is_power_of_two()
@@ -81,8 +83,8 @@ fn handler() -> Option<Thrower> {
     unsafe { get() }
 }
 
-/// `operator new(size_t, const nothrow_t&)` without memory: the C++ library's own calls the throwing form, which is this library's, and catches
-/// what that throws.
+/// `operator new(size_t, const nothrow_t&)` without memory: the C++ library's own calls the throwing form, which is
+/// this library's, and catches what that throws.
 #[cold]
 pub(crate) fn new_or_null(size: usize, tag: *const c_void) -> *mut u8 {
     let Some(function) = in_library(c"_ZnwmRKSt9nothrow_t") else { return ptr::null_mut() };

@@ -1,4 +1,5 @@
-//! The names under which glibc exports its allocator once more, for programs that wrap `malloc` and call the original by these.
+//! The names under which glibc exports its allocator once more, for programs that wrap `malloc` and call the original
+//! by these.
 
 use crate::{aligned, basic};
 use core::ffi::{c_int, c_void};

@@ -112,7 +112,8 @@ impl Write for Stream {
     }
 }
 
-/// Writes the figures as XML to `stream` and returns 0. `EINVAL` where `options` is not 0, and -1 where the stream fails.
+/// Writes the figures as XML to `stream` and returns 0. `EINVAL` where `options` is not 0, and -1 where the stream
+/// fails.
 ///
 /// # Safety
 /// - `stream` is an open stream of the C library's.

@@ -1,6 +1,8 @@
-//! The Tenure allocator as `malloc`: every allocation function of C, glibc and C++, over the public interface of the crate `tenure`.
+//! The Tenure allocator as `malloc`: every allocation function of C, glibc and C++, over the public interface of the
+//! crate `tenure`.
 //!
-//! Nothing in here may call an allocation function, panic, or use the standard library: the library is there before all of them.
+//! Nothing in here may call an allocation function, panic, or use the standard library: the library is there before all
+//! of them.
 
 #![cfg_attr(panic = "abort", no_std)]
 #![warn(missing_docs, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
@@ -24,8 +26,9 @@ mod unnoticed;
 
 use tenure::Tenure;
 
-// The precompiled `core` names the standard library's part in unwinding, which is not there: nothing in here unwinds. Should the system unwind a thread
-// that it cancels, it goes on to the next frame (`_URC_CONTINUE_UNWIND`). Hidden, since a program may have a true one; and weak, for one that is linked with the archive.
+// The precompiled `core` names the standard library's part in unwinding, which is not there: nothing in here unwinds.
+// Should the system unwind a thread that it cancels, it goes on to the next frame (`_URC_CONTINUE_UNWIND`). Hidden,
+// since a program may have a true one; and weak, for one that is linked with the archive.
 #[cfg(all(panic = "abort", target_arch = "x86_64"))]
 core::arch::global_asm!(
     ".pushsection .text.rust_eh_personality, \"ax\", @progbits",
@@ -39,8 +42,9 @@ core::arch::global_asm!(
     ".popsection",
 );
 
-// What the shared library needs from the system. `libc` says so itself, unless the command's dependencies switch its feature `std` on: then it leaves that
-// to the standard library, which is not here. The C library alone then goes unnamed, and its symbols have no versions.
+// What the shared library needs from the system. `libc` says so itself, unless the command's dependencies switch its
+// feature `std` on: then it leaves that to the standard library, which is not here. The C library alone then goes
+// unnamed, and its symbols have no versions.
 #[cfg(panic = "abort")]
 #[link(name = "dl")]
 #[link(name = "pthread")]

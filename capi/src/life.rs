@@ -1,4 +1,5 @@
-//! The library's life in a process: what it does when it is loaded, and when the process ends. What that is, the environment says.
+//! The library's life in a process: what it does when it is loaded, and when the process ends. What that is, the
+//! environment says.
 //!
 //! Neither is needed for memory to be had: allocations come before the one and after the other.
 

@@ -1,4 +1,5 @@
-//! Limits on committed memory, the function that is called when one is reached, and the purger: `include/tenure.h` documents them for those who call them.
+//! Limits on committed memory, the function that is called when one is reached, and the purger: `include/tenure.h`
+//! documents them for those who call them.
 //!
 //! In C no limit is `SIZE_MAX`.
 

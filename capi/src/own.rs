@@ -54,7 +54,8 @@ impl Write for Text {
     }
 }
 
-/// Stores the statistics as one line of JSON in `buffer`, cut to `size` bytes with the null at the end, and returns how long the whole text is.
+/// Stores the statistics as one line of JSON in `buffer`, cut to `size` bytes with the null at the end, and returns how
+/// long the whole text is.
 ///
 /// # Safety
 /// - `buffer` has `size` bytes, or `size` is 0.

@@ -1,7 +1,9 @@
 //! The heap profile of a process, from its start to its end.
 //!
-//! The library samples and, at the end and when a signal asks for it, writes what it has found as text to a file without a name. What needs the standard library, names and formats, is done by the
-//! command `tenure`, which is started with that file as its input; so it takes neither memory nor a lock of this process, and should it fail, the program's exit is as it would have been.
+//! The library samples and, at the end and when a signal asks for it, writes what it has found as text to a file
+//! without a name. What needs the standard library, names and formats, is done by the command `tenure`, which is
+//! started with that file as its input; so it takes neither memory nor a lock of this process, and should it fail, the
+//! program's exit is as it would have been.
 
 use crate::name::Name;
 use crate::output::complain;
@@ -18,7 +20,8 @@ use tenure::profile_dumps;
 /// What only the functions of this file touch.
 struct Own(UnsafeCell<ProfileSettings>);
 
-// SAFETY: the loader runs a library's constructor, which alone writes. Its destructor and the thread that writes dumps only read, and know of this after that.
+// SAFETY: the loader runs a library's constructor, which alone writes. Its destructor and the thread that writes dumps
+// only read, and know of this after that.
 unsafe impl Sync for Own {}
 
 static SETTINGS: Own = Own(UnsafeCell::new(ProfileSettings::DEFAULT));
@@ -226,7 +229,8 @@ impl ProfileSettings {
         name
     }
 
-    /// Has the command write what was found to a file of this name; and print what is in use where the process ends, if that was asked for.
+    /// Has the command write what was found to a file of this name; and print what is in use where the process ends, if
+    /// that was asked for.
     fn write(&self, file: Option<Name>, is_last: bool) {
         // SAFETY: a text that ends in a null.
         let text = unsafe { libc::memfd_create(c"tenure-profile".as_ptr(), libc::MFD_CLOEXEC) };
@@ -256,7 +260,8 @@ impl ProfileSettings {
         }
     }
 
-    /// Has the command write a profile from its text, and waits for it; `None` where there is no command. What the command cannot do it says itself.
+    /// Has the command write a profile from its text, and waits for it; `None` where there is no command. What the
+    /// command cannot do it says itself.
     fn hand_over(&self, text: c_int, file: Option<&Name>, is_last: bool) -> Option<Ended> {
         if self.command.is_empty() {
             return None;

@@ -39,7 +39,8 @@ pub unsafe extern "C" fn free_aligned_sized(block: *mut u8, _align: usize, size:
     unsafe { TENURE.free_untyped_sized(block, size) }
 }
 
-/// Frees a block of `size` bytes: jemalloc's name, whose flags are of no concern here. There the size may be any up to the usable one, so it is never looked at.
+/// Frees a block of `size` bytes: jemalloc's name, whose flags are of no concern here. There the size may be any up to
+/// the usable one, so it is never looked at.
 ///
 /// # Safety
 /// - `block` is null or a block of this library's that is in use.

@@ -1,4 +1,5 @@
-//! The one snapshot of the statistics that the library's functions read: it has some ten kilobytes, which a small stack has no room for.
+//! The one snapshot of the statistics that the library's functions read: it has some ten kilobytes, which a small stack
+//! has no room for.
 
 use crate::TENURE;
 use core::cell::UnsafeCell;
@@ -12,7 +13,8 @@ unsafe impl Sync for Snapshot {}
 
 static SNAPSHOT: Snapshot = Snapshot(UnsafeCell::new(Stats::new()));
 
-/// The process in which a thread reads the snapshot, or 0. A forked child finds its parent's id here where a thread of the parent was reading: nobody reads in the child.
+/// The process in which a thread reads the snapshot, or 0. A forked child finds its parent's id here where a thread of
+/// the parent was reading: nobody reads in the child.
 static HOLDER: AtomicI32 = AtomicI32::new(0);
 
 /// Passes the statistics to `read`. Waits for another thread that is reading.

@@ -1,7 +1,10 @@
-//! Runs a command without the program noticing, whose process this is. No signal tells of the command's end, no `wait` of the program's finds it, and no memory is needed.
+//! Runs a command without the program noticing, whose process this is. No signal tells of the command's end, no `wait`
+//! of the program's finds it, and no memory is needed.
 //!
-//! A process that was made without a signal for its end is invisible to `wait`. One that executes a file gets that signal back, so there are two: a *companion*, which executes nothing
-//! and is invisible, and its child, which becomes the command. The thread that asked waits for the companion, and the companion for the command. All three share the memory and run one after the other.
+//! A process that was made without a signal for its end is invisible to `wait`. One that executes a file gets that
+//! signal back, so there are two: a *companion*, which executes nothing and is invisible, and its child, which becomes
+//! the command. The thread that asked waits for the companion, and the companion for the command. All three share the
+//! memory and run one after the other.
 
 use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -56,7 +59,8 @@ pub(crate) fn run(command: &CStr, arguments: &[*const c_char], input: c_int) -> 
     let argument = ptr::from_ref(&order).cast_mut().cast();
     // A handler of the program's would run in the companion, too, in the same memory.
     let before = block_signals();
-    // SAFETY: a stack of its own. This thread stands still until the companion has ended, so what the companion is told stays.
+    // SAFETY: a stack of its own. This thread stands still until the companion has ended, so what the companion is told
+    // stays.
     let companion = unsafe { libc::clone(accompany, first.top(), libc::CLONE_VM | libc::CLONE_VFORK, argument) };
     if companion > 0 {
         wait(companion, libc::__WCLONE);
@@ -134,7 +138,8 @@ extern "C" fn become_the_command(order: *mut c_void) -> c_int {
     127
 }
 
-/// The program may have used up what addresses it may have; the command is another process, and may have as many as are permitted.
+/// The program may have used up what addresses it may have; the command is another process, and may have as many as are
+/// permitted.
 fn raise_limit() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a valid place for the answer.

@@ -1,6 +1,8 @@
-//! The library as C and C++ programs see it: each program in `tests/c` tries one behaviour, under the library as it ships.
+//! The library as C and C++ programs see it: each program in `tests/c` tries one behaviour, under the library as it
+//! ships.
 //!
-//! Where a behaviour is the standard's or glibc's, the program runs without the library too, which shows that it asks for the right thing.
+//! Where a behaviour is the standard's or glibc's, the program runs without the library too, which shows that it asks
+//! for the right thing.
 
 mod support;
 

@@ -107,7 +107,8 @@ fn a_command_that_is_ended_or_cannot_be_loaded_leaves_the_text() {
     }
 }
 
-/// Runs `failing` with a small file system of its own at `folder`, mounted with these options; `None` where that is not permitted.
+/// Runs `failing` with a small file system of its own at `folder`, mounted with these options; `None` where that is not
+/// permitted.
 fn on_a_mount(folder: &Path, options: &str, then: &str) -> Option<Output> {
     let script = format!(
         "mount -t tmpfs -o {options} tmpfs '{folder}' && {{ {then} }} && ON_TENURE=1 LD_PRELOAD='{}' TENURE_COMMAND='{}' TENURE_PROFILE='{folder}/heap.svg' TENURE_STATS_SIGNAL=USR1 \

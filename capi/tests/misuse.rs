@@ -1,6 +1,7 @@
 //! Misuse of the C library: small programs, each of which misuses a block of a size, under the library as it ships.
 //!
-//! `cargo test -p tenure-malloc --test misuse -- --nocapture` prints how many of each kind were stopped, went on unharmed, and went on with two blocks in use that overlap.
+//! `cargo test -p tenure-malloc --test misuse -- --nocapture` prints how many of each kind were stopped, went on
+//! unharmed, and went on with two blocks in use that overlap.
 
 mod support;
 

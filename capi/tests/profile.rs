@@ -35,7 +35,8 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The program leaks 1,000 blocks of 123 bytes in `leaks_a_little`, and 5 of a megabyte in `leaks_much`; `leaks_nothing` frees what it allocates.
+/// The program leaks 1,000 blocks of 123 bytes in `leaks_a_little`, and 5 of a megabyte in `leaks_much`;
+/// `leaks_nothing` frees what it allocates.
 fn program() -> PathBuf {
     compile("leaks.c", &[])
 }

@@ -1,4 +1,5 @@
-//! `tenure report`: what the page says, of statistics that a real program has written, and what is said of files that are no statistics.
+//! `tenure report`: what the page says, of statistics that a real program has written, and what is said of files that
+//! are no statistics.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! Reports of statistics: when they come, where they go, and what becomes of a program to whose reports something happens.
+//! Reports of statistics: when they come, where they go, and what becomes of a program to whose reports something
+//! happens.
 
 mod support;
 

@@ -142,7 +142,8 @@ fn exact_bytes_are_counted_from_the_start_where_that_is_asked_for() {
         classes.into_iter().find(|class| class["block_size"] == size).unwrap()["rounding"].clone()
     };
     let counted = report("1");
-    // 100 of malloc, 100 of calloc, 100 of realloc and 100 of aligned_alloc, whose sizes are multiples of the alignment.
+    // 100 of malloc, 100 of calloc, 100 of realloc and 100 of aligned_alloc, whose sizes are multiples of the
+    // alignment.
     let expected =
         serde_json::json!({ "blocks": 400, "requested": 3 * 100 * 2900 + 100 * 2944, "granted": 400 * 3072 });
     assert_eq!(of(&counted, 3072), expected);

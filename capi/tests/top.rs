@@ -1,4 +1,5 @@
-//! `tenure top`: what it shows of a program that writes statistics, as text and on a terminal, and what it says where there are none.
+//! `tenure top`: what it shows of a program that writes statistics, as text and on a terminal, and what it says where
+//! there are none.
 
 mod support;
 

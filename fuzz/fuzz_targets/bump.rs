@@ -1,4 +1,5 @@
-//! The arithmetic of arenas against the same in twice as many bits: blocks one behind the other in ranges anywhere in the address space.
+//! The arithmetic of arenas against the same in twice as many bits: blocks one behind the other in ranges anywhere in
+//! the address space.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +13,8 @@ fn expected(free: &Range<usize>, size: usize, align: usize) -> Option<Range<u128
     (free.start <= free.end && end <= free.end as u128).then_some(start..end)
 }
 
-/// A number of bytes, more often small than large, and as often just below a power of two or the largest of all as just above.
+/// A number of bytes, more often small than large, and as often just below a power of two or the largest of all as just
+/// above.
 fn size(bits: u64, small: u8) -> usize {
     let shifted = (bits >> (small % 64)) as usize;
     if small >= 192 { usize::MAX - shifted } else { shifted }

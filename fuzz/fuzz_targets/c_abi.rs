@@ -1,4 +1,5 @@
-//! The C library's functions in any order, against a model: contents, alignment, usable sizes, error numbers. They are the `malloc` of the fuzzer itself, too.
+//! The C library's functions in any order, against a model: contents, alignment, usable sizes, error numbers. They are
+//! the `malloc` of the fuzzer itself, too.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -52,7 +53,8 @@ const PAGE: usize = 4096;
 /// More than any object has.
 const IMPOSSIBLE: [usize; 3] = [isize::MAX as usize + 1, usize::MAX, usize::MAX - 4095];
 
-/// Runs `call`, and tells what it has set `errno` to, if it has. The compiler knows the functions' names and what they do in other libraries: it is not to rely on that.
+/// Runs `call`, and tells what it has set `errno` to, if it has. The compiler knows the functions' names and what they
+/// do in other libraries: it is not to rely on that.
 fn with_errno<T>(call: impl FnOnce() -> T) -> (T, Option<c_int>) {
     // SAFETY: valid for the calling thread.
     let errno = unsafe { libc::__errno_location() };

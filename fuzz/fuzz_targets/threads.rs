@@ -1,4 +1,5 @@
-//! Dynamic memory on two to four threads that hand blocks to each other and free them wherever they are, against a model.
+//! Dynamic memory on two to four threads that hand blocks to each other and free them wherever they are, against a
+//! model.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

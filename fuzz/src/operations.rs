@@ -1,4 +1,5 @@
-//! The input's bytes as operations, four bytes each; and how often the allocator was called, which is printed at the end.
+//! The input's bytes as operations, four bytes each; and how often the allocator was called, which is printed at the
+//! end.
 
 use std::alloc::Layout;
 use std::sync::Once;

@@ -1,4 +1,5 @@
-//! One thread's operations on the process's allocator, held against a model: the contents of every block, and the set of addresses in use.
+//! One thread's operations on the process's allocator, held against a model: the contents of every block, and the set
+//! of addresses in use.
 
 use crate::held::{Held, Interface};
 use crate::intervals::Intervals;

@@ -17,7 +17,8 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Writes the name of the file: that of a dump with a number has it before the end that says in what form it is, as in `heap.0001.svg`. Allocates nothing.
+    /// Writes the name of the file: that of a dump with a number has it before the end that says in what form it is, as
+    /// in `heap.0001.svg`. Allocates nothing.
     pub(crate) fn write_name(&self, number: Option<u32>, out: &mut impl Write) -> io::Result<()> {
         let name = self.file.as_os_str().as_bytes();
         let end = Format::of(&self.file).map_or("", Format::end).as_bytes();
@@ -51,7 +52,8 @@ impl Display for WrongSetting {
 impl std::error::Error for WrongSetting {}
 
 impl Setting {
-    /// Understands `FILE[:RATE]`. What follows the last colon is the rate where it is a number, such as `65536` or `64K`.
+    /// Understands `FILE[:RATE]`. What follows the last colon is the rate where it is a number, such as `65536` or
+    /// `64K`.
     ///
     /// ```
     /// use tenure_profile::Setting;

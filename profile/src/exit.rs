@@ -1,6 +1,7 @@
 //! What the environment has asked for: written when the process ends, and when a signal asks for it.
 //!
-//! To find names takes memory, and a program in Rust ends where it has none. So what that takes is asked for first; where it is not to be had, what was found is written as text, which takes none.
+//! To find names takes memory, and a program in Rust ends where it has none. So what that takes is asked for first;
+//! where it is not to be had, what was found is written as text, which takes none.
 
 use crate::environment::Setting;
 use crate::profile::{Profile, Value};
@@ -31,12 +32,16 @@ static PLAN: OnceLock<Plan> = OnceLock::new();
 /// | `TENURE_PROFILE` | `FILE[:RATE]` | write a profile when the process ends, in the form that the end of the name stands for: `.pb.gz`, `.folded` or `.svg`; samples are `RATE` bytes apart, 512 KiB unless said otherwise; `%p` stands for the process's id |
 /// | `TENURE_LEAKS` | `1` | print to standard error what is still in use when the process ends; with no profile asked for, every allocation is a sample |
 ///
-/// Folded stacks and flame graphs are of all bytes that were allocated: at the end little is in use. Callers are found with tables, and with frame pointers where there are none.
+/// Folded stacks and flame graphs are of all bytes that were allocated: at the end little is in use. Callers are found
+/// with tables, and with frame pointers where there are none.
 ///
-/// Where `TENURE_STATS_SIGNAL` names a signal, each such signal has a profile written as well, to a file with a number: `heap.0001.svg`, `heap.0002.svg` and so on beside
-/// `heap.svg`. Folded stacks and flame graphs of these are of what is in use.
+/// Where `TENURE_STATS_SIGNAL` names a signal, each such signal has a profile written as well, to a file with a number:
+/// `heap.0001.svg`, `heap.0002.svg` and so on beside `heap.svg`. Folded stacks and flame graphs of these are of what is
+/// in use.
 ///
-/// Where memory is short, what was found is kept as text, in a file of the same name with `.heap` behind it, which `tenure profile` and `pprof` read. That is where there are not 32 MiB to be had, or as much as the program's file has, and 128 bytes for each address in the profile.
+/// Where memory is short, what was found is kept as text, in a file of the same name with `.heap` behind it, which
+/// `tenure profile` and `pprof` read. That is where there are not 32 MiB to be had, or as much as the program's file
+/// has, and 128 bytes for each address in the profile.
 ///
 /// What is wrong is said in a line on standard error, and the program goes on.
 /// What [`tenure::from_env`] reads is read, too.
@@ -83,8 +88,8 @@ fn at_exit() {
 /// Bytes of stack for finding names: as much as threads in Rust have.
 const STACK: usize = 2 << 20;
 
-/// Bytes that a profile may take when it is written, beside those for each address in it and for what the program's file tells of functions. Names of a program of 33 MiB, with debug information, take
-/// 17 MiB.
+/// Bytes that a profile may take when it is written, beside those for each address in it and for what the program's
+/// file tells of functions. Names of a program of 33 MiB, with debug information, take 17 MiB.
 const RESERVE: usize = 32 << 20;
 
 /// Bytes that an address may take in a profile that is written: 45 were measured.
@@ -129,8 +134,8 @@ fn write_profile(setting: &Setting, number: Option<u32>, value: Value) {
     }
 }
 
-/// True where a profile can be written without the program running out of memory, unless others take it meanwhile. What is given back here the allocator keeps for a while, so files that are
-/// mapped next do not take it.
+/// True where a profile can be written without the program running out of memory, unless others take it meanwhile. What
+/// is given back here the allocator keeps for a while, so files that are mapped next do not take it.
 fn has_memory() -> bool {
     let mut addresses = 0;
     each_stack(|stack| addresses += stack.frames.len());

@@ -43,7 +43,8 @@ impl Format {
 }
 
 impl Profile {
-    /// Writes the profile to a file, in the form that the end of its name stands for. Folded stacks and flame graphs are of `value`.
+    /// Writes the profile to a file, in the form that the end of its name stands for. Folded stacks and flame graphs
+    /// are of `value`.
     ///
     /// The file is written beside its place and moved there, so it is never there by half.
     ///

@@ -29,8 +29,8 @@ struct Leak {
     functions: Vec<String>,
 }
 
-/// What is in use now of what was allocated since a profile was armed: at the end of a program, what was leaked, or is to live as long as the process.
-/// Blocks in static memory are there on purpose, and not among them.
+/// What is in use now of what was allocated since a profile was armed: at the end of a program, what was leaked, or is
+/// to live as long as the process. Blocks in static memory are there on purpose, and not among them.
 ///
 /// ```
 /// #[global_allocator]

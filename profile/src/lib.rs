@@ -1,13 +1,16 @@
-//! Heap profiles of programs on [Tenure](https://docs.rs/tenure): where memory comes from that is in use, and where all of it came from.
+//! Heap profiles of programs on [Tenure](https://docs.rs/tenure): where memory comes from that is in use, and where all
+//! of it came from.
 //!
-//! The allocator itself takes the samples (see [`tenure::profile`], all of which is here as well). This crate finds the functions' names and writes a profile as
-//! - **pprof**, gzipped, which `go tool pprof` and many other programs open: four values for each call stack, allocated and in use, blocks and bytes;
+//! The allocator itself takes the samples (see [`tenure::profile`], all of which is here as well). This crate finds the
+//! functions' names and writes a profile as
+//! - **pprof**, gzipped, which `go tool pprof` and many other programs open: four values for each call stack, allocated
+//!   and in use, blocks and bytes;
 //! - **folded stacks**, one line each, for `flamegraph.pl`, `inferno` or `speedscope`;
 //! - a **flame graph** in SVG;
 //! - a **leak report**: what is in use, by call stack, as text for people.
 //!
-//! Names are looked for when a profile is written, not when samples are taken, and in the files that the program consists of, as they are on disk then. What this crate
-//! allocates meanwhile is not in the profile.
+//! Names are looked for when a profile is written, not when samples are taken, and in the files that the program
+//! consists of, as they are on disk then. What this crate allocates meanwhile is not in the profile.
 //!
 //! ```
 //! use tenure_profile::{Options, Profile, Unwinder, Value, arm_with};

@@ -14,7 +14,8 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// A line such as `7f0c5000-7f0c9000 r-xp 00002000 08:02 173521   /usr/lib/libc.so.6`; `None` for others, and for what has no name.
+    /// A line such as `7f0c5000-7f0c9000 r-xp 00002000 08:02 173521   /usr/lib/libc.so.6`; `None` for others, and for
+    /// what has no name.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let number = |text: &str| u64::from_str_radix(text, 16).ok();
         let mut rest = line;

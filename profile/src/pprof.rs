@@ -1,6 +1,7 @@
 //! pprof: the messages of `profile.proto`, as far as a heap profile has something to say in them.
 //!
-//! The numbers of the fields are those of the format, which <https://github.com/google/pprof/blob/main/proto/profile.proto> defines.
+//! The numbers of the fields are those of the format, which
+//! <https://github.com/google/pprof/blob/main/proto/profile.proto> defines.
 
 use crate::resolved::Resolved;
 use flate2::Compression;

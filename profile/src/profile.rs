@@ -89,7 +89,8 @@ impl std::error::Error for NotAProfile {}
 const MAPS: &str = "MAPPED_LIBRARIES:";
 
 impl Profile {
-    /// The profile of this process, now. Other threads go on; a block that one of them allocates or frees meanwhile may be counted or not.
+    /// The profile of this process, now. Other threads go on; a block that one of them allocates or frees meanwhile may
+    /// be counted or not.
     pub fn take() -> Self {
         unsampled(|| {
             let mut stacks = Vec::new();
@@ -150,7 +151,8 @@ impl Profile {
         unsampled(|| pprof::write(&Resolved::of(self), writer))
     }
 
-    /// Writes a line for each call stack: the functions from the outermost on, separated by semicolons, and the value. Names have no semicolons and no line breaks.
+    /// Writes a line for each call stack: the functions from the outermost on, separated by semicolons, and the value.
+    /// Names have no semicolons and no line breaks.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! A profile whose addresses have names. The allocator's own functions, which are the innermost of each stack, are left out.
+//! A profile whose addresses have names. The allocator's own functions, which are the innermost of each stack, are left
+//! out.
 
 use crate::maps::Maps;
 use crate::profile::{Profile, StackFigures};

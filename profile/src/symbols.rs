@@ -83,7 +83,8 @@ impl<'a> Symbols<'a> {
         Self { maps, images: HashMap::new(), known: HashMap::new() }
     }
 
-    /// The functions that had called when `address` was their return address: the innermost first, those that were inlined with it. At least one.
+    /// The functions that had called when `address` was their return address: the innermost first, those that were
+    /// inlined with it. At least one.
     pub(crate) fn resolve(&mut self, address: u64) -> Rc<[Frame]> {
         if let Some(known) = self.known.get(&address) {
             return Rc::clone(known);

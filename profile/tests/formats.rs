@@ -1,4 +1,5 @@
-//! A profile of this very program in every form, read back by others than those who wrote it. One test, since a process has one profile.
+//! A profile of this very program in every form, read back by others than those who wrote it. One test, since a process
+//! has one profile.
 
 use flate2::read::GzDecoder;
 use pprof::protos::{self, Message};

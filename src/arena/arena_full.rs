@@ -48,8 +48,8 @@ impl ArenaFull {
         self.align
     }
 
-    /// Bytes that were left: in a [`StaticArena`](crate::StaticArena), or in the current chunk of an [`Arena`](crate::Arena). They may be
-    /// enough for the size and yet too few once aligned.
+    /// Bytes that were left: in a [`StaticArena`](crate::StaticArena), or in the current chunk of an
+    /// [`Arena`](crate::Arena). They may be enough for the size and yet too few once aligned.
     #[must_use]
     pub const fn left(&self) -> usize {
         self.left

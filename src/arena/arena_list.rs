@@ -49,8 +49,8 @@ impl Node {
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Bytes in which something can be placed, where the arena is of `capacity` bytes. Out of line, so that a path that names it in an error keeps no
-    /// room for all figures.
+    /// Bytes in which something can be placed, where the arena is of `capacity` bytes. Out of line, so that a path that
+    /// names it in an error keeps no room for all figures.
     #[cold]
     #[inline(never)]
     pub(super) fn remaining(&self, capacity: usize) -> usize {

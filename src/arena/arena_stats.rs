@@ -4,9 +4,10 @@
 
 /// Figures of a [`StaticArena`](crate::StaticArena) or an [`Arena`](crate::Arena), or the sum over several.
 ///
-/// `used == live() + dead` and `capacity == used + remaining() + slack`, once no other thread is at work in the arena. A thread that places
-/// many values in an arena sets up to an eighth of what it has placed there aside, 64 KiB at most: to others these bytes count as used, and as
-/// one block, until it has filled them or has ended. What the calling thread has set aside is counted as it is.
+/// `used == live() + dead` and `capacity == used + remaining() + slack`, once no other thread is at work in the arena.
+/// A thread that places many values in an arena sets up to an eighth of what it has placed there aside, 64 KiB at most:
+/// to others these bytes count as used, and as one block, until it has filled them or has ended. What the calling
+/// thread has set aside is counted as it is.
 ///
 /// `Display` prints a table for people, in which dead bytes come first where they are more than a tenth of those used.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -14,16 +15,18 @@
 pub struct ArenaStats {
     /// Number of arenas these figures are of.
     pub arenas: usize,
-    /// Separate ranges of memory that the bytes are in: one for each `StaticArena`; blocks of dynamic memory for an `Arena`.
+    /// Separate ranges of memory that the bytes are in: one for each `StaticArena`; blocks of dynamic memory for an
+    /// `Arena`.
     pub chunks: usize,
     /// Bytes the arenas have; of an `Arena`, bytes of its chunks.
     pub capacity: usize,
     /// Bytes handed out, skipped for alignment, or dead.
     pub used: usize,
-    /// Used bytes that hold nothing and never will: skipped for alignment, given back too late to be taken up again, left over where a
-    /// thread has set bytes aside, or lost to a panic.
+    /// Used bytes that hold nothing and never will: skipped for alignment, given back too late to be taken up again,
+    /// left over where a thread has set bytes aside, or lost to a panic.
     pub dead: usize,
-    /// Bytes that are not used and never will be: what was left when memory was sealed, or in a chunk that was full for some request.
+    /// Bytes that are not used and never will be: what was left when memory was sealed, or in a chunk that was full for
+    /// some request.
     pub slack: usize,
     /// Blocks that are handed out and not given back. Zero-sized values are none.
     pub blocks: usize,

@@ -4,7 +4,8 @@ use super::arena_stats::ArenaStats;
 use core::fmt::{self, Display, Formatter};
 
 impl ArenaStats {
-    /// True where more than a tenth of the used bytes are dead: something that comes and goes is placed where nothing is used again.
+    /// True where more than a tenth of the used bytes are dead: something that comes and goes is placed where nothing
+    /// is used again.
     #[must_use]
     pub const fn is_wasteful(&self) -> bool {
         self.dead > self.used / 10

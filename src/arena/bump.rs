@@ -19,7 +19,8 @@ pub(crate) const fn place(free: Range<usize>, size: usize, align: usize) -> Opti
     }
 }
 
-/// Bytes from `start` to the next multiple of `align`, a power of two; counted round the end of the address space where none comes before.
+/// Bytes from `start` to the next multiple of `align`, a power of two; counted round the end of the address space where
+/// none comes before.
 ///
 /// No branch on whether the start is aligned already: compilers make no branch of that, only more instructions.
 #[inline(always)]

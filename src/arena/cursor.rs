@@ -1,12 +1,13 @@
 //! How far an arena is used: a lock-free bump cursor.
 //!
-//! The last block can be given back, grown and shrunk, and no ABA can arise from it: the word below is all the state there is, so
-//! a compare-exchange that finds the value it read finds the same arena.
+//! The last block can be given back, grown and shrunk, and no ABA can arise from it: the word below is all the state
+//! there is, so a compare-exchange that finds the value it read finds the same arena.
 //!
 //! - **Below the cursor**: every byte of every live block lies below `used`.
 //! - **Last**: a live block whose end is `used` has no live block above it, so its owner may move the cursor.
 //! - **Dead stay dead**: a byte once counted dead lies below `used` for good.
-//! - **Closed stays closed**: the value of `used` that says so is the end of no block, so no step moves the cursor any more.
+//! - **Closed stays closed**: the value of `used` that says so is the end of no block, so no step moves the cursor any
+//!   more.
 
 use super::arena_full::ArenaFull;
 use super::bump;
@@ -14,10 +15,12 @@ use crate::sync::{AtomicU64, AtomicUsize, Ordering, constructor};
 use core::alloc::Layout;
 use core::ops::Range;
 
-/// Largest capacity, in bytes, that a cursor can count: 4 GiB - 2. A static of 2 GiB is more than the usual code model can link.
+/// Largest capacity, in bytes, that a cursor can count: 4 GiB - 2. A static of 2 GiB is more than the usual code model
+/// can link.
 pub(crate) const MAX_CAPACITY: usize = CLOSED - 1;
 
-/// What a closed cursor's word says in place of `used`: more than any capacity, so nothing fits and no block ends there.
+/// What a closed cursor's word says in place of `used`: more than any capacity, so nothing fits and no block ends
+/// there.
 const CLOSED: usize = u32::MAX as usize;
 
 /// What one atomic word says of an arena. `blocks <= used`, since no block is empty.
@@ -56,8 +59,8 @@ impl State {
 pub(crate) struct Cursor {
     /// A [`State`].
     state: AtomicU64,
-    /// The highest `used` that a block was given back or shrunk at, or that the used part of a rest ended at. Bytes at or above both this and `used` were never
-    /// handed out.
+    /// The highest `used` that a block was given back or shrunk at, or that the used part of a rest ended at. Bytes at
+    /// or above both this and `used` were never handed out.
     peak: AtomicUsize,
     /// Bytes below `used` that no live block holds.
     dead: AtomicUsize,
@@ -148,15 +151,15 @@ impl Cursor {
         }
     }
 
-    /// Takes the end of the caller's block back, of which nothing but the first `used` bytes was ever used, to be handed out again;
-    /// false, and no change, where the block is not the last.
+    /// Takes the end of the caller's block back, of which nothing but the first `used` bytes was ever used, to be
+    /// handed out again; false, and no change, where the block is not the last.
     pub(crate) fn give_up(&self, rest: Range<usize>, used: usize) -> bool {
         // Release: pairs with the Acquire in `take` and in `grow`. Our use of the bytes comes before theirs.
         self.move_end(rest.end, rest.start, rest.start + used, 0, Ordering::Release)
     }
 
-    /// Moves the cursor from the end of a block that the caller owns; false where the block is not the last. What it gives back was
-    /// used up to `peak`.
+    /// Moves the cursor from the end of a block that the caller owns; false where the block is not the last. What it
+    /// gives back was used up to `peak`.
     #[inline]
     fn move_end(&self, from: usize, to: usize, peak: usize, blocks_put_back: usize, on_success: Ordering) -> bool {
         let mut word = self.state.load(Ordering::Relaxed);
@@ -165,8 +168,8 @@ impl Cursor {
             if used != from {
                 return false;
             }
-            // Before the cursor moves, so that whoever takes the bytes knows that they are not fresh. Should the move fail,
-            // `peak` is still true: so far they were used.
+            // Before the cursor moves, so that whoever takes the bytes knows that they are not fresh. Should the move
+            // fail, `peak` is still true: so far they were used.
             if to < peak && self.peak.load(Ordering::Relaxed) < peak {
                 self.peak.fetch_max(peak, Ordering::Relaxed);
             }
@@ -180,14 +183,15 @@ impl Cursor {
 
     /// Counts `blocks` and `dead` bytes more, which lie in a block that was taken as one and divided since.
     ///
-    /// Parts that are given back one by one may come before this, so that the number of blocks goes below zero and wraps round for a while.
+    /// Parts that are given back one by one may come before this, so that the number of blocks goes below zero and
+    /// wraps round for a while.
     pub(crate) fn adopt(&self, blocks: isize, dead: usize) {
         self.state.fetch_add((blocks as u64).wrapping_mul(State::ONE_BLOCK), Ordering::Relaxed);
         self.count_dead(dead);
     }
 
-    /// Ends the handing out for good. Returns where the bytes begin that were never to be handed out, which are the caller's now;
-    /// `None` where the cursor was closed already.
+    /// Ends the handing out for good. Returns where the bytes begin that were never to be handed out, which are the
+    /// caller's now; `None` where the cursor was closed already.
     pub(crate) fn close(&self) -> Option<usize> {
         let mut word = self.state.load(Ordering::Relaxed);
         loop {
@@ -196,7 +200,8 @@ impl Cursor {
                 return None;
             }
             let next = State { used: CLOSED, ..state }.word();
-            // Acquire: pairs with the Release in `put_back` and in `shrink`, whose callers may have used the bytes we get.
+            // Acquire: pairs with the Release in `put_back` and in `shrink`, whose callers may have used the bytes we
+            // get.
             match self.state.compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => {
                     self.closed_at.store(state.used, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! A static arena as an allocator, for programs whose data lives as long as they do.
 //!
-//! Only the last block can be given back: of anything else the arena keeps no record, so freed bytes are counted and left.
+//! Only the last block can be given back: of anything else the arena keeps no record, so freed bytes are counted and
+//! left.
 
 use super::static_arena::{StaticArena, dangling};
 use core::alloc::{GlobalAlloc, Layout};
@@ -8,8 +9,8 @@ use core::ptr;
 
 // SAFETY: the cursor hands out no byte twice at a time, at the alignment asked for; and nothing here panics.
 //
-// An arena that is no `static` must stay where it is while its blocks are in use. Its blocks point into it, and what uses
-// them borrows it, by `GlobalAlloc`'s own terms.
+// An arena that is no `static` must stay where it is while its blocks are in use. Its blocks point into it, and what
+// uses them borrows it, by `GlobalAlloc`'s own terms.
 unsafe impl<const N: usize> GlobalAlloc for StaticArena<N> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -20,8 +21,8 @@ unsafe impl<const N: usize> GlobalAlloc for StaticArena<N> {
         }
     }
 
-    /// Clears only bytes that were handed out before, where the arena's bytes are its own: all others are still the zeros of `.bss`, and are
-    /// not touched.
+    /// Clears only bytes that were handed out before, where the arena's bytes are its own: all others are still the
+    /// zeros of `.bss`, and are not touched.
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         match self.take(layout) {
@@ -59,7 +60,8 @@ unsafe impl<const N: usize> GlobalAlloc for StaticArena<N> {
         // SAFETY: `new_size` is not zero, for it is more than the old size.
         let moved = unsafe { GlobalAlloc::alloc(self, new_layout) };
         if !moved.is_null() {
-            // SAFETY: the old block holds `layout.size()` bytes and the new one more; both are live, so they do not overlap.
+            // SAFETY: the old block holds `layout.size()` bytes and the new one more; both are live, so they do not
+            // overlap.
             unsafe { moved.copy_from_nonoverlapping(block, layout.size()) };
             // SAFETY: the caller gives the old block up, as it was allocated with `layout`.
             unsafe { self.dealloc(block, layout) };

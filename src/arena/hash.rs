@@ -1,14 +1,16 @@
 //! The hash by which an arena finds a word again.
 //!
-//! Each step multiplies two words of 64 bits and folds the upper half of the product on the lower, so every bit of the input reaches
-//! every bit of the result: the step of Wang Yi's wyhash. It is not keyed: whoever chooses the words can choose ones that collide.
+//! Each step multiplies two words of 64 bits and folds the upper half of the product on the lower, so every bit of the
+//! input reaches every bit of the result: the step of Wang Yi's wyhash. It is not keyed: whoever chooses the words can
+//! choose ones that collide.
 
 #![forbid(unsafe_code)]
 
 /// The first 192 bits of π's fraction. Any numbers without a pattern would do.
 const PI: [u64; 3] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0];
 
-/// The hash of `bytes`; the same on every machine. Two multiplications for up to 16 bytes, and one more for each further 16.
+/// The hash of `bytes`; the same on every machine. Two multiplications for up to 16 bytes, and one more for each
+/// further 16.
 #[inline]
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mut state = bytes.len() as u64 ^ PI[0];

@@ -4,8 +4,8 @@
 //!
 //! - **Complete before linked**: an entry is written in full before a compare-exchange puts it in an empty place.
 //! - **Linked for good**: a place that holds an entry never changes again.
-//! - **One place for each word**: the path to a word depends on its hash alone, and it is put in the first empty place of that path.
-//!   Two threads with the same word therefore meet in the same place, and one of them wins it.
+//! - **One place for each word**: the path to a word depends on its hash alone, and it is put in the first empty place
+//!   of that path. Two threads with the same word therefore meet in the same place, and one of them wins it.
 
 use super::arena_full::{ArenaFull, or_panic};
 use super::hash::hash;
@@ -195,12 +195,12 @@ impl<const N: usize> Room for &'static StaticArena<N> {
 }
 
 impl<const N: usize> StaticArena<N> {
-    /// The arena's one copy of `word`: for equal words always the same `&'static str`, so that two of them are equal where their
-    /// addresses are.
+    /// The arena's one copy of `word`: for equal words always the same `&'static str`, so that two of them are equal
+    /// where their addresses are.
     ///
-    /// Any thread may ask, and none waits. Each word takes its bytes and 24 more, once. To find a word among *n* takes about log₄ *n* steps.
-    /// That is for words that were not chosen to collide: the hash is not keyed, and a word costs a step more for each other with the same
-    /// hash.
+    /// Any thread may ask, and none waits. Each word takes its bytes and 24 more, once. To find a word among *n* takes
+    /// about log₄ *n* steps. That is for words that were not chosen to collide: the hash is not keyed, and a word costs
+    /// a step more for each other with the same hash.
     ///
     /// # Panics
     ///

@@ -1,10 +1,12 @@
 //! Static memory: placed once, there until the process ends.
 //!
-//! An arena comes with the program, as zeros in `.bss`, or is given its memory, so nothing here ever asks the operating system for any.
+//! An arena comes with the program, as zeros in `.bss`, or is given its memory, so nothing here ever asks the operating
+//! system for any.
 //!
-//! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `memory` (where the bytes are), `piece` and `set_aside` (parts of it for
-//! single threads), `arena_list` (which arenas there are), `static_arena` (raw blocks), `place` (how a value is made in place), `values` (typed
-//! values), `hash` and `intern` (words), `global_alloc` (as an allocator).
+//! Bottom-up: `bump` (arithmetic), `cursor` (the lock-free protocol), `memory` (where the bytes are), `piece` and
+//! `set_aside` (parts of it for single threads), `arena_list` (which arenas there are), `static_arena` (raw blocks),
+//! `place` (how a value is made in place), `values` (typed values), `hash` and `intern` (words), `global_alloc` (as an
+//! allocator).
 
 mod arena_full;
 mod arena_list;

@@ -1,8 +1,9 @@
 //! A piece of memory in which one thread places blocks: a bump cursor without atomic read-modify-writes.
 //!
-//! Where the next block may start and how many blocks there are is one word, so a block costs one store, which is what such a path waits for. The number
-//! has 16 bits: it is taken over into a counter of its own before it can overflow, since so many blocks fill a *window* of the piece, and behind a window's end
-//! the path is a slower one. The fields are atomics all the same, so that others may look at the figures; relaxed loads and stores cost nothing more.
+//! Where the next block may start and how many blocks there are is one word, so a block costs one store, which is what
+//! such a path waits for. The number has 16 bits: it is taken over into a counter of its own before it can overflow,
+//! since so many blocks fill a *window* of the piece, and behind a window's end the path is a slower one. The fields
+//! are atomics all the same, so that others may look at the figures; relaxed loads and stores cost nothing more.
 //!
 //! - **Owner-only**: one thread at a time calls what is marked so.
 //! - **Below the cursor**: every byte of every block in use lies below `next`.
@@ -15,19 +16,23 @@ use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, constructor};
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
-/// A piece of memory, in which blocks start and end at multiples of `MIN`, a power of two: with `MIN` above 1, alignments up to it cost nothing.
+/// A piece of memory, in which blocks start and end at multiples of `MIN`, a power of two: with `MIN` above 1,
+/// alignments up to it cost nothing.
 ///
 /// Its memory is dynamic or static memory of Tenure, whose addresses have 47 bits.
 pub(crate) struct Piece<const MIN: usize> {
     /// A [`State`].
     state: AtomicU64,
-    /// The end of the part in which blocks may be placed without a look at the counter. Null while there is no memory, as are `end` and `start`.
+    /// The end of the part in which blocks may be placed without a look at the counter. Null while there is no memory,
+    /// as are `end` and `start`.
     window: AtomicPtr<u8>,
     end: AtomicPtr<u8>,
     start: AtomicPtr<u8>,
-    /// The highest `next` from which it was ever moved back; bytes at or above both were not handed out from this piece.
+    /// The highest `next` from which it was ever moved back; bytes at or above both were not handed out from this
+    /// piece.
     peak: AtomicPtr<u8>,
-    /// Blocks placed here and not put back, but for those that `state` counts. Below zero, wrapping round, where blocks were put back that were not placed here.
+    /// Blocks placed here and not put back, but for those that `state` counts. Below zero, wrapping round, where blocks
+    /// were put back that were not placed here.
     blocks: AtomicUsize,
     /// Bytes before `next` that no block holds.
     dead: AtomicUsize,
@@ -85,8 +90,8 @@ impl<const MIN: usize> Piece<MIN> {
         }
     }
 
-    /// Begins anew with the `len` bytes at `start`, of which the first `stale` may hold something other than what the memory came with.
-    /// What was counted is forgotten. Owner-only.
+    /// Begins anew with the `len` bytes at `start`, of which the first `stale` may hold something other than what the
+    /// memory came with. What was counted is forgotten. Owner-only.
     ///
     /// `start` is a multiple of `MIN`, and `len` is one, too.
     pub(crate) fn begin(&self, start: NonNull<u8>, len: usize, stale: usize) {
@@ -183,7 +188,8 @@ impl<const MIN: usize> Piece<MIN> {
         Some(unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(next)) })
     }
 
-    /// As [`take`](Self::take), where bytes must be skipped first, or the window is full. Out of line, for most blocks are like the last one.
+    /// As [`take`](Self::take), where bytes must be skipped first, or the window is full. Out of line, for most blocks
+    /// are like the last one.
     #[inline(never)]
     fn take_slowly(&self, layout: Layout) -> Option<NonNull<u8>> {
         let next = self.state().next;
@@ -194,7 +200,8 @@ impl<const MIN: usize> Piece<MIN> {
         NonNull::new(ptr::with_exposed_provenance_mut(block.start))
     }
 
-    /// True where the block of `size` bytes at `block` is the last of this piece, so that it may be put back, grown or shrunk.
+    /// True where the block of `size` bytes at `block` is the last of this piece, so that it may be put back, grown or
+    /// shrunk.
     #[inline(always)]
     pub(crate) fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
         let address = block.addr().get();
@@ -202,7 +209,8 @@ impl<const MIN: usize> Piece<MIN> {
         address + align::up(size, MIN) == self.state().next && address >= self.start.load(Ordering::Relaxed).addr()
     }
 
-    /// Takes a block of this piece back: its bytes are handed out again if it is the last, and dead if it is not. Owner-only.
+    /// Takes a block of this piece back: its bytes are handed out again if it is the last, and dead if it is not.
+    /// Owner-only.
     #[inline]
     pub(crate) fn put_back(&self, block: NonNull<u8>, size: usize) {
         let next = if self.is_last(block, size) {
@@ -215,8 +223,8 @@ impl<const MIN: usize> Piece<MIN> {
         self.go_on_from(next, usize::MAX);
     }
 
-    /// Makes the last block, of `old` bytes, `new` bytes large where it stands; false, and no change, where the memory does not allow it.
-    /// Owner-only, and only for a block that [`Piece::is_last`].
+    /// Makes the last block, of `old` bytes, `new` bytes large where it stands; false, and no change, where the memory
+    /// does not allow it. Owner-only, and only for a block that [`Piece::is_last`].
     #[inline]
     pub(crate) fn resize_last(&self, block: NonNull<u8>, old: usize, new: usize) -> bool {
         debug_assert!(self.is_last(block, old));
@@ -243,8 +251,8 @@ impl<const MIN: usize> Piece<MIN> {
         }
     }
 
-    /// How many bytes at the start of a block of `size` bytes, just taken, may hold something. All others are as they were when the piece began.
-    /// Owner-only.
+    /// How many bytes at the start of a block of `size` bytes, just taken, may hold something. All others are as they
+    /// were when the piece began. Owner-only.
     #[inline]
     pub(crate) fn stale_bytes(&self, block: NonNull<u8>, size: usize) -> usize {
         let start = block.addr().get();
@@ -274,8 +282,8 @@ impl<const MIN: usize> Piece<MIN> {
         self.end.load(Ordering::Relaxed)
     }
 
-    /// The highest place at which the next block ever could have started: `next`, or where that was before blocks were put back. Null while there
-    /// is no memory. At least the end of what was stale at the beginning.
+    /// The highest place at which the next block ever could have started: `next`, or where that was before blocks were
+    /// put back. Null while there is no memory. At least the end of what was stale at the beginning.
     pub(crate) fn highest(&self) -> *mut u8 {
         let (next, peak) = (self.next(), self.peak.load(Ordering::Relaxed));
         if peak > next { peak } else { next }

@@ -1,6 +1,7 @@
 //! Placing values in an arena of whatever kind.
 //!
-//! A value's bytes are reserved before it is made, so it is made where it stays; if making it panics, the arena is told that they are lost.
+//! A value's bytes are reserved before it is made, so it is made where it stays; if making it panics, the arena is told
+//! that they are lost.
 
 use super::arena_full::ArenaFull;
 use core::alloc::Layout;
@@ -9,13 +10,16 @@ use core::ptr::NonNull;
 
 /// An arena, as the values in it see it.
 ///
-/// Implemented for references to arenas, and passed by value: what takes a reference to a reference has to keep it in memory, which costs the path of a block a store.
-/// The provided methods return pointers, for it is the arena's type that says how long what is placed stays.
+/// Implemented for references to arenas, and passed by value: what takes a reference to a reference has to keep it in
+/// memory, which costs the path of a block a store. The provided methods return pointers, for it is the arena's type
+/// that says how long what is placed stays.
 ///
 /// # Safety
-/// - A block from `try_place` is valid for its layout and nobody else's, until `lose` is called with it or the arena says that it ends.
+/// - A block from `try_place` is valid for its layout and nobody else's, until `lose` is called with it or the arena
+///   says that it ends.
 pub(crate) unsafe trait Place: Copy {
-    /// A block for `layout`, not initialised; an aligned, dangling pointer for a size of zero; `None` where there is no room.
+    /// A block for `layout`, not initialised; an aligned, dangling pointer for a size of zero; `None` where there is no
+    /// room.
     fn try_place(self, layout: Layout) -> Option<NonNull<u8>>;
 
     /// Takes back a block of `size` bytes, not zero, in which nothing came to be.

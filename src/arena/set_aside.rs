@@ -1,12 +1,14 @@
 //! Pieces that threads have set aside for themselves, so that placing a value is no business of other threads.
 //!
-//! A thread that has placed much in an arena takes a piece of it from the shared cursor, as one block, and divides it by itself. A piece
-//! that is used up is extended where it stands if nobody has placed anything behind it: then a thread alone packs exactly as the cursor
-//! does.
+//! A thread that has placed much in an arena takes a piece of it from the shared cursor, as one block, and divides it
+//! by itself. A piece that is used up is extended where it stands if nobody has placed anything behind it: then a
+//! thread alone packs exactly as the cursor does.
 //!
 //! - **Own**: the thread-local slot and the piece in it are the calling thread's.
-//! - **At most an eighth**: a piece is no larger than an eighth of what its thread has placed in the arena, nor of what is left there.
-//! - **Unpublished**: the cursor counts a piece as one block in use; what it holds is counted there when the piece is given back.
+//! - **At most an eighth**: a piece is no larger than an eighth of what its thread has placed in the arena, nor of what
+//!   is left there.
+//! - **Unpublished**: the cursor counts a piece as one block in use; what it holds is counted there when the piece is
+//!   given back.
 
 use super::arena_list::Node;
 use super::bump;
@@ -25,7 +27,8 @@ const SHARE: usize = 8;
 const SMALLEST: usize = 512;
 /// The largest piece, in bytes: a hundred values even of half a KiB to each visit at the cursor.
 const LARGEST: usize = 64 * 1024;
-/// Blocks that a thread takes from an arena's cursor before it turns to that arena. Also what a change of arenas costs must be spread over.
+/// Blocks that a thread takes from an arena's cursor before it turns to that arena. Also what a change of arenas costs
+/// must be spread over.
 const PATIENCE: usize = 64;
 
 /// What a thread knows of the arenas it places in. What the fast path needs is on one cache line.
@@ -204,7 +207,8 @@ impl Slot {
         }
     }
 
-    /// Gives the piece back: what it counted is the cursor's, and its rest is handed out again if nothing lies behind it.
+    /// Gives the piece back: what it counted is the cursor's, and its rest is handed out again if nothing lies behind
+    /// it.
     fn publish(&self, arena: &Node, memory: Memory) {
         if !self.has_piece() {
             return;
@@ -238,8 +242,8 @@ impl Slot {
         Some(memory.at(block.start))
     }
 
-    /// Extends the piece where it stands, by so much at least that a block for `layout` fits; false, and no change, where something lies
-    /// behind it or the arena ends.
+    /// Extends the piece where it stands, by so much at least that a block for `layout` fits; false, and no change,
+    /// where something lies behind it or the arena ends.
     fn extend(&self, arena: &Node, memory: Memory, layout: Layout) -> bool {
         if !self.has_piece() {
             return false;
@@ -255,7 +259,8 @@ impl Slot {
         is_last
     }
 
-    /// Gives the piece back and sets another one aside, of `len` bytes; false, and no change, where the arena has not as many.
+    /// Gives the piece back and sets another one aside, of `len` bytes; false, and no change, where the arena has not
+    /// as many.
     fn begin(&self, arena: &Node, memory: Memory, len: usize) -> bool {
         let Ok(layout) = Layout::from_size_align(len, 1) else { return false };
         let Ok(piece) = arena.cursor.take(memory.addresses(), layout) else { return false };

@@ -1,7 +1,7 @@
 //! The memory of a static arena, and raw blocks of it.
 //!
-//! The arena is zero in every bit until it is used, so it adds nothing to the size of the executable, and its pages cost
-//! memory only from their first use.
+//! The arena is zero in every bit until it is used, so it adds nothing to the size of the executable, and its pages
+//! cost memory only from their first use.
 
 use super::arena_full::{ArenaFull, or_panic};
 use super::arena_list::Node;
@@ -20,9 +20,9 @@ use core::ptr::{self, NonNull};
 
 /// `N` bytes of static memory, for values that live as long as the program.
 ///
-/// Declare it as a `static`, and place values in it from any thread. Each gets the next bytes after those in use, at its exact
-/// alignment, whatever power of two that is. What is placed stays: it is borrowed for `'static`, and **it is never dropped**.
-/// A `Vec` placed here keeps its buffer, and a guard never runs its clean-up.
+/// Declare it as a `static`, and place values in it from any thread. Each gets the next bytes after those in use, at
+/// its exact alignment, whatever power of two that is. What is placed stays: it is borrowed for `'static`, and **it is
+/// never dropped**. A `Vec` placed here keeps its buffer, and a guard never runs its clean-up.
 ///
 /// ```
 /// use tenure::StaticArena;
@@ -36,9 +36,10 @@ use core::ptr::{self, NonNull};
 /// assert_eq!((ARENA.blocks(), ARENA.used()), (2, 18));
 /// ```
 ///
-/// It serves as an allocator too, for a program whose data lives as long as it does: memory given back is taken up again only
-/// if it was the last block handed out. [`dead_bytes`](Self::dead_bytes) tells what that costs. To call its allocator methods
-/// by hand, name the trait, as in `GlobalAlloc::alloc(&ARENA, layout)`: `ARENA.alloc(layout)` places the layout itself.
+/// It serves as an allocator too, for a program whose data lives as long as it does: memory given back is taken up
+/// again only if it was the last block handed out. [`dead_bytes`](Self::dead_bytes) tells what that costs. To call its
+/// allocator methods by hand, name the trait, as in `GlobalAlloc::alloc(&ARENA, layout)`: `ARENA.alloc(layout)` places
+/// the layout itself.
 ///
 /// ```
 /// use tenure::StaticArena;
@@ -52,10 +53,11 @@ use core::ptr::{self, NonNull};
 ///
 /// # Cost
 ///
-/// No lock and no system call. A thread's first values, and all of them without the feature `std`, cost one compare-exchange each, retried only when
-/// another thread came first, and one more atomic addition where bytes are skipped for alignment. A thread that has placed 64 values and 4 KiB sets
-/// bytes of the arena aside, an eighth of what it has placed at a time, and from then on a value costs some fifteen instructions on memory of that
-/// thread alone. What it leaves over when it ends, or when others come between, is less than an eighth of what it has placed.
+/// No lock and no system call. A thread's first values, and all of them without the feature `std`, cost one
+/// compare-exchange each, retried only when another thread came first, and one more atomic addition where bytes are
+/// skipped for alignment. A thread that has placed 64 values and 4 KiB sets bytes of the arena aside, an eighth of what
+/// it has placed at a time, and from then on a value costs some fifteen instructions on memory of that thread alone.
+/// What it leaves over when it ends, or when others come between, is less than an eighth of what it has placed.
 ///
 /// The capacity is at most 4 GiB − 2, which is checked when the program is compiled.
 ///
@@ -63,8 +65,8 @@ use core::ptr::{self, NonNull};
 ///
 /// # Memory of your own
 ///
-/// [`from_slice`](Self::from_slice) makes an arena of bytes that lie elsewhere: a part of a board's memory, or a block that was
-/// allocated once and leaked. Its type is `StaticArena` without a number.
+/// [`from_slice`](Self::from_slice) makes an arena of bytes that lie elsewhere: a part of a board's memory, or a block
+/// that was allocated once and leaked. Its type is `StaticArena` without a number.
 // `repr(C)`: the node has a cache line to itself, away from what is only read.
 #[repr(C)]
 pub struct StaticArena<const N: usize = 0> {
@@ -95,8 +97,8 @@ impl Beside {
     }
 }
 
-// SAFETY: `bytes` and the memory brought are reached only by raw pointers to blocks, and the cursor hands out no byte twice at a
-// time.
+// SAFETY: `bytes` and the memory brought are reached only by raw pointers to blocks, and the cursor hands out no byte
+// twice at a time.
 unsafe impl<const N: usize> Sync for StaticArena<N> {}
 
 // SAFETY: the memory brought was borrowed for good, and is the arena's wherever that is.
@@ -109,9 +111,9 @@ impl StaticArena<0> {
     constructor! {
         /// An arena of the bytes of `memory`, none in use.
         ///
-        /// Of more than 4 GiB − 2 bytes, only that many are used. What the memory holds does not matter, and costs one thing:
-        /// [`GlobalAlloc::alloc_zeroed`](core::alloc::GlobalAlloc::alloc_zeroed) clears every block, since it cannot know that the bytes are
-        /// zero.
+        /// Of more than 4 GiB − 2 bytes, only that many are used. What the memory holds does not matter, and costs one
+        /// thing: [`GlobalAlloc::alloc_zeroed`](core::alloc::GlobalAlloc::alloc_zeroed) clears every block, since it
+        /// cannot know that the bytes are zero.
         ///
         /// In a `static`, over a region of which nobody else makes use:
         ///
@@ -191,7 +193,8 @@ impl<const N: usize> StaticArena<N> {
         self.place(layout).ok_or_else(|| self.full(layout))
     }
 
-    /// A block for `layout`, not initialised; an aligned, dangling pointer for a size of zero; `None` where there is no room.
+    /// A block for `layout`, not initialised; an aligned, dangling pointer for a size of zero; `None` where there is no
+    /// room.
     #[inline(always)]
     pub(super) fn place(&'static self, layout: Layout) -> Option<NonNull<u8>> {
         if layout.size() == 0 {
@@ -263,11 +266,13 @@ impl<const N: usize> StaticArena<N> {
         }
     }
 
-    /// Ends the placing for good: from now on every request is refused, and counted among the [`fallbacks`](Self::fallbacks). What is there
-    /// stays as it is, and can be given back and shrunk; the bytes are dead then. Bytes that were left are [`slack`](Self::slack).
+    /// Ends the placing for good: from now on every request is refused, and counted among the
+    /// [`fallbacks`](Self::fallbacks). What is there stays as it is, and can be given back and shrunk; the bytes are
+    /// dead then. Bytes that were left are [`slack`](Self::slack).
     ///
-    /// Another thread that has set bytes of the arena aside may fill those, 64 KiB at most, until a request of its does not fit them; so what all
-    /// threads must be refused needs them to have ended, or to be told. To seal an arena again changes nothing.
+    /// Another thread that has set bytes of the arena aside may fill those, 64 KiB at most, until a request of its does
+    /// not fit them; so what all threads must be refused needs them to have ended, or to be told. To seal an arena
+    /// again changes nothing.
     ///
     /// ```
     /// static ARENA: tenure::StaticArena<100> = tenure::StaticArena::new();
@@ -296,8 +301,8 @@ impl<const N: usize> StaticArena<N> {
 
     /// Bytes in use, dead ones included.
     ///
-    /// Like all figures, exact for what the calling thread has placed; what [another thread has set aside](ArenaStats) counts as used. A few
-    /// relaxed loads, as for each of them.
+    /// Like all figures, exact for what the calling thread has placed; what [another thread has set aside](ArenaStats)
+    /// counts as used. A few relaxed loads, as for each of them.
     #[must_use]
     pub fn used(&self) -> usize {
         self.stats().used
@@ -309,14 +314,15 @@ impl<const N: usize> StaticArena<N> {
         self.node.remaining(self.capacity())
     }
 
-    /// Blocks handed out and not given back; zero-sized values are none. The bytes that another thread has set aside count as one.
+    /// Blocks handed out and not given back; zero-sized values are none. The bytes that another thread has set aside
+    /// count as one.
     #[must_use]
     pub fn blocks(&self) -> usize {
         self.stats().blocks
     }
 
-    /// Bytes in use that hold nothing and never will: skipped for alignment, given back when other blocks lay above, left over where a thread
-    /// has set bytes aside, or lost to a panic.
+    /// Bytes in use that hold nothing and never will: skipped for alignment, given back when other blocks lay above,
+    /// left over where a thread has set bytes aside, or lost to a panic.
     #[must_use]
     pub fn dead_bytes(&self) -> usize {
         self.stats().dead

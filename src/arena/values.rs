@@ -26,8 +26,8 @@ unsafe impl<const N: usize> Place for &'static StaticArena<N> {
     }
 }
 
-/// Each of these has a form that panics and a form that returns [`ArenaFull`]. All may be called on any thread, and within each
-/// other's closures.
+/// Each of these has a form that panics and a form that returns [`ArenaFull`]. All may be called on any thread, and
+/// within each other's closures.
 #[expect(clippy::mut_from_ref, reason = "each call returns bytes that no other has")]
 impl<const N: usize> StaticArena<N> {
     /// Places `value`.
@@ -150,8 +150,8 @@ impl<const N: usize> StaticArena<N> {
     ///
     /// # Panics
     ///
-    /// Where too few bytes are left; `make` is not called then. If `make` panics, the bytes are dead, and values made until
-    /// then are not dropped.
+    /// Where too few bytes are left; `make` is not called then. If `make` panics, the bytes are dead, and values made
+    /// until then are not dropped.
     ///
     /// ```
     /// static ARENA: tenure::StaticArena<64> = tenure::StaticArena::new();

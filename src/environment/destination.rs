@@ -1,4 +1,5 @@
-//! Destination: the file that a report goes to. It is there whole or not at all: what cannot be written to its end is taken back.
+//! Destination: the file that a report goes to. It is there whole or not at all: what cannot be written to its end is
+//! taken back.
 
 use super::output::Output;
 use super::settings::Path;
@@ -20,7 +21,8 @@ impl Room {
 /// A report, which writes itself.
 pub(super) type Report<'a> = &'a dyn Fn(&mut dyn Write) -> fmt::Result;
 
-/// Appends a report to a file that is open. Where not all of it could be written, and nobody has written behind it, none of it stays.
+/// Appends a report to a file that is open. Where not all of it could be written, and nobody has written behind it,
+/// none of it stays.
 pub(super) fn append(file: &File, buffer: &mut [u8], report: Report<'_>) -> Result<(), Failure> {
     let before = file.len();
     let mut output = Output::new(file, buffer);
@@ -42,7 +44,8 @@ pub(super) fn append_to(room: &mut Room, report: Report<'_>) -> Result<(), Failu
     append(&File::append(room.name.as_c_str())?, &mut room.buffer, report)
 }
 
-/// Makes a report the whole of the file of this name: written beside it and renamed, so whoever reads finds the old one or the new one. What is no regular file is written to as it is.
+/// Makes a report the whole of the file of this name: written beside it and renamed, so whoever reads finds the old one
+/// or the new one. What is no regular file is written to as it is.
 pub(super) fn replace(room: &mut Room, process: u32, report: Report<'_>) -> Result<(), Failure> {
     if io::is_irregular(room.name.as_c_str()) {
         return append_to(room, report);

@@ -1,4 +1,5 @@
-//! Dumps of the heap profile, as far as they need no standard library: when they are asked for, and as text. Nothing here allocates.
+//! Dumps of the heap profile, as far as they need no standard library: when they are asked for, and as text. Nothing
+//! here allocates.
 
 use super::destination::{self, Report};
 use super::reporter;
@@ -20,12 +21,14 @@ impl Display for Failure {
     }
 }
 
-/// Has `dump` called after each report that a signal has asked for, on the thread that writes them, which has at least `stack` bytes for it where this comes before the environment is read. That thread takes no signals.
+/// Has `dump` called after each report that a signal has asked for, on the thread that writes them, which has at least
+/// `stack` bytes for it where this comes before the environment is read. That thread takes no signals.
 pub fn on_signal(dump: fn(), stack: usize) {
     reporter::also_on_signal(dump, stack);
 }
 
-/// Runs `write` without the process being ended by what it writes to: a pipe that nobody reads, or a file that may not grow.
+/// Runs `write` without the process being ended by what it writes to: a pipe that nobody reads, or a file that may not
+/// grow.
 pub fn without_signals<R>(write: impl FnOnce() -> R) -> R {
     io::without_signals(write)
 }
@@ -58,7 +61,8 @@ const TEXT: Report<'static> = &|out| {
     write_file(c"/proc/self/maps", out)
 };
 
-/// Writes a file of the system's, as far as it can be read: without it there are addresses in place of names. What is no UTF-8 in it is shown as such.
+/// Writes a file of the system's, as far as it can be read: without it there are addresses in place of names. What is
+/// no UTF-8 in it is shown as such.
 fn write_file(path: &CStr, out: &mut dyn Write) -> fmt::Result {
     let Ok(file) = File::read_only(path) else { return Ok(()) };
     let mut buffer = [0; 1024];

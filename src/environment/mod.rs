@@ -1,7 +1,7 @@
 //! The environment: what a user asks of a program's allocator without changing the program.
 //!
-//! Read once. Reports are written at the end, by a thread of their own at intervals and when a signal asks for one; that thread is only there when it was
-//! asked for, and nothing of all this is when nothing was asked for.
+//! Read once. Reports are written at the end, by a thread of their own at intervals and when a signal asks for one;
+//! that thread is only there when it was asked for, and nothing of all this is when nothing was asked for.
 
 mod destination;
 #[cfg(feature = "profile")]
@@ -10,8 +10,8 @@ mod output;
 mod reporter;
 mod settings;
 
-/// Reads the environment, as far as it concerns Tenure, and does what it says. For a program whose allocator is [`Tenure`](crate::Tenure); to be called where `main` begins.
-/// The library that is preloaded does so by itself.
+/// Reads the environment, as far as it concerns Tenure, and does what it says. For a program whose allocator is
+/// [`Tenure`](crate::Tenure); to be called where `main` begins. The library that is preloaded does so by itself.
 ///
 /// | variable | values | meaning | default |
 /// |---|---|---|---|
@@ -26,13 +26,16 @@ mod settings;
 /// | `TENURE_PURGER` | `0`, `1` | a thread gives unused memory back, also while the program does nothing | `0` |
 /// | `TENURE_LIMIT` | a size, two sizes with `:` between, or `cgroup` | a hard limit on committed memory; a soft and a hard one; those of the control group. Sizes are bytes, or have one of the suffixes K, M, G, T | none |
 ///
-/// A wrong value, or a name with `TENURE_` that is not in the table, is reported in a line on standard error and ignored. So is a report that cannot be written: the program
-/// goes on, and what was there before stays whole. A program that runs with more rights than its user has (`AT_SECURE`) reads none of it.
+/// A wrong value, or a name with `TENURE_` that is not in the table, is reported in a line on standard error and
+/// ignored. So is a report that cannot be written: the program goes on, and what was there before stays whole. A
+/// program that runs with more rights than its user has (`AT_SECURE`) reads none of it.
 ///
-/// Reports at intervals and on a signal are written by a thread with a stack of 64 KiB, which takes no signals. It is started only where one of the two is asked for. The
-/// handler of the signal wakes it and does nothing else; it is not installed where the program has a handler of its own. A forked child reports at its end, and on the signal; at intervals only
-/// where the file's name has its id in it. A report takes what [`Tenure::stats`](crate::Tenure::stats) and [`Stats::ask_system`](crate::Stats::ask_system) take, and the writing of some
-/// kilobytes. It allocates nothing, so it also comes when memory is exhausted.
+/// Reports at intervals and on a signal are written by a thread with a stack of 64 KiB, which takes no signals. It is
+/// started only where one of the two is asked for. The handler of the signal wakes it and does nothing else; it is not
+/// installed where the program has a handler of its own. A forked child reports at its end, and on the signal; at
+/// intervals only where the file's name has its id in it. A report takes what [`Tenure::stats`](crate::Tenure::stats)
+/// and [`Stats::ask_system`](crate::Stats::ask_system) take, and the writing of some kilobytes. It allocates nothing,
+/// so it also comes when memory is exhausted.
 ///
 /// ```
 /// #[global_allocator]

@@ -115,7 +115,8 @@ pub(super) fn begin() -> bool {
 
 /// Starts the thread, and has the signal wake it.
 fn start(signal: Option<c_int>, stack: usize) {
-    // Whoever allocates first has heaps repaired in forked children: before the thread is started there, which allocates.
+    // Whoever allocates first has heaps repaired in forked children: before the thread is started there, which
+    // allocates.
     let layout = Layout::new::<usize>();
     // SAFETY: a layout with a size.
     let block = unsafe { TENURE.alloc(layout) };
@@ -141,10 +142,12 @@ extern "C" fn ask(_number: c_int) {
     ASKED.post();
 }
 
-/// In a forked child, where the thread does not exist: another one is started for the signal, and for intervals where the child has a file of its own.
+/// In a forked child, where the thread does not exist: another one is started for the signal, and for intervals where
+/// the child has a file of its own.
 unsafe extern "C" fn begin_in_child() {
     if REPORTER.is_locked() {
-        // SAFETY: whoever held the lock does not exist here. It changes nothing that it would leave half changed but buffers.
+        // SAFETY: whoever held the lock does not exist here. It changes nothing that it would leave half changed but
+        // buffers.
         unsafe { REPORTER.force_unlock() };
     }
     let mut reporter = REPORTER.lock();
@@ -197,7 +200,8 @@ extern "C" fn serve(_: *mut c_void) -> *mut c_void {
     }
 }
 
-/// Has `dump` called after each report that a signal has asked for. The thread has at least `stack` bytes for it, where it is yet to be started.
+/// Has `dump` called after each report that a signal has asked for. The thread has at least `stack` bytes for it, where
+/// it is yet to be started.
 #[cfg(feature = "profile")]
 pub(super) fn also_on_signal(dump: fn(), stack: usize) {
     let mut reporter = REPORTER.lock();

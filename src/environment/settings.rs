@@ -254,7 +254,8 @@ fn signal(text: &[u8]) -> Option<c_int> {
     }
 }
 
-/// A part of the environment, fit for a line on a terminal: what is not printable is shown as `?`, and what is long is cut.
+/// A part of the environment, fit for a line on a terminal: what is not printable is shown as `?`, and what is long is
+/// cut.
 struct Shown<'a>(&'a [u8]);
 
 impl Display for Shown<'_> {

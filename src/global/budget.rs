@@ -1,7 +1,7 @@
 //! Budgets: assertions, for tests, of how much a piece of code allocates.
 //!
-//! The allocation that exceeds a budget is served as any; where it was made is noted, as return addresses, and told after the code has run. So nothing panics inside the allocator, and no
-//! symbol is looked up there.
+//! The allocation that exceeds a budget is served as any; where it was made is noted, as return addresses, and told
+//! after the code has run. So nothing panics inside the allocator, and no symbol is looked up there.
 
 mod message;
 
@@ -40,12 +40,13 @@ pub fn assert_no_alloc<R>(work: impl FnOnce() -> R) -> R {
     assert_allocs(..=0, .., work)
 }
 
-/// Runs `work`, and panics afterwards unless the number of allocations that the calling thread has made in it, and the number of bytes that it has asked for, are in these
-/// ranges; else returns what `work` has returned.
+/// Runs `work`, and panics afterwards unless the number of allocations that the calling thread has made in it, and the
+/// number of bytes that it has asked for, are in these ranges; else returns what `work` has returned.
 ///
-/// A reallocation counts as an allocation, whether the block moves or not, unless the block stays in its size class: that takes no memory and is not seen. Its bytes are all bytes of the new
-/// block if it moves, and otherwise those by which it grows. Frees do not count, and give nothing back. What other threads do is not seen, so tests that run side by side do not disturb each
-/// other. Budgets may lie inside one another, 32 at most.
+/// A reallocation counts as an allocation, whether the block moves or not, unless the block stays in its size class:
+/// that takes no memory and is not seen. Its bytes are all bytes of the new block if it moves, and otherwise those by
+/// which it grows. Frees do not count, and give nothing back. What other threads do is not seen, so tests that run side
+/// by side do not disturb each other. Budgets may lie inside one another, 32 at most.
 ///
 /// If `work` panics, that panic is passed on, and nothing is asserted.
 ///
@@ -59,9 +60,11 @@ pub fn assert_no_alloc<R>(work: impl FnOnce() -> R) -> R {
 ///
 /// # Panics
 ///
-/// - Where a figure is not in its range. The message has the place of the call, and the call stack of the first allocation beyond the upper end: with the feature `backtrace` as functions and
-///   lines, otherwise as addresses, for `addr2line`.
-/// - Where nothing would be seen, so that the assertion could not fail: the program's allocator is not [`Tenure`](crate::Tenure), or the thread has no heap of its own.
+/// - Where a figure is not in its range. The message has the place of the call, and the call stack of the first
+///   allocation beyond the upper end: with the feature `backtrace` as functions and lines, otherwise as addresses, for
+///   `addr2line`.
+/// - Where nothing would be seen, so that the assertion could not fail: the program's allocator is not
+///   [`Tenure`](crate::Tenure), or the thread has no heap of its own.
 #[track_caller]
 pub fn assert_allocs<R>(
     allocations: impl RangeBounds<usize>,
@@ -113,7 +116,8 @@ struct Watched<'a> {
 
 impl<'a> Watched<'a> {
     fn new(ledger: &'a Ledger, budget: &'a Budget) -> Self {
-        // SAFETY: the budget is borrowed for as long as this lives, and this is dropped in the function that has made it, in whatever way that ends.
+        // SAFETY: the budget is borrowed for as long as this lives, and this is dropped in the function that has made
+        // it, in whatever way that ends.
         unsafe { ledger.add_budget(budget) };
         Self { ledger, budget }
     }

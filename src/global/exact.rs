@@ -1,7 +1,8 @@
 //! Exact bytes: how much is asked for of what is given, counted while somebody wants to know.
 //!
-//! A block's exact size is written nowhere, so it can only be counted when it is asked for. Threads are [watched](super::watch) for that: all of their allocations and frees are slow paths
-//! while it lasts, and cost nothing while it does not. A thread learns of it at its next slow path.
+//! A block's exact size is written nowhere, so it can only be counted when it is asked for. Threads are
+//! [watched](super::watch) for that: all of their allocations and frees are slow paths while it lasts, and cost nothing
+//! while it does not. A thread learns of it at its next slow path.
 
 use super::routing::{self, Routing};
 use super::thread::{home_if_any, is_at_work};
@@ -15,11 +16,13 @@ use core::ptr::NonNull;
 static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 
 impl Tenure {
-    /// Says whether exact bytes are counted from now on: of each allocation how much was asked for, and how much was given for it, by size class. So [`Stats`](crate::Stats) tell what
-    /// rounding costs. They are not, unless this or `TENURE_EXACT=1` has said so.
+    /// Says whether exact bytes are counted from now on: of each allocation how much was asked for, and how much was
+    /// given for it, by size class. So [`Stats`](crate::Stats) tell what rounding costs. They are not, unless this or
+    /// `TENURE_EXACT=1` has said so.
     ///
-    /// Meanwhile each allocation and each free takes tens of nanoseconds more; otherwise nothing. A thread that is at work follows when one of its magazines is empty or full, and new threads at once.
-    /// Counts stay when the counting ends, and go on when it begins again.
+    /// Meanwhile each allocation and each free takes tens of nanoseconds more; otherwise nothing. A thread that is at
+    /// work follows when one of its magazines is empty or full, and new threads at once. Counts stay when the counting
+    /// ends, and go on when it begins again.
     ///
     /// ```
     /// #[global_allocator]
@@ -64,7 +67,8 @@ fn follow(routing: Routing) -> Routing {
     tls::routing()
 }
 
-/// Counts `block`, for which the calling thread has asked for `size` bytes. What lies in static memory takes no more than that.
+/// Counts `block`, for which the calling thread has asked for `size` bytes. What lies in static memory takes no more
+/// than that.
 pub(super) fn count(block: NonNull<u8>, size: usize) {
     let (Some(home), Some(extent)) = (home_if_any(), Extent::find(block)) else { return };
     let kind = match extent {

@@ -1,17 +1,22 @@
-//! Sampled guard pages: a few allocations, chosen at random, stand alone at the end of a page, next to one that nobody may touch.
+//! Sampled guard pages: a few allocations, chosen at random, stand alone at the end of a page, next to one that nobody
+//! may touch.
 //!
-//! What reads or writes beyond such a block, or uses it after it was freed, faults at that moment. The process then says on standard error what it was, with the call stacks of the access, of the allocation and
-//! of the free, and ends by the signal. A block that is freed twice, or whose surroundings were written to, is told of in the same way, and the process aborts. So an error that happens once in a
-//! while, on one machine of many, is found where it happens, at a cost that a program can bear at all times.
+//! What reads or writes beyond such a block, or uses it after it was freed, faults at that moment. The process then
+//! says on standard error what it was, with the call stacks of the access, of the allocation and of the free, and ends
+//! by the signal. A block that is freed twice, or whose surroundings were written to, is told of in the same way, and
+//! the process aborts. So an error that happens once in a while, on one machine of many, is found where it happens, at
+//! a cost that a program can bear at all times.
 //!
-//! One in N allocations of up to a page is chosen, each with the same likelihood. There are [`SLOTS`] places for such blocks; where all are in use, the allocation is served as any other. A place whose block
-//! was freed waits until most of the others have been used, and an access faults as long.
+//! One in N allocations of up to a page is chosen, each with the same likelihood. There are [`SLOTS`] places for such
+//! blocks; where all are in use, the allocation is served as any other. A place whose block was freed waits until most
+//! of the others have been used, and an access faults as long.
 //!
-//! What is not noticed: accesses of the system, which fails with `EFAULT` instead; those that leap over the guard; and what happens to other blocks. Where the alignment of a block keeps it away from the guard, up to 15 bytes mostly,
-//! a write behind its end is noticed when it is freed, and a read is not.
+//! What is not noticed: accesses of the system, which fails with `EFAULT` instead; those that leap over the guard; and
+//! what happens to other blocks. Where the alignment of a block keeps it away from the guard, up to 15 bytes mostly, a
+//! write behind its end is noticed when it is freed, and a read is not.
 //!
-//! While this is armed, an allocation costs what it did, a free some instructions more, and a guarded block some microseconds. A place has a page while its block is in use; what is known of all of them
-//! takes 270 KiB.
+//! While this is armed, an allocation costs what it did, a free some instructions more, and a guarded block some
+//! microseconds. A place has a page while its block is in use; what is known of all of them takes 270 KiB.
 //!
 //! ```
 //! use tenure::guard;
@@ -95,9 +100,10 @@ impl core::error::Error for CannotArm {}
 /// Guards one in `one_in` allocations from now on. Where some are guarded already, they go on in this way.
 ///
 /// Callers are found as by [`Unwinder::Tables`](crate::profile::Unwinder::Tables) where that can be had, and else as by
-/// [`Unwinder::FramePointers`](crate::profile::Unwinder::FramePointers). The first time takes memory from the system for what is known of guarded blocks, and installs a handler for the signals `SIGSEGV` and
-/// `SIGBUS`, on the stack that a thread has for its handlers, if it has one. Other faults go to the handler that was there before. A program that installs its own afterwards does without reports, unless it calls the one
-/// that it finds.
+/// [`Unwinder::FramePointers`](crate::profile::Unwinder::FramePointers). The first time takes memory from the system
+/// for what is known of guarded blocks, and installs a handler for the signals `SIGSEGV` and `SIGBUS`, on the stack
+/// that a thread has for its handlers, if it has one. Other faults go to the handler that was there before. A program
+/// that installs its own afterwards does without reports, unless it calls the one that it finds.
 ///
 /// # Errors
 ///
@@ -130,7 +136,8 @@ fn prepare() -> Result<(), CannotArm> {
     if os::on_fault(report::tell_of_fault) { Ok(()) } else { Err(CannotArm::NoHandler) }
 }
 
-/// Guards no allocation any more. Blocks that are guarded stay so until they are freed, and what is known of freed ones stays.
+/// Guards no allocation any more. Blocks that are guarded stay so until they are freed, and what is known of freed ones
+/// stays.
 pub fn disarm() {
     ONE_IN.store(0, Ordering::Relaxed);
 }
@@ -186,7 +193,8 @@ pub(super) fn alloc(layout: Layout) -> Option<(NonNull<u8>, bool)> {
     pool()?.take(&BACKEND, Wanted { size: layout.size(), align: layout.align(), tag, unwinder: unwinder() })
 }
 
-/// Frees `block`, on a page of the pool, of which the caller says that it has `size` bytes, or nothing. Ends the process where it is no block in use.
+/// Frees `block`, on a page of the pool, of which the caller says that it has `size` bytes, or nothing. Ends the
+/// process where it is no block in use.
 pub(super) fn free(block: NonNull<u8>, size: Option<usize>) {
     let Some(pool) = pool() else { return };
     samples::freed(block, Owner::GUARDED);

@@ -94,7 +94,8 @@ fn take_any_zeroed(layout: Layout) -> Option<NonNull<u8>> {
     Some(block)
 }
 
-/// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`, and mappings from `map`.
+/// A span or a mapping for `layout`, and whether it reads as zero. Spans come from a magazine, or else from `refill`,
+/// and mappings from `map`.
 fn take_any(
     layout: Layout,
     map: impl Fn(Layout) -> Option<(NonNull<u8>, bool)>,
@@ -163,7 +164,8 @@ pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
     Some(span)
 }
 
-/// Ends the process where `block`, which waited in a magazine of spans, is none: a free that is told no layout takes what lies in a span's first slot for the span.
+/// Ends the process where `block`, which waited in a magazine of spans, is none: a free that is told no layout takes
+/// what lies in a span's first slot for the span.
 #[inline(always)]
 pub(super) fn check_is_span(block: NonNull<u8>, class: SizeClass) {
     if !block.addr().get().is_multiple_of(SLOT_SIZE) {
@@ -261,7 +263,8 @@ fn take_back(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static 
     }
 }
 
-/// False where a block of this layout cannot be the one that has a mapping of its own at `block`: that is smaller, or the layout's would be a span.
+/// False where a block of this layout cannot be the one that has a mapping of its own at `block`: that is smaller, or
+/// the layout's would be a span.
 pub(super) fn may_be_mapping(block: NonNull<u8>, layout: Layout) -> bool {
     // What is aligned to a granule or more may be of any size.
     let is_aligned = BACKEND.owners.look_up(block.addr().get()) == Owner::ALIGNED_MAPPING;

@@ -48,7 +48,8 @@ pub(super) fn tell(address: usize, to: &mut dyn Write) {
     }
 }
 
-/// Writes where the block at an address that was misused came from, as far as that is known: whoever it belongs to was sampled, or guarded.
+/// Writes where the block at an address that was misused came from, as far as that is known: whoever it belongs to was
+/// sampled, or guarded.
 #[cfg(feature = "profile")]
 pub(super) fn tell_origin(address: usize) {
     if super::guard::tell_origin(address) {

@@ -78,9 +78,9 @@ static REGION: StaticRegion = StaticRegion::new();
 ///
 /// All values of this type are the same allocator: it has a process's memory, not its own.
 ///
-/// Allocation and free of a block up to 32 KiB are a handful of instructions on memory of the calling thread alone. Neither ever
-/// panics or changes `errno`. A request that cannot be met gives null; a free of what is not a block in use, where it is noticed, ends the
-/// process with one line on standard error.
+/// Allocation and free of a block up to 32 KiB are a handful of instructions on memory of the calling thread alone.
+/// Neither ever panics or changes `errno`. A request that cannot be met gives null; a free of what is not a block in
+/// use, where it is noticed, ends the process with one line on standard error.
 #[derive(Debug, Clone, Copy)]
 pub struct Tenure {
     static_memory: Settings,
@@ -94,15 +94,16 @@ impl Tenure {
 
     /// What memory is used for, now.
     ///
-    /// Neither allocates nor stops other threads; what they do meanwhile may be counted or not. Reads the head of every segment: about 0.15 µs for
-    /// each 2 MiB of heap.
+    /// Neither allocates nor stops other threads; what they do meanwhile may be counted or not. Reads the head of every
+    /// segment: about 0.15 µs for each 2 MiB of heap.
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::new();
         self.stats_into(&mut stats);
         stats
     }
 
-    /// As [`Tenure::stats`], into what the caller has: a snapshot takes some ten kilobytes, and one that is returned may stand on the stack twice.
+    /// As [`Tenure::stats`], into what the caller has: a snapshot takes some ten kilobytes, and one that is returned
+    /// may stand on the stack twice.
     ///
     /// ```
     /// let mut stats = Box::new(tenure::Stats::new());
@@ -113,7 +114,8 @@ impl Tenure {
         stats.fill(&BACKEND, &REGISTRY, &REGION);
     }
 
-    /// Forgets the peaks of committed memory and of live bytes, so that [`Stats::peak_since_reset`] and [`Stats::peak_live_since_reset`] tell of what comes from now on. Costs some stores.
+    /// Forgets the peaks of committed memory and of live bytes, so that [`Stats::peak_since_reset`] and
+    /// [`Stats::peak_live_since_reset`] tell of what comes from now on. Costs some stores.
     ///
     /// What other threads commit and allocate at that very moment may be left out of the new peaks.
     ///
@@ -131,11 +133,11 @@ impl Tenure {
         BACKEND.counters.reset_peak();
     }
 
-    /// Gives unused memory back to the system now: the calling thread's magazines, free slots of every heap, whichever thread
-    /// has it, unused segments, and freed mappings. What is in magazines of other threads stays.
+    /// Gives unused memory back to the system now: the calling thread's magazines, free slots of every heap, whichever
+    /// thread has it, unused segments, and freed mappings. What is in magazines of other threads stays.
     ///
-    /// Returns how many bytes that was, with what other threads have given back meanwhile. Takes a system call for each run of free 64 KiB slots, and waits
-    /// for threads that are just refilling or flushing.
+    /// Returns how many bytes that was, with what other threads have given back meanwhile. Takes a system call for each
+    /// run of free 64 KiB slots, and waits for threads that are just refilling or flushing.
     pub fn purge(&self) -> usize {
         let before = BACKEND.counters.returned();
         upkeep::purge();
@@ -144,9 +146,10 @@ impl Tenure {
 
     /// Limits committed memory from now on. What is committed already stays.
     ///
-    /// A request that would exceed the hard limit is met as if the system had no memory: what is unused goes back, [`Tenure::on_pressure`]'s function is called, and then the request fails.
-    /// Static memory is not counted, and the owner map, which is 64 KiB for each 64 GiB of addresses, is not refused. Costs an allocation nothing on the fast path; where there is a hard limit, each
-    /// new slab, span and mapping takes an atomic operation more.
+    /// A request that would exceed the hard limit is met as if the system had no memory: what is unused goes back,
+    /// [`Tenure::on_pressure`]'s function is called, and then the request fails. Static memory is not counted, and the
+    /// owner map, which is 64 KiB for each 64 GiB of addresses, is not refused. Costs an allocation nothing on the fast
+    /// path; where there is a hard limit, each new slab, span and mapping takes an atomic operation more.
     pub fn set_limit(&self, limit: Limit) {
         pressure::set_limit(limit);
     }
@@ -156,11 +159,13 @@ impl Tenure {
         pressure::limit()
     }
 
-    /// Says what is to be called when memory runs short, or nothing: when a soft limit is passed, and before a request fails. Always after what is unused was given back.
+    /// Says what is to be called when memory runs short, or nothing: when a soft limit is passed, and before a request
+    /// fails. Always after what is unused was given back.
     ///
-    /// The function runs on the thread that needs memory, inside of its allocation but outside of all of the allocator's locks, and it may free and allocate. It may run on several threads at once;
-    /// a thread that allocates inside of it does not enter it again, and gets null where it would. What the thread holds while it allocates, such as a lock, the function must not wait for. If it panics, the process
-    /// aborts.
+    /// The function runs on the thread that needs memory, inside of its allocation but outside of all of the
+    /// allocator's locks, and it may free and allocate. It may run on several threads at once; a thread that allocates
+    /// inside of it does not enter it again, and gets null where it would. What the thread holds while it allocates,
+    /// such as a lock, the function must not wait for. If it panics, the process aborts.
     ///
     /// ```
     /// use std::sync::Mutex;
@@ -177,12 +182,14 @@ impl Tenure {
         pressure::set_callback(callback);
     }
 
-    /// Starts a thread that gives unused memory back once the delay is over, also while the program does nothing: the *purger*. True where it runs, then or already; false where the system
-    /// has no thread or no memory for it.
+    /// Starts a thread that gives unused memory back once the delay is over, also while the program does nothing: the
+    /// *purger*. True where it runs, then or already; false where the system has no thread or no memory for it.
     ///
-    /// Without it, threads do that on their way, and none does in a process that is idle. With it, no thread does. The purger looks for unused memory twice in each delay for as long as it finds
-    /// some, and then ever more rarely, up to once a minute, until a thread comes by that allocates or frees. It takes no signals, keeps no process from ending, has 64 KiB for its
-    /// stack, which are counted as metadata, and runs until the process ends. A forked child has none, and may start one.
+    /// Without it, threads do that on their way, and none does in a process that is idle. With it, no thread does. The
+    /// purger looks for unused memory twice in each delay for as long as it finds some, and then ever more rarely, up
+    /// to once a minute, until a thread comes by that allocates or frees. It takes no signals, keeps no process from
+    /// ending, has 64 KiB for its stack, which are counted as metadata, and runs until the process ends. A forked child
+    /// has none, and may start one.
     ///
     /// ```
     /// assert!(tenure::Tenure::new().start_purger());
@@ -191,16 +198,18 @@ impl Tenure {
         purger::start()
     }
 
-    /// How long unused memory is kept before it goes back to the system: a second, unless [`Tenure::set_purge_delay`] has said otherwise.
+    /// How long unused memory is kept before it goes back to the system: a second, unless [`Tenure::set_purge_delay`]
+    /// has said otherwise.
     pub fn purge_delay(&self) -> Duration {
         Duration::from_millis(upkeep::PURGE_AFTER.load(Ordering::Relaxed))
     }
 
-    /// Says how long unused memory is kept before it goes back to the system, in whole milliseconds, from the next time on that somebody looks. At most an hour;
-    /// longer is taken as that.
+    /// Says how long unused memory is kept before it goes back to the system, in whole milliseconds, from the next time
+    /// on that somebody looks. At most an hour; longer is taken as that.
     ///
-    /// Memory that comes back costs a microsecond or two for each page, so a short delay saves memory and costs time. Unused memory is looked for
-    /// twice in each delay, and by slow paths alone: with a delay of zero each of them looks that looks at the clock, which is every 65th of a thread.
+    /// Memory that comes back costs a microsecond or two for each page, so a short delay saves memory and costs time.
+    /// Unused memory is looked for twice in each delay, and by slow paths alone: with a delay of zero each of them
+    /// looks that looks at the clock, which is every 65th of a thread.
     ///
     /// ```
     /// use std::time::Duration;

@@ -8,7 +8,8 @@ use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use core::ffi::c_void;
 use core::ptr;
 
-/// How much memory may be committed, in bytes: what [`Stats::committed`](crate::Stats::committed) tells, without static memory.
+/// How much memory may be committed, in bytes: what [`Stats::committed`](crate::Stats::committed) tells, without static
+/// memory.
 ///
 /// ```
 /// use tenure::{Limit, Tenure};
@@ -28,12 +29,14 @@ impl Limit {
     /// No limit.
     pub const NONE: Limit = Limit { soft: usize::MAX, hard: usize::MAX };
 
-    /// A limit that is not exceeded: a request that would is met with null, after unused memory was given back and the program was called.
+    /// A limit that is not exceeded: a request that would is met with null, after unused memory was given back and the
+    /// program was called.
     pub const fn hard(bytes: usize) -> Self {
         Limit { hard: bytes, ..Limit::NONE }
     }
 
-    /// A limit from which on unused memory is given back at once, and the program is called if that does not suffice. Requests are met all the same.
+    /// A limit from which on unused memory is given back at once, and the program is called if that does not suffice.
+    /// Requests are met all the same.
     pub const fn soft(bytes: usize) -> Self {
         Limit { soft: bytes, ..Limit::NONE }
     }
@@ -43,8 +46,9 @@ impl Limit {
         Limit { soft: bytes, ..self }
     }
 
-    /// What the control group of the process allows, of either version, or one of those that it lies in: a hard limit at 15/16 of it, which leaves the rest for stacks, code and what the system
-    /// keeps for the process, and a soft limit at 7/8. `None` where none of them has a limit, or they cannot be read.
+    /// What the control group of the process allows, of either version, or one of those that it lies in: a hard limit
+    /// at 15/16 of it, which leaves the rest for stacks, code and what the system keeps for the process, and a soft
+    /// limit at 7/8. `None` where none of them has a limit, or they cannot be read.
     ///
     /// Reads some files, without allocating. What the group allows later is not noticed.
     pub fn of_cgroup() -> Option<Self> {
@@ -84,7 +88,8 @@ static CALLERS: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
 /// When the soft limit may be seen to again, in milliseconds of the platform's clock.
 static NEXT_RELIEF: AtomicU64 = AtomicU64::new(0);
 
-/// Milliseconds between two purges because of the soft limit, at least: a program that stays at its limit is not to do nothing else.
+/// Milliseconds between two purges because of the soft limit, at least: a program that stays at its limit is not to do
+/// nothing else.
 const RELIEF_EVERY: u64 = 100;
 
 pub(super) fn limit() -> Limit {
@@ -162,7 +167,8 @@ fn call(pressure: Pressure) -> bool {
     true
 }
 
-/// Calls the program's function. A panic there would unwind through the allocator and whatever has called that; here it ends the process.
+/// Calls the program's function. A panic there would unwind through the allocator and whatever has called that; here it
+/// ends the process.
 extern "C" fn guarded((callback, pressure): &mut (fn(Pressure), Pressure)) {
     callback(*pressure);
 }

@@ -1,15 +1,19 @@
 //! The heap profile: where memory comes from that is in use, and where all of it came from, by call stack.
 //!
-//! A profile looks at a few allocations, chosen at random so that each byte is as likely to be looked at as any other, and reckons from them what all have
-//! been. It is armed and disarmed while the program runs. Before it was armed, it costs nothing. While it is armed, an allocation costs what it did, a free a call and
-//! some instructions more, and a sample some microseconds.
+//! A profile looks at a few allocations, chosen at random so that each byte is as likely to be looked at as any other,
+//! and reckons from them what all have been. It is armed and disarmed while the program runs. Before it was armed, it
+//! costs nothing. While it is armed, an allocation costs what it did, a free a call and some instructions more, and a
+//! sample some microseconds.
 //!
-//! What a profile does not see: blocks of [static scopes](crate::static_scope), which are there to stay; blocks that were allocated while it was not armed, or in
-//! [`unsampled`]; those of threads that have no heap of their own, which are a process's 4,095th and later ones and threads that are ending; and those that a signal
-//! handler allocates in the midst of another allocation. A thread that is at work when a profile is armed is seen from when one of its magazines runs empty or full.
+//! What a profile does not see: blocks of [static scopes](crate::static_scope), which are there to stay; blocks that
+//! were allocated while it was not armed, or in [`unsampled`]; those of threads that have no heap of their own, which
+//! are a process's 4,095th and later ones and threads that are ending; and those that a signal handler allocates in the
+//! midst of another allocation. A thread that is at work when a profile is armed is seen from when one of its magazines
+//! runs empty or full.
 //!
-//! The crate `tenure-profile` writes a profile as pprof, as folded stacks or as a flame graph, and tells what was leaked. This module has the figures and the
-//! addresses; it needs neither the standard library nor memory from the allocator.
+//! The crate `tenure-profile` writes a profile as pprof, as folded stacks or as a flame graph, and tells what was
+//! leaked. This module has the figures and the addresses; it needs neither the standard library nor memory from the
+//! allocator.
 //!
 //! ```
 //! use tenure::profile;
@@ -42,7 +46,8 @@ use core::fmt::{self, Display, Formatter};
 
 pub(super) static PROFILE: Profile = Profile::new();
 
-/// Bytes between samples that are usual: 512 KiB. A program that allocates a gigabyte in a second is looked at two thousand times.
+/// Bytes between samples that are usual: 512 KiB. A program that allocates a gigabyte in a second is looked at two
+/// thousand times.
 pub const DEFAULT_RATE: usize = 512 * 1024;
 
 /// Most bytes between samples: a tebibyte.
@@ -54,11 +59,13 @@ pub const MAX_FRAMES: usize = crate::sampling::MAX_FRAMES;
 /// How samples are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Bytes that are allocated from one sample to the next, on average, at most [`MAX_RATE`]. At 1 every allocation is a sample.
+    /// Bytes that are allocated from one sample to the next, on average, at most [`MAX_RATE`]. At 1 every allocation is
+    /// a sample.
     pub rate: usize,
     /// How the callers are found.
     pub unwinder: Unwinder,
-    /// Where the random gaps begin: the same seed gives a thread the same gaps. `None` takes one from the clock and the addresses of the process.
+    /// Where the random gaps begin: the same seed gives a thread the same gaps. `None` takes one from the clock and the
+    /// addresses of the process.
     pub seed: Option<u64>,
 }
 
@@ -92,7 +99,8 @@ impl Display for CannotArm {
 
 impl core::error::Error for CannotArm {}
 
-/// Takes samples from now on, `rate` bytes apart on average, with the frame pointers' help: see [`Unwinder::FramePointers`].
+/// Takes samples from now on, `rate` bytes apart on average, with the frame pointers' help: see
+/// [`Unwinder::FramePointers`].
 ///
 /// # Errors
 ///
@@ -101,10 +109,12 @@ pub fn arm(rate: usize) -> Result<(), CannotArm> {
     arm_with(Options { rate, ..Options::default() })
 }
 
-/// Takes samples from now on. Where some are taken already, they go on as `options` say. What earlier samples have told stays.
+/// Takes samples from now on. Where some are taken already, they go on as `options` say. What earlier samples have told
+/// stays.
 ///
-/// The first time takes memory for tables from the system, of which only what is used becomes resident: at most 65,536 samples that are live at once, 1,048,576 where
-/// the rate is below 64 KiB; 32,768 call stacks; and 1,048,576 return addresses. Samples that find no room are dropped, and [`counted`](totals).
+/// The first time takes memory for tables from the system, of which only what is used becomes resident: at most 65,536
+/// samples that are live at once, 1,048,576 where the rate is below 64 KiB; 32,768 call stacks; and 1,048,576 return
+/// addresses. Samples that find no room are dropped, and [`counted`](totals).
 ///
 /// # Errors
 ///
@@ -127,7 +137,8 @@ pub fn arm_with(options: Options) -> Result<(), CannotArm> {
     Ok(())
 }
 
-/// Takes no samples any more. What earlier samples have told stays, and frees of blocks that are samples are still noticed.
+/// Takes no samples any more. What earlier samples have told stays, and frees of blocks that are samples are still
+/// noticed.
 pub fn disarm() {
     PROFILE.disarm();
 }
@@ -142,7 +153,8 @@ pub fn rate() -> Option<usize> {
     Some(PROFILE.rate() as usize).filter(|&rate| rate != 0)
 }
 
-/// Runs `work` without samples of what the calling thread allocates meanwhile: for what looks at a profile, so that it does not look at itself.
+/// Runs `work` without samples of what the calling thread allocates meanwhile: for what looks at a profile, so that it
+/// does not look at itself.
 ///
 /// To begin and to end empties the thread's magazines where a profile is armed, which takes some microseconds.
 pub fn unsampled<R>(work: impl FnOnce() -> R) -> R {
@@ -176,9 +188,11 @@ pub fn unsampled<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// What has come from one call stack. Estimates, of what all allocations from there amount to, in blocks and in the bytes that were asked for.
+/// What has come from one call stack. Estimates, of what all allocations from there amount to, in blocks and in the
+/// bytes that were asked for.
 ///
-/// Where n samples were taken, a sum of as many like blocks is off by less than two parts in √n with a likelihood of 95 %.
+/// Where n samples were taken, a sum of as many like blocks is off by less than two parts in √n with a likelihood of 95
+/// %.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Stack<'a> {
@@ -194,7 +208,8 @@ pub struct Stack<'a> {
     pub live_bytes: u64,
 }
 
-/// Passes every call stack to `visit` from which a sample came. Takes neither a lock nor memory from the allocator; samples that other threads take or free meanwhile may be seen or not.
+/// Passes every call stack to `visit` from which a sample came. Takes neither a lock nor memory from the allocator;
+/// samples that other threads take or free meanwhile may be seen or not.
 pub fn each_stack(mut visit: impl FnMut(&Stack<'_>)) {
     let Some(tables) = PROFILE.tables() else { return };
     tables.each_stack(|figures, frames| {
@@ -219,8 +234,9 @@ pub fn totals() -> Totals {
     Totals { samples, dropped }
 }
 
-/// The profile as text, in the form that gperftools writes and that `pprof` reads: a line of sums, and one for each stack. Where code lies in memory belongs behind it, as
-/// `/proc/self/maps` has it, after a line that says `MAPPED_LIBRARIES:`.
+/// The profile as text, in the form that gperftools writes and that `pprof` reads: a line of sums, and one for each
+/// stack. Where code lies in memory belongs behind it, as `/proc/self/maps` has it, after a line that says
+/// `MAPPED_LIBRARIES:`.
 ///
 /// Printing it allocates nothing.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! The purger: a thread of the allocator's own that gives unused memory back, also in a process that does nothing.
 //!
-//! While it runs, no thread of the program purges on its way. It looks twice in each delay for as long as there is something to be done, then ever more rarely, and is woken by the first thread
-//! that comes by a slow path again.
+//! While it runs, no thread of the program purges on its way. It looks twice in each delay for as long as there is
+//! something to be done, then ever more rarely, and is woken by the first thread that comes by a slow path again.
 
 use super::BACKEND;
 use super::upkeep::{self, PURGE_AFTER};
@@ -22,7 +22,8 @@ const AWAKE: u32 = 2;
 /// It waits for a thread that comes by, or for the end of a long time.
 const ASLEEP: u32 = 3;
 
-/// Looks in a row that find nothing to give back before the purger sleeps longer: by then, what was in use at the first has been unused for two delays.
+/// Looks in a row that find nothing to give back before the purger sleeps longer: by then, what was in use at the first
+/// has been unused for two delays.
 const PATIENCE: u32 = 5;
 
 /// Longest time that the purger sleeps, in milliseconds.
@@ -108,7 +109,8 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     ptr::null_mut()
 }
 
-/// Waits until the next look, after so many that found nothing: whether somebody has woken the purger; `None` where waiting is not to be had.
+/// Waits until the next look, after so many that found nothing: whether somebody has woken the purger; `None` where
+/// waiting is not to be had.
 fn pause(quiet: u32) -> Option<bool> {
     let usual = (PURGE_AFTER.load(Ordering::Relaxed) / 2).max(SHORTEST);
     if quiet < PATIENCE {

@@ -8,7 +8,8 @@ use crate::stats::Stats;
 use core::marker::PhantomData;
 use core::ptr;
 
-/// A part of a program's run, whose use of memory is looked at: it begins with [`Region::thread`] or [`Region::process`].
+/// A part of a program's run, whose use of memory is looked at: it begins with [`Region::thread`] or
+/// [`Region::process`].
 ///
 /// | | thread | process |
 /// |---|---|---|
@@ -22,10 +23,13 @@ pub enum Region {}
 impl Region {
     /// Counts what the calling thread allocates and frees, from now on until the result is dropped.
     ///
-    /// Regions of a thread may lie inside one another, 32 at most, and end in any order; each has its own figures. Whatever is allocated or freed on the thread is counted, in any scope, static
-    /// memory included; so are frees of blocks that other threads have allocated. Nothing is counted of an allocator other than [`Tenure`]: see [`ThreadRegion::is_counting`].
+    /// Regions of a thread may lie inside one another, 32 at most, and end in any order; each has its own figures.
+    /// Whatever is allocated or freed on the thread is counted, in any scope, static memory included; so are frees of
+    /// blocks that other threads have allocated. Nothing is counted of an allocator other than [`Tenure`]: see
+    /// [`ThreadRegion::is_counting`].
     ///
-    /// While there is a region, each allocation and free of the thread is a call of some tens of instructions; other threads are not concerned.
+    /// While there is a region, each allocation and free of the thread is a call of some tens of instructions; other
+    /// threads are not concerned.
     ///
     /// ```
     /// #[global_allocator]
@@ -67,11 +71,13 @@ impl Region {
 
 /// What a thread has done in a region.
 ///
-/// A reallocation that copies is an allocation and a free, one that does not is none of both. One that stays in its size class is not seen: nothing changes.
+/// A reallocation that copies is an allocation and a free, one that does not is none of both. One that stays in its
+/// size class is not seen: nothing changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThreadDelta {
-    /// Blocks that the thread has gained: `allocations - frees`. Below zero where it has freed more than it has allocated.
+    /// Blocks that the thread has gained: `allocations - frees`. Below zero where it has freed more than it has
+    /// allocated.
     pub blocks: isize,
     /// Bytes that the thread has gained: `allocated_bytes - freed_bytes`.
     pub bytes: isize,
@@ -81,11 +87,14 @@ pub struct ThreadDelta {
     pub frees: u64,
     /// Blocks that grew or shrank without a copy, out of their size class.
     pub reallocations: u64,
-    /// Bytes of the blocks that were allocated, at the size of their class, span or mapping, and by how much blocks grew in place.
+    /// Bytes of the blocks that were allocated, at the size of their class, span or mapping, and by how much blocks
+    /// grew in place.
     pub allocated_bytes: u64,
-    /// Bytes of the blocks that were freed, at the size of their class, span or mapping, and by how much blocks shrank in place.
+    /// Bytes of the blocks that were freed, at the size of their class, span or mapping, and by how much blocks shrank
+    /// in place.
     pub freed_bytes: u64,
-    /// Bytes that were asked for in allocations, and by how much blocks were to grow in place. What rounding adds is `allocated_bytes` beyond that.
+    /// Bytes that were asked for in allocations, and by how much blocks were to grow in place. What rounding adds is
+    /// `allocated_bytes` beyond that.
     pub requested_bytes: u64,
     /// The most that `bytes` has been, 0 at least.
     pub peak_bytes: usize,
@@ -112,9 +121,11 @@ impl ThreadRegion {
         self.count.delta()
     }
 
-    /// False where nothing is counted: the thread has no heap of its own, because there are more than 4,095 threads, or memory is short, or it has ended but for the last destructors.
+    /// False where nothing is counted: the thread has no heap of its own, because there are more than 4,095 threads, or
+    /// memory is short, or it has ended but for the last destructors.
     ///
-    /// True says nothing about the program's allocator: if that is not [`Tenure`], the figures stay at zero all the same.
+    /// True says nothing about the program's allocator: if that is not [`Tenure`], the figures stay at zero all the
+    /// same.
     pub fn is_counting(&self) -> bool {
         self.count.ledger().is_some()
     }
@@ -167,14 +178,16 @@ impl Drop for Count {
     fn drop(&mut self) {
         let Some((ledger, account)) = self.ledger() else { return };
         ledger.close(account);
-        // In a signal handler that has interrupted a slow path the magazines are in use, and the next region's end will do.
+        // In a signal handler that has interrupted a slow path the magazines are in use, and the next region's end will
+        // do.
         if !ledger.is_in_use() && !is_at_work() {
             routing::change(tls::routing().with(Routing::COUNTED, false));
         }
     }
 }
 
-/// What the process uses more, or less, than when a region began. Of blocks on the heap; static memory is in what is committed alone.
+/// What the process uses more, or less, than when a region began. Of blocks on the heap; static memory is in what is
+/// committed alone.
 ///
 /// As exact as the two snapshots: what other threads did while one was taken may be counted or not, see [`Stats`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -186,8 +199,8 @@ pub struct ProcessDelta {
     pub bytes: isize,
     /// Bytes gained of memory that may be resident.
     pub committed: isize,
-    /// The most that `committed` has been, if the process never had so much committed before the region; otherwise what `committed` is now, or 0: a peak that stays below an
-    /// earlier one leaves no trace.
+    /// The most that `committed` has been, if the process never had so much committed before the region; otherwise what
+    /// `committed` is now, or 0: a peak that stays below an earlier one leaves no trace.
     pub peak_committed: usize,
 }
 

@@ -4,8 +4,9 @@ use core::alloc::Layout;
 
 /// A layout with its size first.
 ///
-/// The functions that the compiler puts before a global allocator are passed size and alignment in this order, and a [`Layout`] is passed on in the other. So two registers would change places before it
-/// is known that the slow path is taken at all.
+/// The functions that the compiler puts before a global allocator are passed size and alignment in this order, and a
+/// [`Layout`] is passed on in the other. So two registers would change places before it is known that the slow path is
+/// taken at all.
 #[derive(Clone, Copy)]
 pub(super) struct Request {
     size: usize,

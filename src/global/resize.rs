@@ -18,8 +18,8 @@ use crate::size_class::SizeClass;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
-/// Ends the process where `block`, in no static memory and said to be of `class`, is about to be resized, and is known to be free. Where the class has a magazine, that is known of the one that the thread has
-/// freed last.
+/// Ends the process where `block`, in no static memory and said to be of `class`, is about to be resized, and is known
+/// to be free. Where the class has a magazine, that is known of the one that the thread has freed last.
 #[inline(always)]
 pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner: Owner) {
     if !owner.is_heap() {
@@ -33,7 +33,8 @@ pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner:
     }
 }
 
-/// Ends the process where no block of `layout`, which is too large for a slab, is in use at `block`, as far as can be told at once.
+/// Ends the process where no block of `layout`, which is too large for a slab, is in use at `block`, as far as can be
+/// told at once.
 fn check_large_before_resizing(block: NonNull<u8>, layout: Layout, owner: Owner) {
     if !owner.is_heap() {
         if !owner.is_mapping() || !may_be_mapping(block, layout) {
@@ -50,8 +51,8 @@ fn check_large_before_resizing(block: NonNull<u8>, layout: Layout, owner: Owner)
     }
 }
 
-/// A span that grows to this size leaves for a mapping in which it can go on growing, if one is at hand: otherwise it would leave later, and
-/// copy more.
+/// A span that grows to this size leaves for a mapping in which it can go on growing, if one is at hand: otherwise it
+/// would leave later, and copy more.
 pub(super) const LEAVE_AT: usize = 256 * 1024;
 
 /// Makes a block another size: in place where that is possible.
@@ -128,7 +129,8 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     Some(target)
 }
 
-/// As [`realloc`], of a block that changes its class, `from`: as quickly as can be where its class and the other have magazines, as for most strings and vectors that grow.
+/// As [`realloc`], of a block that changes its class, `from`: as quickly as can be where its class and the other have
+/// magazines, as for most strings and vectors that grow.
 ///
 /// # Safety
 /// - As for [`realloc`]; `new_size` is not zero.
@@ -142,7 +144,8 @@ pub(super) unsafe fn change_class(
     tenure: &Tenure,
 ) -> *mut u8 {
     let old = old.layout();
-    // SAFETY: the caller of `GlobalAlloc::realloc` says that the size, rounded up to the alignment, is at most `isize::MAX`.
+    // SAFETY: the caller of `GlobalAlloc::realloc` says that the size, rounded up to the alignment, is at most
+    // `isize::MAX`.
     let new = unsafe { Layout::from_size_align_unchecked(new_size, old.align()) };
     let thread = tls::current();
     // SAFETY: the block came from Tenure.
@@ -158,10 +161,12 @@ pub(super) unsafe fn change_class(
     into_raw(unsafe { realloc(tenure, block, old, new) })
 }
 
-/// A block of another class with the contents of `block`, which is freed, where that takes no more than the magazines of the two classes. `None` otherwise.
+/// A block of another class with the contents of `block`, which is freed, where that takes no more than the magazines
+/// of the two classes. `None` otherwise.
 ///
 /// # Safety
-/// - `thread` is the calling thread's, and `block` the caller's, of the heap `owner` that the thread allocates from, of this class and at least as large as the layout.
+/// - `thread` is the calling thread's, and `block` the caller's, of the heap `owner` that the thread allocates from, of
+///   this class and at least as large as the layout.
 /// - The other class serves so many bytes.
 #[cfg(not(feature = "hardened"))]
 #[inline(always)]
@@ -187,8 +192,9 @@ pub(super) unsafe fn move_between_magazines(
     Some(target)
 }
 
-/// A span for a block that grows from `old` bytes to `new`, and may go on growing where it then stands: otherwise it would soon be copied again. `None` where a span is at hand, or where there
-/// is none with room; and for a block that a slab serves.
+/// A span for a block that grows from `old` bytes to `new`, and may go on growing where it then stands: otherwise it
+/// would soon be copied again. `None` where a span is at hand, or where there is none with room; and for a block that a
+/// slab serves.
 pub(super) fn growing_span(old: usize, new: Layout) -> Option<NonNull<u8>> {
     // A span of a hardened build is made otherwise.
     if cfg!(feature = "hardened") || new.size() <= old || SizeClass::of(new).is_some() || tls::routing().is_aside() {

@@ -1,7 +1,8 @@
 //! Routing: to which kind of memory the calling thread's allocations go, and who watches them.
 //!
-//! A thread in a static scope, or one that is watched, has its tops standing nowhere, as a thread without a heap has. So every allocation and free arrives in
-//! the slow paths, which look here, and the fast paths know of neither. The magazines wait in the heap meanwhile, and serve what the slow paths ask of them.
+//! A thread in a static scope, or one that is watched, has its tops standing nowhere, as a thread without a heap has.
+//! So every allocation and free arrives in the slow paths, which look here, and the fast paths know of neither. The
+//! magazines wait in the heap meanwhile, and serve what the slow paths ask of them.
 
 #[cfg(feature = "profile")]
 use super::samples;
@@ -12,7 +13,8 @@ use crate::magazine::Tops;
 use crate::tag::TAGS;
 use core::marker::PhantomData;
 
-/// What a thread is routed to, by which scope, and who watches it. All of it in one word, so that it fits wherever thread-local storage is had:
+/// What a thread is routed to, by which scope, and who watches it. All of it in one word, so that it fits wherever
+/// thread-local storage is had:
 ///
 /// ```text
 /// bit 0      1        2        3      4 to 10   11 to 36   37 to 62   63
@@ -147,7 +149,8 @@ pub(super) fn end(heap: &Heap, thread: &Borrower) {
     tls::set_routing(routing.in_scope(0, false).under_tag(0, false).with(Routing::ASIDE, false));
 }
 
-/// Runs `hook` on behalf of those who watch the calling thread, unless it is in one: what the hook itself allocates is not watched.
+/// Runs `hook` on behalf of those who watch the calling thread, unless it is in one: what the hook itself allocates is
+/// not watched.
 pub(super) fn in_hook(hook: impl FnOnce(Routing)) {
     let routing = tls::routing();
     if routing.is_watched_for(IN_HOOK) {
@@ -158,7 +161,8 @@ pub(super) fn in_hook(hook: impl FnOnce(Routing)) {
     tls::set_routing(tls::routing().with(IN_HOOK, false));
 }
 
-/// Routes the calling thread's allocations to `is_static` memory until dropped, or until the scope in which it was entered ends.
+/// Routes the calling thread's allocations to `is_static` memory until dropped, or until the scope in which it was
+/// entered ends.
 pub(super) struct Scope {
     /// This scope's number.
     scope: u64,
@@ -169,7 +173,8 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Copies a hundred addresses where the kind of memory changes, which takes some tens of nanoseconds; a few instructions where it does not.
+    /// Copies a hundred addresses where the kind of memory changes, which takes some tens of nanoseconds; a few
+    /// instructions where it does not.
     pub(super) fn enter(is_static: bool) -> Self {
         let outer = tls::routing();
         let inner = outer.in_new_scope(is_static);

@@ -1,8 +1,9 @@
 //! Samples: where the slow paths meet the heap profile.
 //!
-//! A thread learns that a profile is armed at its next slow path. From then on its frees arrive in the slow paths, since no owner matches its own, and its
-//! allocations where a magazine that was filled with the next sample in mind is empty. A sample comes from a heap that nobody has borrowed, so that its free
-//! leaves the fast path of every thread at any time; what is larger than a slab's block never has a fast path.
+//! A thread learns that a profile is armed at its next slow path. From then on its frees arrive in the slow paths,
+//! since no owner matches its own, and its allocations where a magazine that was filled with the next sample in mind is
+//! empty. A sample comes from a heap that nobody has borrowed, so that its free leaves the fast path of every thread at
+//! any time; what is larger than a slab's block never has a fast path.
 
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
@@ -15,7 +16,8 @@ use crate::slab::SlotKind;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// The calling thread, which is inside a slow path, does as the profile says: its allocations are sampled, or they are not.
+/// The calling thread, which is inside a slow path, does as the profile says: its allocations are sampled, or they are
+/// not.
 #[inline]
 pub(super) fn follow(heap: &'static Heap, thread: &'static Borrower) {
     let pace = if thread.is_unsampled.get() { Pace::NEVER } else { pace() };
@@ -54,14 +56,16 @@ fn change(heap: &'static Heap, thread: &'static Borrower, pace: Pace) {
     }
 }
 
-/// The calling thread's frees take the shortest way, unless its tops are set aside: then somebody else may want to know of them.
+/// The calling thread's frees take the shortest way, unless its tops are set aside: then somebody else may want to know
+/// of them.
 pub(super) fn settle(thread: &'static Borrower) {
     let returns = thread.sampling.get().filter(|_| !tls::routing().is_aside());
     thread.returns.set(returns);
 }
 
-/// A block of `class`, whose magazine is empty, where the calling thread is sampled and has freed some lately; `None` where another way is to be taken. The shortest way that
-/// an allocation of a sampled thread can take past the fast path.
+/// A block of `class`, whose magazine is empty, where the calling thread is sampled and has freed some lately; `None`
+/// where another way is to be taken. The shortest way that an allocation of a sampled thread can take past the fast
+/// path.
 #[inline(always)]
 pub(super) fn take_hot(class: SizeClass) -> Option<NonNull<u8>> {
     let thread = tls::current();
@@ -75,8 +79,8 @@ pub(super) fn take_hot(class: SizeClass) -> Option<NonNull<u8>> {
     unsafe { heap.refill_hot(sampling, &thread.tops, class) }
 }
 
-/// A block of `class` for `layout`, where the calling thread is sampled, and whether it reads as zero, which it need not unless it `is_zeroed`; its magazine is empty. `None` where the thread is not sampled,
-/// and nothing has been done.
+/// A block of `class` for `layout`, where the calling thread is sampled, and whether it reads as zero, which it need
+/// not unless it `is_zeroed`; its magazine is empty. `None` where the thread is not sampled, and nothing has been done.
 #[inline]
 pub(super) fn alloc(
     heap: &'static Heap,
@@ -105,7 +109,8 @@ pub(super) fn alloc(
     })
 }
 
-/// A block that is a sample, or is guarded, or both, and whether it reads as zero. `None` where there is none such to be had.
+/// A block that is a sample, or is guarded, or both, and whether it reads as zero. `None` where there is none such to
+/// be had.
 #[cold]
 #[inline(never)]
 fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
@@ -123,7 +128,8 @@ fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling)
     Some(found)
 }
 
-/// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is not.
+/// Takes back a block of the calling thread's own heap, in whatever way, where the thread is sampled; false where it is
+/// not.
 #[inline]
 pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNull<u8>) -> bool {
     let Some(sampling) = thread.sampling.get().filter(|_| !class.is_span()) else { return false };
@@ -137,7 +143,8 @@ pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNu
     true
 }
 
-/// Takes back a block of the calling thread's own heap, `home`, while it allocates from a tag's; false where its own allocations are not sampled, and for spans.
+/// Takes back a block of the calling thread's own heap, `home`, while it allocates from a tag's; false where its own
+/// allocations are not sampled, and for spans.
 pub(super) fn put_aside(home: &Heap, class: SizeClass, block: NonNull<u8>) -> bool {
     let Some(sampling) = home.sampling().filter(|sampling| sampling.is_on() && !class.is_span()) else { return false };
     let tops = home.aside();
@@ -160,8 +167,8 @@ pub(super) fn freed(block: NonNull<u8>, owner: Owner) {
     }
 }
 
-/// Where the block at `address`, or around it, was allocated, if it is a sample or was one not long ago: its size, and the return addresses, of which there are so many in `frames`. For a process that is
-/// about to end.
+/// Where the block at `address`, or around it, was allocated, if it is a sample or was one not long ago: its size, and
+/// the return addresses, of which there are so many in `frames`. For a process that is about to end.
 pub(super) fn origin(address: usize, frames: &mut [usize; MAX_FRAMES]) -> Option<(usize, usize)> {
     let tables = PROFILE.tables()?;
     tables.origin(address, frames).or_else(|| tables.origin(block_around(address)?, frames))
@@ -179,7 +186,8 @@ fn block_around(address: usize) -> Option<usize> {
     }
 }
 
-/// A block for `layout`, of more than 32 KiB, which is a sample, and whether it reads as zero; `None` where it is to be none, or where there is no memory.
+/// A block for `layout`, of more than 32 KiB, which is a sample, and whether it reads as zero; `None` where it is to be
+/// none, or where there is no memory.
 #[inline]
 pub(super) fn alloc_large(
     layout: Layout,
@@ -215,12 +223,14 @@ fn add(tables: &Tables, block: NonNull<u8>, size: usize, sampling: &Sampling) {
     tables.add(block.addr().get(), asked(size), weight, PROFILE.unwinder());
 }
 
-/// What the program asked for where the heap was asked for `size` bytes: a hardened build has room for a guard behind it.
+/// What the program asked for where the heap was asked for `size` bytes: a hardened build has room for a guard behind
+/// it.
 fn asked(size: usize) -> usize {
     if cfg!(feature = "hardened") { size - BACKEND.os.page_size() } else { size }
 }
 
-/// Counts an allocation of `size` bytes, more than 32 KiB; what the thread has for the profile where it is a sample, `None` where it is not.
+/// Counts an allocation of `size` bytes, more than 32 KiB; what the thread has for the profile where it is a sample,
+/// `None` where it is not.
 #[inline]
 fn is_sample(size: usize) -> Option<&'static Sampling> {
     let (heap, thread) = own()?;
@@ -247,7 +257,8 @@ pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
     alloc_large(layout, large::map_any).map(|(block, _)| block)
 }
 
-/// A block for `layout`, of more than 32 KiB, for one that is copied to grow: a sample where it is to be one, else what `take` gives. Where that is nothing, nothing has been counted.
+/// A block for `layout`, of more than 32 KiB, for one that is copied to grow: a sample where it is to be one, else what
+/// `take` gives. Where that is nothing, nothing has been counted.
 #[inline]
 pub(super) fn alloc_growing(
     thread: &Borrower,
@@ -265,8 +276,8 @@ pub(super) fn alloc_growing(
     taken
 }
 
-/// Runs `resize` on a span or a mapping, which gives a block of `size` bytes in its place, or `None`. To the profile one is freed and the other allocated. That of a span
-/// has been counted.
+/// Runs `resize` on a span or a mapping, which gives a block of `size` bytes in its place, or `None`. To the profile
+/// one is freed and the other allocated. That of a span has been counted.
 #[inline]
 pub(super) fn resize(
     block: NonNull<u8>,

@@ -1,4 +1,5 @@
-//! Scopes: which of the program's allocations are static and which dynamic, said by the program in one place for all the code it calls.
+//! Scopes: which of the program's allocations are static and which dynamic, said by the program in one place for all
+//! the code it calls.
 //!
 //! Only allocation looks at the scope. What is freed or grows is found by its address, so a value may leave its scope.
 
@@ -7,14 +8,16 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// Runs `build` with every allocation that this thread makes meanwhile, in whatever library, placed in static memory; for what is built
-/// once and stays.
+/// Runs `build` with every allocation that this thread makes meanwhile, in whatever library, placed in static memory;
+/// for what is built once and stays.
 ///
-/// What is placed there is never used again, so nothing is to be freed; but it may be, at any time and on any thread: the bytes are counted
-/// as dead, or taken up again if they were the last. What grows after the scope has ended moves to the heap, and leaves dead bytes behind. A block of the heap stays on the heap when it grows
-/// in here. Other threads are not concerned, nor threads that `build` starts.
+/// What is placed there is never used again, so nothing is to be freed; but it may be, at any time and on any thread:
+/// the bytes are counted as dead, or taken up again if they were the last. What grows after the scope has ended moves
+/// to the heap, and leaves dead bytes behind. A block of the heap stays on the heap when it grows in here. Other
+/// threads are not concerned, nor threads that `build` starts.
 ///
-/// Scopes nest, and end on panic. To enter and leave takes some tens of nanoseconds; an allocation inside costs a call and a few instructions more than one on the heap.
+/// Scopes nest, and end on panic. To enter and leave takes some tens of nanoseconds; an allocation inside costs a call
+/// and a few instructions more than one on the heap.
 ///
 /// The calls concern the program's allocator only if that is [`Tenure`](crate::Tenure).
 ///
@@ -35,7 +38,8 @@ pub fn static_scope<R>(build: impl FnOnce() -> R) -> R {
     build()
 }
 
-/// Runs `work` with this thread's allocations on the heap, although it is in a static scope: for what a start-up phase needs only for a while.
+/// Runs `work` with this thread's allocations on the heap, although it is in a static scope: for what a start-up phase
+/// needs only for a while.
 ///
 /// ```
 /// use tenure::{dynamic_scope, static_scope};
@@ -56,8 +60,9 @@ pub fn dynamic_scope<R>(work: impl FnOnce() -> R) -> R {
 
 /// A static scope that lasts until this value is dropped: see [`static_scope`].
 ///
-/// Scopes are to be left in the reverse order of entering. Where an outer one is dropped first, those inside it end with it.
-/// Not [`Send`], as it speaks of its thread; and so a future that holds one across an `.await` is not either. For futures there is [`RoutedFuture`].
+/// Scopes are to be left in the reverse order of entering. Where an outer one is dropped first, those inside it end
+/// with it. Not [`Send`], as it speaks of its thread; and so a future that holds one across an `.await` is not either.
+/// For futures there is [`RoutedFuture`].
 ///
 /// ```
 /// let scope = tenure::StaticScope::enter();
@@ -80,7 +85,8 @@ impl StaticScope {
     }
 }
 
-/// A dynamic scope inside a static one that lasts until this value is dropped: see [`dynamic_scope`] and, for the order, [`StaticScope`].
+/// A dynamic scope inside a static one that lasts until this value is dropped: see [`dynamic_scope`] and, for the
+/// order, [`StaticScope`].
 #[must_use = "the scope ends when this is dropped"]
 pub struct DynamicScope(#[expect(dead_code, reason = "held until it is dropped")] Scope);
 
@@ -134,7 +140,8 @@ impl<F: Future> Future for RoutedFuture<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let _scope = Scope::enter(self.is_static);
-        // SAFETY: the inner future is pinned as this one is: it is reached only here, there is no `Drop` that could move it, and it is `Unpin` where this is.
+        // SAFETY: the inner future is pinned as this one is: it is reached only here, there is no `Drop` that could
+        // move it, and it is `Unpin` where this is.
         let future = unsafe { self.map_unchecked_mut(|routed| &mut routed.future) };
         future.poll(context)
     }

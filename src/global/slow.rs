@@ -156,9 +156,11 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
     })
 }
 
-/// Frees a block of `class` that does not go straight into a magazine: the magazine is full, or the block is not this thread's, or the thread's allocations are sampled.
+/// Frees a block of `class` that does not go straight into a magazine: the magazine is full, or the block is not this
+/// thread's, or the thread's allocations are sampled.
 ///
-/// What the caller has at hand is passed on: where this is compiled, the way to the calling thread's record may be a call.
+/// What the caller has at hand is passed on: where this is compiled, the way to the calling thread's record may be a
+/// call.
 #[cold]
 #[inline(never)]
 pub(super) fn free(block: NonNull<u8>, request: Request, class: SizeClass, owner: Owner, thread: &'static Borrower) {
@@ -170,8 +172,9 @@ pub(super) fn free(block: NonNull<u8>, request: Request, class: SizeClass, owner
     free_otherwise(block, request, class, owner, thread);
 }
 
-/// Keeps a block of another heap in the magazine, where that has others of it; false where it has not. As quickly as can be, since with stolen blocks no free but this slow one comes by. Where somebody watches the
-/// thread, and is to be told, its magazines are set aside.
+/// Keeps a block of another heap in the magazine, where that has others of it; false where it has not. As quickly as
+/// can be, since with stolen blocks no free but this slow one comes by. Where somebody watches the thread, and is to be
+/// told, its magazines are set aside.
 #[inline(always)]
 fn keep_stolen(block: NonNull<u8>, class: SizeClass, owner: Owner, thread: &Borrower) -> bool {
     // A thread in the midst of a slow path has none.
@@ -281,7 +284,8 @@ pub(super) fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     }
 }
 
-/// Gives a block back that lies in another heap, `owner`, than the one that the thread, whose own is `home`, allocates from.
+/// Gives a block back that lies in another heap, `owner`, than the one that the thread, whose own is `home`, allocates
+/// from.
 fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>) {
     if home.owner() != owner {
         if home.outbox().probation().frees() {
@@ -305,7 +309,8 @@ fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>
     }
 }
 
-/// Ends the process where `block` of the heap `owner` is no block of `class`, or is free, which is the misuse `otherwise`, as far as can be told at once.
+/// Ends the process where `block` of the heap `owner` is no block of `class`, or is free, which is the misuse
+/// `otherwise`, as far as can be told at once.
 pub(super) fn check_in_use(block: NonNull<u8>, class: SizeClass, owner: Owner, otherwise: Misuse) {
     if let Some(heap) = REGISTRY.owner(owner).filter(|heap| !heap.is_lost()) {
         // SAFETY: the heap owns the granule, so it is a segment of its.

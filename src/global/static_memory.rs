@@ -33,8 +33,9 @@ impl Settings {
 impl Tenure {
     /// The allocator, with static memory of a fixed capacity: scopes place at most `capacity` bytes. Costs nothing.
     ///
-    /// Addresses for all of it are taken from the system when the first block is placed; memory, as it is touched. The static memory of a process is one:
-    /// where several values of this type serve it, the first block that is placed decides.
+    /// Addresses for all of it are taken from the system when the first block is placed; memory, as it is touched. The
+    /// static memory of a process is one: where several values of this type serve it, the first block that is placed
+    /// decides.
     ///
     /// ```
     /// use tenure::{Tenure, WhenFull, static_scope};
@@ -56,7 +57,8 @@ impl Tenure {
         Self { static_memory: Settings { capacity, ..Settings::GROWS } }
     }
 
-    /// Says what becomes of an allocation in a static scope when static memory is full or sealed. At first: [`WhenFull::UseHeap`].
+    /// Says what becomes of an allocation in a static scope when static memory is full or sealed. At first:
+    /// [`WhenFull::UseHeap`].
     #[must_use]
     pub const fn when_static_full(self, when_full: WhenFull) -> Self {
         Self { static_memory: Settings { when_full, ..self.static_memory } }
@@ -70,7 +72,8 @@ pub(super) enum Route {
     Nowhere,
 }
 
-/// A block in what the calling thread, which is in a static scope, has set aside; `None` where there is none, or too little. Most blocks are served here.
+/// A block in what the calling thread, which is in a static scope, has set aside; `None` where there is none, or too
+/// little. Most blocks are served here.
 #[inline(always)]
 pub(super) fn place_at_hand(layout: Layout) -> Option<NonNull<u8>> {
     with_piece(layout.align(), |piece| REGION.place_in_piece(piece?, layout))
@@ -105,7 +108,8 @@ fn place(tenure: &Tenure, layout: Layout) -> Route {
     }
 }
 
-/// Runs `act` on the static memory that is set aside for the calling thread's blocks of this alignment, if there is some.
+/// Runs `act` on the static memory that is set aside for the calling thread's blocks of this alignment, if there is
+/// some.
 #[inline(always)]
 fn with_piece<R>(align: usize, act: impl FnOnce(Option<&Piece<1>>) -> R) -> R {
     match own() {
@@ -133,16 +137,19 @@ pub(super) fn free_static(block: NonNull<u8>, layout: Layout) -> bool {
     with_piece(layout.align(), |piece| REGION.put_back(piece, block, layout.size()))
 }
 
-/// Makes a block of static memory `new` bytes large where it stands: a smaller one always, a larger one only in a static scope and where nothing follows it.
+/// Makes a block of static memory `new` bytes large where it stands: a smaller one always, a larger one only in a
+/// static scope and where nothing follows it.
 pub(super) fn resize_static(block: NonNull<u8>, old: Layout, new: usize) -> bool {
     let is_wanted = new <= old.size() || routing::is_static() && !REGION.is_sealed();
     is_wanted && with_piece(old.align(), |piece| REGION.resize(piece, block, old.size(), new)).unwrap_or(false)
 }
 
-/// Ends the start-up phase: nothing is placed in static memory any more, and what is left of it goes back to the system, in whole pages.
+/// Ends the start-up phase: nothing is placed in static memory any more, and what is left of it goes back to the
+/// system, in whole pages.
 ///
-/// A static scope that is entered later, or goes on, is served by the heap, or refused: see [`Tenure::when_static_full`]; either is counted. Blocks
-/// that are there stay valid, may be dropped, and move to the heap when they grow. Another thread that is placing a block at this moment may finish it.
+/// A static scope that is entered later, or goes on, is served by the heap, or refused: see
+/// [`Tenure::when_static_full`]; either is counted. Blocks that are there stay valid, may be dropped, and move to the
+/// heap when they grow. Another thread that is placing a block at this moment may finish it.
 ///
 /// Costs a system call for each chunk, of which there are few. Later calls do nothing.
 ///
@@ -163,11 +170,13 @@ pub fn seal() -> Sealed {
 
 /// As [`seal`], and makes the pages of static memory read-only: a stray write faults at once, where it happens.
 ///
-/// [`Sealed::read_only`] is less than [`Sealed::used`] where the system refuses, as it may when it has too many mappings.
+/// [`Sealed::read_only`] is less than [`Sealed::used`] where the system refuses, as it may when it has too many
+/// mappings.
 ///
 /// # Safety
-/// - Nobody writes to any block that was allocated in a static scope any more, not even to a counter or a lock inside a value: no `Rc` or `Arc` there is cloned or dropped, no `Cell`
-///   set, no `Mutex` locked. Dropping a value that only frees memory writes nothing there.
+/// - Nobody writes to any block that was allocated in a static scope any more, not even to a counter or a lock inside a
+///   value: no `Rc` or `Arc` there is cloned or dropped, no `Cell` set, no `Mutex` locked. Dropping a value that only
+///   frees memory writes nothing there.
 /// - No other thread is placing a block there.
 pub unsafe fn seal_read_only() -> Sealed {
     // SAFETY: passed on.

@@ -11,19 +11,23 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll};
 
-/// Runs `work` with every block that this thread allocates meanwhile, in whatever library, counted under `tag`, until it is freed, wherever that is:
-/// [`Stats::tags`](crate::Stats::tags) tells how much is in use under each.
+/// Runs `work` with every block that this thread allocates meanwhile, in whatever library, counted under `tag`, until
+/// it is freed, wherever that is: [`Stats::tags`](crate::Stats::tags) tells how much is in use under each.
 ///
-/// A block's tag is a matter of where it lies. It has no header; allocations and frees inside are as fast as outside, and other threads may free the block: it is counted off its own tag.
-/// What is freed inside is counted off the tag under which it was allocated, or off none. A block that is reallocated keeps its tag where it stays in its place, and otherwise has that of the
-/// thread at that moment. Tags nest: the inner one counts. Threads that `work` starts are not concerned, nor is what goes to static memory.
+/// A block's tag is a matter of where it lies. It has no header; allocations and frees inside are as fast as outside,
+/// and other threads may free the block: it is counted off its own tag. What is freed inside is counted off the tag
+/// under which it was allocated, or off none. A block that is reallocated keeps its tag where it stays in its place,
+/// and otherwise has that of the thread at that moment. Tags nest: the inner one counts. Threads that `work` starts are
+/// not concerned, nor is what goes to static memory.
 ///
 /// # Cost
 ///
 /// - To enter and leave: four times a hundred addresses are copied, and a heap is borrowed and given back.
-/// - A block that was allocated under a tag and is freed outside, or the other way round, takes the way of a block that is freed on another thread: slower, by some nanoseconds, than one at home.
-/// - Memory: each tag has heaps of its own, as many as threads were inside at once, 32 at most; further threads share them, and then take a lock for each allocation. A heap takes 2 MiB of addresses
-///   at least, and touches what it uses: some 30 KiB with a few blocks, and what remains free in its slabs serves its tag alone.
+/// - A block that was allocated under a tag and is freed outside, or the other way round, takes the way of a block that
+///   is freed on another thread: slower, by some nanoseconds, than one at home.
+/// - Memory: each tag has heaps of its own, as many as threads were inside at once, 32 at most; further threads share
+///   them, and then take a lock for each allocation. A heap takes 2 MiB of addresses at least, and touches what it
+///   uses: some 30 KiB with a few blocks, and what remains free in its slabs serves its tag alone.
 /// - Where memory does not suffice for a heap, blocks are counted under no tag.
 ///
 /// ```
@@ -85,13 +89,15 @@ impl<F: Future> Future for TaggedFuture<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let _entered = Entered::enter(self.tag);
-        // SAFETY: the inner future is pinned as this one is: it is reached only here, there is no `Drop` that could move it, and it is `Unpin` where this is.
+        // SAFETY: the inner future is pinned as this one is: it is reached only here, there is no `Drop` that could
+        // move it, and it is `Unpin` where this is.
         let future = unsafe { self.map_unchecked_mut(|tagged| &mut tagged.future) };
         future.poll(context)
     }
 }
 
-/// The calling thread is under a tag until this is dropped. Values of this type are dropped in the reverse order of their making.
+/// The calling thread is under a tag until this is dropped. Values of this type are dropped in the reverse order of
+/// their making.
 struct Entered {
     outer: Routing,
     /// The heap of the tag that the thread has borrowed, and the heap that it allocated from before.

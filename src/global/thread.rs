@@ -43,7 +43,8 @@ pub(super) fn borrow() -> Option<&'static Heap> {
     Some(heap)
 }
 
-/// The thread ends: empties the magazines and parks the heap. Destructors that run later still allocate, from the shared heap.
+/// The thread ends: empties the magazines and parks the heap. Destructors that run later still allocate, from the
+/// shared heap.
 unsafe extern "C" fn end_loan(_heap: *mut c_void) {
     let (Some(heap), Some(home)) = (tls::current().heap.get(), tls::current().home.get()) else { return };
     if !ptr::eq(heap, home) {
@@ -68,7 +69,8 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
     purger::takes_over();
 }
 
-/// The calling thread allocates from `to` from now on: one of a tag's heaps, which it has borrowed, or its own. Its magazines are exchanged for those of that heap.
+/// The calling thread allocates from `to` from now on: one of a tag's heaps, which it has borrowed, or its own. Its
+/// magazines are exchanged for those of that heap.
 pub(super) fn switch(to: &'static Heap) {
     to.begin_probation();
     let thread = tls::current();
@@ -198,7 +200,8 @@ pub(super) fn home_if_any() -> Option<&'static Heap> {
     tls::current().home.get()
 }
 
-/// The heap that is the calling thread's own; lends it one if it is fresh. `None` where it can have none, or is inside a slow path.
+/// The heap that is the calling thread's own; lends it one if it is fresh. `None` where it can have none, or is inside
+/// a slow path.
 pub(super) fn home() -> Option<&'static Heap> {
     let thread = tls::current();
     match thread.home.get() {
@@ -211,8 +214,9 @@ pub(super) fn home() -> Option<&'static Heap> {
 /// One in so many frees of a thread that has not allocated yet lends it a heap.
 const FREES_FOR_A_HEAP: usize = 16;
 
-/// As [`own`], on behalf of a free of `block`, one of `size` bytes. A thread that does nothing but free what others have allocated gets a heap all the same, though not at its first free: with an outbox it returns
-/// many blocks at once. There is no place for a count in a thread without a heap, so the block's place decides.
+/// As [`own`], on behalf of a free of `block`, one of `size` bytes. A thread that does nothing but free what others
+/// have allocated gets a heap all the same, though not at its first free: with an outbox it returns many blocks at
+/// once. There is no place for a count in a thread without a heap, so the block's place decides.
 pub(super) fn own_of_free(block: NonNull<u8>, size: usize) -> Option<(&'static Heap, &'static Borrower)> {
     if tls::current().is_fresh.get() && (block.addr().get() / size).is_multiple_of(FREES_FOR_A_HEAP) {
         borrow();

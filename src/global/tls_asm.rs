@@ -1,7 +1,9 @@
-//! The thread's slot without the standard library: a few words of thread-local storage, which stable Rust can only name in assembly.
+//! The thread's slot without the standard library: a few words of thread-local storage, which stable Rust can only name
+//! in assembly.
 //!
-//! The slot itself lies in the borrowed heap. A thread without one points at one of two statics, which say so and are never written.
-//! The access is of the initial-exec form: two instructions and no call, in a program as in a shared library.
+//! The slot itself lies in the borrowed heap. A thread without one points at one of two statics, which say so and are
+//! never written. The access is of the initial-exec form: two instructions and no call, in a program as in a shared
+//! library.
 
 use super::routing::Routing;
 use crate::heap::{Borrower, Heap};
@@ -99,7 +101,8 @@ pub(super) fn take(heap: &'static Heap) {
     set(heap.borrower());
 }
 
-/// The calling thread, whose own heap is `home`, allocates from `heap` from now on. It is inside a slow path, and its magazines are set aside.
+/// The calling thread, whose own heap is `home`, allocates from `heap` from now on. It is inside a slow path, and its
+/// magazines are set aside.
 pub(super) fn switch(heap: &'static Heap, home: &'static Heap) {
     let before = current();
     heap.borrower().switch(heap, home);

@@ -26,7 +26,8 @@ pub(super) fn take(heap: &'static Heap) {
     current().take(heap);
 }
 
-/// The calling thread, whose own heap is `home`, allocates from `heap` from now on. It is inside a slow path, and its magazines are set aside.
+/// The calling thread, whose own heap is `home`, allocates from `heap` from now on. It is inside a slow path, and its
+/// magazines are set aside.
 pub(super) fn switch(heap: &'static Heap, home: &'static Heap) {
     current().switch(heap, home);
 }

@@ -6,7 +6,8 @@ use crate::size_class::SizeClass;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
-// SAFETY: blocks come from slabs, spans and mappings that are in use until the block is freed; none overlap; every path honours the layout.
+// SAFETY: blocks come from slabs, spans and mappings that are in use until the block is freed; none overlap; every path
+// honours the layout.
 unsafe impl GlobalAlloc for Tenure {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -61,7 +62,8 @@ unsafe impl GlobalAlloc for Tenure {
                 // SAFETY: passed on.
                 return unsafe { resize::change_class(address, Request::of(layout), new_size, class, self) };
             }
-            // What is static or guarded has no class: such blocks are as large as was asked for. A class without a magazine is little used, and its blocks are looked at.
+            // What is static or guarded has no class: such blocks are as large as was asked for. A class without a
+            // magazine is little used, and its blocks are looked at.
             // SAFETY: the block came from Tenure.
             let has_class = !unsafe { BACKEND.owners.owner_of(block) }.has_exact_sizes();
             if has_class && tls::current().tops.get(class).is_some() {

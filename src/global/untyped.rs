@@ -1,7 +1,7 @@
 //! Blocks without a layout: what a `malloc` needs and `GlobalAlloc` does not give.
 //!
-//! Where a block lies says how large it is, so a free finds its class in the segment's first slot: one load more than a free that is told a
-//! layout, of a line that changes only when a slab is carved or retired.
+//! Where a block lies says how large it is, so a free finds its class in the segment's first slot: one load more than a
+//! free that is told a layout, of a line that changes only when a slab is carved or retired.
 
 use super::request::Request;
 use super::{BACKEND, Tenure, into_raw, large, misuse, resize, slow, tls};
@@ -15,13 +15,15 @@ use core::ptr::{self, NonNull};
 
 /// For programs that keep no layouts, as those in C do.
 ///
-/// A block from [`Tenure::alloc_untyped`] may be freed with [`Tenure::free_untyped`] alone, not with `dealloc`: its class is not that of any layout.
-/// The other way round it may: `free_untyped`, `realloc_untyped` and `usable_size` take every block of Tenure's, but for those of
-/// [static scopes](crate::static_scope), of which only a layout tells the size. Blocks without a layout are dynamic in every scope.
+/// A block from [`Tenure::alloc_untyped`] may be freed with [`Tenure::free_untyped`] alone, not with `dealloc`: its
+/// class is not that of any layout. The other way round it may: `free_untyped`, `realloc_untyped` and `usable_size`
+/// take every block of Tenure's, but for those of [static scopes](crate::static_scope), of which only a layout tells
+/// the size. Blocks without a layout are dynamic in every scope.
 impl Tenure {
     /// A block of at least `size` bytes; null where there is no memory. A size of 0 gives a block of its own too.
     ///
-    /// Aligned to 16 bytes, or to 8 where `size` is at most 8. Costs what `alloc` costs with a layout that is not constant.
+    /// Aligned to 16 bytes, or to 8 where `size` is at most 8. Costs what `alloc` costs with a layout that is not
+    /// constant.
     ///
     /// ```
     /// let tenure = tenure::Tenure::new();
@@ -38,8 +40,9 @@ impl Tenure {
         }
     }
 
-    /// What [`Tenure::alloc_untyped`] gives where a free block of at most 32 KiB waits in the calling thread's magazine; `None` otherwise. For callers that have something
-    /// of their own to do when it takes longer, without a cost for when it does not.
+    /// What [`Tenure::alloc_untyped`] gives where a free block of at most 32 KiB waits in the calling thread's
+    /// magazine; `None` otherwise. For callers that have something of their own to do when it takes longer, without a
+    /// cost for when it does not.
     #[inline(always)]
     pub fn untyped_at_hand(&self, size: usize) -> Option<NonNull<u8>> {
         // SAFETY: the calling thread's own.
@@ -68,8 +71,9 @@ impl Tenure {
         })
     }
 
-    /// A free block of `size` bytes at a multiple of `align`, and of 16, where one waits in the calling thread's magazine: what `alloc` gives for such a layout, to be freed without one, too.
-    /// `None` otherwise, and where `size` is 0 or `align` no power of two.
+    /// A free block of `size` bytes at a multiple of `align`, and of 16, where one waits in the calling thread's
+    /// magazine: what `alloc` gives for such a layout, to be freed without one, too. `None` otherwise, and where `size`
+    /// is 0 or `align` no power of two.
     #[inline(always)]
     pub fn aligned_at_hand(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
         if !align.is_power_of_two() {
@@ -102,12 +106,13 @@ impl Tenure {
 
     /// Frees a block, or does nothing where `block` is null.
     ///
-    /// Two loads find the owner and the class. An address that is no block's is noticed at once where nobody owns it or no block could be there; an
-    /// address inside a block, or one that has bits set that no program's address has, is noticed when the thread's magazine is flushed, or, in a block of more than
-    /// 32 KiB, when it would be handed out.
+    /// Two loads find the owner and the class. An address that is no block's is noticed at once where nobody owns it or
+    /// no block could be there; an address inside a block, or one that has bits set that no program's address has, is
+    /// noticed when the thread's magazine is flushed, or, in a block of more than 32 KiB, when it would be handed out.
     ///
     /// # Safety
-    /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used afterwards.
+    /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used
+    ///   afterwards.
     #[inline]
     pub unsafe fn free_untyped(&self, block: *mut u8) {
         let thread = tls::current();
@@ -137,7 +142,8 @@ impl Tenure {
         free(block);
     }
 
-    /// As [`Tenure::free_untyped`], of a block of which `size` bytes were asked for. A hardened build ends the process where they were not; any other needs no size, and does not look at it.
+    /// As [`Tenure::free_untyped`], of a block of which `size` bytes were asked for. A hardened build ends the process
+    /// where they were not; any other needs no size, and does not look at it.
     ///
     /// # Safety
     /// - As for [`Tenure::free_untyped`], and `size` is what was asked for.
@@ -147,15 +153,16 @@ impl Tenure {
         unsafe { self.free_untyped(block) }
     }
 
-    /// Makes a block `size` bytes large, in place where that is possible, and returns where it is now. The first bytes are kept, as many as both
-    /// sizes have. Null where there is no memory: then the block is as it was. A null `block` is allocated anew.
+    /// Makes a block `size` bytes large, in place where that is possible, and returns where it is now. The first bytes
+    /// are kept, as many as both sizes have. Null where there is no memory: then the block is as it was. A null `block`
+    /// is allocated anew.
     ///
     /// A block that shrinks by less than a quarter stays. A block of more than 1 MiB grows and shrinks without a copy.
     /// An alignment above 16 that the block was allocated with is not kept.
     ///
     /// # Safety
-    /// - `block` is null or a block of Tenure's that is in use. Where the result is not null, it takes the place of `block`, which is not used
-    ///   afterwards.
+    /// - `block` is null or a block of Tenure's that is in use. Where the result is not null, it takes the place of
+    ///   `block`, which is not used afterwards.
     pub unsafe fn realloc_untyped(&self, block: *mut u8, size: usize) -> *mut u8 {
         let thread = tls::current();
         let owner = thread.owners.get().look_up(block.addr());
@@ -206,7 +213,8 @@ impl Tenure {
         usable_size_slowly(block)
     }
 
-    /// Bytes that a block of `size` bytes will have, where nothing larger is at hand for it: what [`Tenure::usable_size`] will say at least.
+    /// Bytes that a block of `size` bytes will have, where nothing larger is at hand for it: what
+    /// [`Tenure::usable_size`] will say at least.
     pub fn good_size(&self, size: usize) -> usize {
         match SizeClass::of_untyped(size) {
             Some(class) => class.size(),
@@ -262,7 +270,8 @@ fn alloc_large_zeroed(size: usize) -> *mut u8 {
     into_raw(untyped(size).and_then(large::alloc_dynamic_zeroed))
 }
 
-/// True where a block of `class` that is to have `size` bytes stays as it is: no other class would serve it, or it would be copied for little.
+/// True where a block of `class` that is to have `size` bytes stays as it is: no other class would serve it, or it
+/// would be copied for little.
 #[inline(always)]
 fn stays_in(class: SizeClass, size: usize) -> bool {
     let len = class.size();

@@ -8,7 +8,8 @@ use crate::heap::{Borrower, Heap};
 use crate::sync::{AtomicU64, Ordering};
 use core::ptr;
 
-/// How long unused memory is kept before it goes back to the system, in milliseconds, unless the program says otherwise.
+/// How long unused memory is kept before it goes back to the system, in milliseconds, unless the program says
+/// otherwise.
 ///
 /// A page that comes back costs a microsecond or two, so it should have been idle for far longer than that.
 pub(super) const PURGE_DELAY: u64 = 1000;
@@ -45,8 +46,8 @@ pub(super) fn if_short_reclaim<R>(attempt: impl Fn() -> Option<R>) -> Option<R> 
     })
 }
 
-/// Takes back for everybody's use what lies unused in any heap: what other threads have returned and the owner has not collected, and the
-/// calling thread's own magazines.
+/// Takes back for everybody's use what lies unused in any heap: what other threads have returned and the owner has not
+/// collected, and the calling thread's own magazines.
 #[cold]
 #[inline(never)]
 fn reclaim() {
@@ -77,8 +78,8 @@ pub(super) fn count_down(thread: &'static Borrower) {
     }
 }
 
-/// Purges what has been unused for long, and empties the thread's magazines once in each delay: blocks that only go to and fro between the program and a magazine keep their slabs from
-/// becoming empty.
+/// Purges what has been unused for long, and empties the thread's magazines once in each delay: blocks that only go to
+/// and fro between the program and a magazine keep their slabs from becoming empty.
 #[cold]
 #[inline(never)]
 fn look_at_the_clock(thread: &'static Borrower) {
@@ -146,7 +147,8 @@ fn purge_unused_since(before: u64, now: u64, is_patient: bool) {
     BACKEND.purge_unused(before, now);
 }
 
-/// Empties the calling thread's magazines, if it has a heap that is not at work. The thread is inside a slow path until the result is dropped.
+/// Empties the calling thread's magazines, if it has a heap that is not at work. The thread is inside a slow path until
+/// the result is dropped.
 fn empty_own_magazines() -> Option<Busy> {
     let (heap, thread) = own()?;
     #[cfg(feature = "hardened")]

@@ -1,9 +1,11 @@
 //! Watching: who wants to know what a thread allocates and frees, and how they are told.
 //!
-//! A watched thread's tops are [set aside](super::routing), so each of its allocations and frees is a slow path, and each slow path that gives a block out
-//! or takes one back calls one hook here. A thread that is not watched pays nothing on its fast paths. On its slow paths it pays one test of its routing.
+//! A watched thread's tops are [set aside](super::routing), so each of its allocations and frees is a slow path, and
+//! each slow path that gives a block out or takes one back calls one hook here. A thread that is not watched pays
+//! nothing on its fast paths. On its slow paths it pays one test of its routing.
 //!
-//! What is not seen: a `realloc` that stays in its size class, which takes no memory, and what hooks allocate themselves.
+//! What is not seen: a `realloc` that stays in its size class, which takes no memory, and what hooks allocate
+//! themselves.
 
 use super::exact;
 use super::routing::{self, Routing};
@@ -12,7 +14,8 @@ use super::untyped::Extent;
 use crate::heap::Ledger;
 use core::ptr::NonNull;
 
-/// Bytes that `block`, for which `size` were asked, takes: those of its class, of its span or of its mapping; in static memory just `size`.
+/// Bytes that `block`, for which `size` were asked, takes: those of its class, of its span or of its mapping; in static
+/// memory just `size`.
 pub(super) fn extent(block: NonNull<u8>, size: usize) -> usize {
     Extent::find(block).map_or(size, Extent::len)
 }
@@ -31,7 +34,8 @@ pub(super) fn allocated(block: NonNull<u8>, size: usize) {
     });
 }
 
-/// The calling thread, which is watched, is about to free `block`, of which it says that `size` bytes were asked for. It may not be a block at all.
+/// The calling thread, which is watched, is about to free `block`, of which it says that `size` bytes were asked for.
+/// It may not be a block at all.
 #[cold]
 #[inline(never)]
 pub(super) fn freed(block: NonNull<u8>, size: usize) {
@@ -42,8 +46,8 @@ pub(super) fn freed(block: NonNull<u8>, size: usize) {
     });
 }
 
-/// The calling thread, which is watched, has made a block another size without copying it. It took `old_extent` bytes, for `old_size` that were asked, and may have moved from `old`,
-/// where there is no block then.
+/// The calling thread, which is watched, has made a block another size without copying it. It took `old_extent` bytes,
+/// for `old_size` that were asked, and may have moved from `old`, where there is no block then.
 #[cold]
 #[inline(never)]
 pub(super) fn resized(_old: NonNull<u8>, old_extent: usize, old_size: usize, new: NonNull<u8>, new_size: usize) {

@@ -57,7 +57,8 @@ impl Grid {
         (page % 2 == 1).then_some(page / 2)
     }
 
-    /// The slots that `address` may belong to: the one whose page holds it, or those at both sides of the guard that does. `None` where it is on no page of the pool.
+    /// The slots that `address` may belong to: the one whose page holds it, or those at both sides of the guard that
+    /// does. `None` where it is on no page of the pool.
     pub(super) fn slots_near(self, address: usize) -> Option<[usize; 2]> {
         let page = self.page_at(address)?;
         let behind = page / 2;

@@ -1,11 +1,13 @@
 //! Margin: the bytes of a slot's page around its block, in which nobody has to write.
 //!
-//! An alignment may keep a block away from the guard, and the other end of the page always lies open. What is written there does not fault, and is noticed when the block is freed.
+//! An alignment may keep a block away from the guard, and the other end of the page always lies open. What is written
+//! there does not fault, and is noticed when the block is freed.
 
 use core::ops::Range;
 use core::ptr;
 
-/// What the bytes at an address are. Not the same everywhere, so that a run of one value is noticed at the second byte at the latest.
+/// What the bytes at an address are. Not the same everywhere, so that a run of one value is noticed at the second byte
+/// at the latest.
 fn pattern(address: usize) -> u8 {
     0xa5 ^ address as u8
 }

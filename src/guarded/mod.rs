@@ -1,6 +1,7 @@
 //! Guarded: sampled blocks that stand alone, each on a page between two that nobody may touch.
 //!
-//! What goes beyond such a block, or comes to it after it was freed, faults at that very moment, and both stacks are known: of the allocation, and of the free.
+//! What goes beyond such a block, or comes to it after it was freed, faults at that very moment, and both stacks are
+//! known: of the allocation, and of the free.
 //!
 //! ```text
 //! page   0       1       2       3       4              2n

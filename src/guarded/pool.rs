@@ -116,7 +116,8 @@ impl Pool {
         start..start + self.grid.page_size()
     }
 
-    /// A block, and whether it reads as zero. `None` where it would not fit, and where there is no slot or no memory for one.
+    /// A block, and whether it reads as zero. `None` where it would not fit, and where there is no slot or no memory
+    /// for one.
     pub(crate) fn take(&self, backend: &Backend, wanted: Wanted) -> Option<(NonNull<u8>, bool)> {
         // So that a block of no bytes has an address of its own.
         let size = wanted.size.max(1);
@@ -196,7 +197,8 @@ impl Pool {
         (self.queue().is_used(slot) && record.block() == block).then(|| record.size())
     }
 
-    /// The block to which `address`, on a page of the pool, is nearest: the one in use there, or the last that was. `None` where there never was one, and elsewhere.
+    /// The block to which `address`, on a page of the pool, is nearest: the one in use there, or the last that was.
+    /// `None` where there never was one, and elsewhere.
     pub(crate) fn nearest(&self, address: usize) -> Option<Block<'_>> {
         let slots = self.grid.slots_near(address)?;
         let blocks = slots.into_iter().map(|slot| self.block(slot)).filter(|block| block.start != 0);

@@ -1,6 +1,8 @@
-//! Queue: which slots are free, and in which order they are used again: whoever has waited longest comes first, but for some chance.
+//! Queue: which slots are free, and in which order they are used again: whoever has waited longest comes first, but for
+//! some chance.
 //!
-//! Each slot's word says where it is in the order. To take one is to look at all of them, of which there are few, and there is no list that a fork could catch half linked.
+//! Each slot's word says where it is in the order. To take one is to look at all of them, of which there are few, and
+//! there is no list that a fork could catch half linked.
 
 use crate::sampling::mix;
 use crate::sync::{AtomicU64, Ordering};
@@ -61,7 +63,8 @@ impl<'a> Queue<'a> {
 
     /// The slot that was taken has a block in use.
     pub(super) fn hand_out(&self, taken: Taken) {
-        // Release: the record is written. Pairs with the Acquire in `claim`, where whoever frees has not been given the block but a wrong address.
+        // Release: the record is written. Pairs with the Acquire in `claim`, where whoever frees has not been given the
+        // block but a wrong address.
         self.places[taken.slot].store(USED, Ordering::Release);
     }
 
@@ -157,8 +160,9 @@ mod tests {
 
 #[cfg(all(loom, test))]
 mod loom_tests {
-    //! A slot that changes hands. Its record is watched by loom: it fails the model when one thread is at it that has not heard that the other is done.
-    //! Red with `Relaxed` in place of the Acquire in `take`, of that in `claim`, of the Release in `put_back`, and of that in `hand_out`.
+    //! A slot that changes hands. Its record is watched by loom: it fails the model when one thread is at it that has
+    //! not heard that the other is done. Red with `Relaxed` in place of the Acquire in `take`, of that in `claim`, of
+    //! the Release in `put_back`, and of that in `hand_out`.
 
     use super::*;
     use loom::cell::UnsafeCell;

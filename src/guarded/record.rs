@@ -1,6 +1,7 @@
 //! Record: what is known of a slot's block, the one in use or the one that was there last.
 //!
-//! Written by whoever is at the slot, and read at any time by those who tell of a fault: so all of it is atomic, and what is told in the midst of a change may be of two blocks.
+//! Written by whoever is at the slot, and read at any time by those who tell of a fault: so all of it is atomic, and
+//! what is told in the midst of a change may be of two blocks.
 
 use crate::sampling::Trail;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};

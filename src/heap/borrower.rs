@@ -1,4 +1,5 @@
-//! Borrower: what a thread knows of the heap it has borrowed. The fast paths touch this and a magazine, and nothing else.
+//! Borrower: what a thread knows of the heap it has borrowed. The fast paths touch this and a magazine, and nothing
+//! else.
 
 use super::Heap;
 #[cfg(feature = "profile")]
@@ -11,10 +12,11 @@ use core::ptr::NonNull;
 
 /// A thread's side of the loan. Touched by its own thread alone, but for the tops, which others may read.
 ///
-/// Without a heap, `owner` matches nothing and the tops stand nowhere, so every allocation and free takes the slow path. With one, `owner` is its id, unless the
-/// thread's allocations are sampled.
+/// Without a heap, `owner` matches nothing and the tops stand nowhere, so every allocation and free takes the slow
+/// path. With one, `owner` is its id, unless the thread's allocations are sampled.
 ///
-/// The tops come first: where the record is found at run time, an instruction can name it and a class, and nothing else.
+/// The tops come first: where the record is found at run time, an instruction can name it and a class, and nothing
+/// else.
 #[repr(C)]
 pub(crate) struct Borrower {
     /// The magazine for each class, from which the thread allocates and to which its frees go.
@@ -29,7 +31,8 @@ pub(crate) struct Borrower {
     pub(crate) is_busy: Cell<bool>,
     /// Slow paths left until the clock is looked at.
     pub(crate) patience: Cell<u16>,
-    /// When the magazines were emptied last because it was time, in milliseconds of the platform's clock; 0 until the clock is looked at.
+    /// When the magazines were emptied last because it was time, in milliseconds of the platform's clock; 0 until the
+    /// clock is looked at.
     pub(crate) emptied_at: Cell<u64>,
     /// How often the clock was looked at, modulo 256.
     pub(crate) looks: Cell<u8>,
@@ -37,8 +40,8 @@ pub(crate) struct Borrower {
     pub(crate) heap: Cell<Option<&'static Heap>>,
     /// The heap that is the thread's own, for as long as it lives.
     pub(crate) home: Cell<Option<&'static Heap>>,
-    /// What the heap has for a profile, while the thread's allocations are sampled. `owner` matches nothing then, so that no free
-    /// reaches the tops without being counted.
+    /// What the heap has for a profile, while the thread's allocations are sampled. `owner` matches nothing then, so
+    /// that no free reaches the tops without being counted.
     #[cfg(feature = "profile")]
     pub(crate) sampling: Cell<Option<&'static Sampling>>,
     /// The same, but only while nobody else is to be told of the thread's frees.
@@ -83,7 +86,8 @@ impl Borrower {
     /// What the thread has at hand of the class of the block at `address`, or of none where no block can be.
     ///
     /// # Safety
-    /// - This is the calling thread's record, and its heap owns granule `granule`, which is that of `address` but for address bits that no program can have.
+    /// - This is the calling thread's record, and its heap owns granule `granule`, which is that of `address` but for
+    ///   address bits that no program can have.
     #[inline(always)]
     pub(crate) unsafe fn stack_at(&self, granule: usize, address: usize) -> &Stack {
         // SAFETY: passed on: what a heap owns are segments. The codes are those of classes.
@@ -108,7 +112,8 @@ impl Borrower {
         owner == self.owner.get() || sampled
     }
 
-    /// Keeps a free block of `owner`, the heap that the thread allocates from, in the magazine of `class`; false where that has no room for it, or is to have none.
+    /// Keeps a free block of `owner`, the heap that the thread allocates from, in the magazine of `class`; false where
+    /// that has no room for it, or is to have none.
     ///
     /// # Safety
     /// - This is the calling thread's record, and the thread [allocates from](Borrower::allocates_from) `owner`.
@@ -124,7 +129,8 @@ impl Borrower {
         unsafe { self.tops.push(class, block.as_ptr()) }
     }
 
-    /// As [`Borrower::keep`], of any owner's block, by the code of its class or 0, where the thread's allocations are sampled; false where they are not, or the block is not of the heap that the thread allocates from.
+    /// As [`Borrower::keep`], of any owner's block, by the code of its class or 0, where the thread's allocations are
+    /// sampled; false where they are not, or the block is not of the heap that the thread allocates from.
     ///
     /// # Safety
     /// - This is the calling thread's record.
@@ -135,7 +141,8 @@ impl Borrower {
         self.returns.get().is_some_and(|sampling| unsafe { sampling.keep(&self.tops, code, block, owner) })
     }
 
-    /// Keeps a block of `owner`'s that [`Borrower::keep_sampled`] has not kept, where the thread's allocations are sampled and the next sample is near; false otherwise.
+    /// Keeps a block of `owner`'s that [`Borrower::keep_sampled`] has not kept, where the thread's allocations are
+    /// sampled and the next sample is near; false otherwise.
     ///
     /// # Safety
     /// - This is the calling thread's record.
@@ -146,7 +153,8 @@ impl Borrower {
         self.returns.get().is_some_and(|sampling| unsafe { sampling.keep_for_later(class, block.as_ptr(), owner) })
     }
 
-    /// True while the thread's allocations are sampled, so that how many blocks its magazines hold says when the next sample is due.
+    /// True while the thread's allocations are sampled, so that how many blocks its magazines hold says when the next
+    /// sample is due.
     pub(crate) fn is_sampled(&self) -> bool {
         #[cfg(feature = "profile")]
         return self.sampling.get().is_some();

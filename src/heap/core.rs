@@ -1,7 +1,8 @@
-//! Core: the slabs and segments of a heap, and how blocks come from them and go back. Everything behind the heap's lock.
+//! Core: the slabs and segments of a heap, and how blocks come from them and go back. Everything behind the heap's
+//! lock.
 //!
-//! Every slab that has a free block is in its class's ring, and every segment that has a free slot is in the ring of segments: what is full is
-//! in no list at all, and found again when something of it is freed.
+//! Every slab that has a free block is in its class's ring, and every segment that has a free slot is in the ring of
+//! segments: what is full is in no list at all, and found again when something of it is freed.
 
 use super::counts::{Counts, KINDS, SPANS};
 use super::depot::Depot;
@@ -58,7 +59,8 @@ pub(super) struct Core {
     pub(super) usable: [Usable; size_class::SLABS],
     /// The segments that have free slots.
     pub(super) roomy: Roomy,
-    /// The one of them that is wholly unused and stays, so that a block that comes and goes does not take a segment along each time; or null.
+    /// The one of them that is wholly unused and stays, so that a block that comes and goes does not take a segment
+    /// along each time; or null.
     spare: *const Segment,
     /// Number of segments.
     segments: usize,
@@ -76,8 +78,10 @@ pub(super) struct Core {
 /// Bytes of blocks that were returned on probation and are kept from being reused, at most.
 const HELD_BACK: usize = 64 * 1024;
 
-/// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is backed by a huge page. Programs in C that are not rebuilt, whose library does without the
-/// standard one, gained no time by the first of these, and paid 4 % of a peak of 60 MiB. In a hardened segment with small pages some are guards.
+/// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is
+/// backed by a huge page. Programs in C that are not rebuilt, whose library does without the standard one, gained no
+/// time by the first of these, and paid 4 % of a peak of 60 MiB. In a hardened segment with small pages some are
+/// guards.
 pub(super) const GROWING_FROM: usize = match (cfg!(feature = "std"), cfg!(feature = "hardened")) {
     (true, false) => 3,
     (true, true) => 8,
@@ -115,8 +119,8 @@ impl Core {
     }
 
     /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
-    /// Takes a new slab, or a sparse one, only where it would have to return nothing otherwise, and one span at most. Takes `waiting`, a span that waits in a magazine, for a slab rather than
-    /// memory that was never touched.
+    /// Takes a new slab, or a sparse one, only where it would have to return nothing otherwise, and one span at most.
+    /// Takes `waiting`, a span that waits in a magazine, for a slab rather than memory that was never touched.
     pub(super) fn take_blocks(
         &mut self,
         home: Home<'_>,
@@ -176,14 +180,16 @@ impl Core {
         self.unclaimed = self.unclaimed.saturating_sub(bytes);
     }
 
-    /// A slab of `class` that has free blocks: one that had, or one to which other threads have returned some, or a new one.
+    /// A slab of `class` that has free blocks: one that had, or one to which other threads have returned some, or a new
+    /// one.
     fn usable<'s>(
         &mut self,
         home: Home<'_>,
         class: SizeClass,
         waiting: &mut Option<(SizeClass, Place)>,
     ) -> Option<&'s Slab> {
-        // Nothing of a class can come back of which nothing is out, and as long as the heap is small, blocks that are held back had better stay so.
+        // Nothing of a class can come back of which nothing is out, and as long as the heap is small, blocks that are
+        // held back had better stay so.
         let may_come_back = self.segments > 1 || Counts::of(home.counts, class).out() > 0;
         if may_come_back && self.usable[class.index()].first().is_none() {
             self.collect(home);
@@ -197,7 +203,8 @@ impl Core {
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass, waiting: &mut Option<(SizeClass, Place)>) -> bool {
         let counters = &home.backend.counters;
         if self.roomy.is_empty() {
-            // Before the heap grows, slabs are put to use whose blocks have all come back, or wait for others of their own class.
+            // Before the heap grows, slabs are put to use whose blocks have all come back, or wait for others of their
+            // own class.
             self.collect(home);
             self.retire_empty_slabs(home.backend);
         }
@@ -238,7 +245,8 @@ impl Core {
         Some(carved)
     }
 
-    /// Takes a segment from the backend, if it has one. What asks for it will fill its slots, or leave parts of them untouched, which a huge page would make resident.
+    /// Takes a segment from the backend, if it has one. What asks for it will fill its slots, or leave parts of them
+    /// untouched, which a huge page would make resident.
     pub(super) fn add_segment(&mut self, home: Home<'_>, fills_slots: bool) -> Option<()> {
         // Not one of which no slot could be used.
         if home.growth != Growth::Segments || !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
@@ -274,7 +282,8 @@ impl Core {
         }
         let mut rest = returned;
         while let Some((&block, others)) = rest.split_first() {
-            // SAFETY: magazines hold addresses inside segments alone, but for bits that were looked at: a free compares the owner map first.
+            // SAFETY: magazines hold addresses inside segments alone, but for bits that were looked at: a free compares
+            // the owner map first.
             let (slab, index) = unsafe { locate(blocks, block) };
             rest = others;
             let freed = if blocks.may_be_neighbours(block, others) {
@@ -306,8 +315,8 @@ impl Core {
         }
     }
 
-    /// A slab's blocks are all free. The only slab of its class stays until the next purge, or until the heap would have to grow, so that a class that
-    /// comes and goes finds it as it was.
+    /// A slab's blocks are all free. The only slab of its class stays until the next purge, or until the heap would
+    /// have to grow, so that a class that comes and goes finds it as it was.
     fn emptied(&mut self, backend: &Backend, class: SizeClass, slab: &Slab) {
         let usable = &mut self.usable[class.index()];
         if usable.has_none_but(slab) {
@@ -374,7 +383,8 @@ impl Core {
         }
     }
 
-    /// A block of a slab, of `size` bytes, was returned on probation: it is to stay out of use for a while, unless too much does.
+    /// A block of a slab, of `size` bytes, was returned on probation: it is to stay out of use for a while, unless too
+    /// much does.
     ///
     /// # Safety
     /// - It is this heap's, nobody has it any more, and its slab is in the stack of those that are to be collected.

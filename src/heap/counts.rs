@@ -1,4 +1,5 @@
-//! Counts of what passes between magazines and slabs: all that can be known of a heap's past without a word on the fast paths.
+//! Counts of what passes between magazines and slabs: all that can be known of a heap's past without a word on the fast
+//! paths.
 //!
 //! Written under the heap's lock, so an addition is a load and a store; read by anybody.
 

@@ -1,8 +1,9 @@
 //! Depot: where magazines' contents wait when they overflow, as they are, until the class runs out of blocks again.
 //!
-//! A batch that is allocated and freed again and again goes to and fro between magazines and depot as copies of addresses, and no slab hears of it. The idea is that of
-//! Bonwick and Adams, *Magazines and Vmem* (2001); here it holds little, and gives way to everything else: a heap whose blocks wait here while it would take memory that was never
-//! touched puts them back into slabs first, and has no depot for a while.
+//! A batch that is allocated and freed again and again goes to and fro between magazines and depot as copies of
+//! addresses, and no slab hears of it. The idea is that of Bonwick and Adams, *Magazines and Vmem* (2001); here it
+//! holds little, and gives way to everything else: a heap whose blocks wait here while it would take memory that was
+//! never touched puts them back into slabs first, and has no depot for a while.
 //!
 //! Behind the heap's lock.
 
@@ -23,8 +24,10 @@ const MOST_BYTES: usize = 1024 * 1024;
 /// Overflows that go to the slabs, after the heap has grown, before the depot is used again.
 const CALM: u8 = 32;
 
-/// In a heap of more segments only blocks wait of which many lie near each other. Those that are scattered over it would be given out in the order in which they were freed, and what is built of them would be scattered,
-/// too: the slabs know the order of addresses. In the C library CPython takes 3 % less time for it; programs in Rust, which free more of what they have built together, take up to 4 % more, and none takes less.
+/// In a heap of more segments only blocks wait of which many lie near each other. Those that are scattered over it
+/// would be given out in the order in which they were freed, and what is built of them would be scattered, too: the
+/// slabs know the order of addresses. In the C library CPython takes 3 % less time for it; programs in Rust, which free
+/// more of what they have built together, take up to 4 % more, and none takes less.
 const SCATTERED_UP_TO: usize = if cfg!(feature = "std") { ADDRESSES / SEGMENT_SIZE } else { 2 };
 
 /// Places in a bundle: as many as in the largest magazine.
@@ -90,7 +93,8 @@ impl Depot {
 
     fn bundle(&mut self, number: u16) -> &mut Bundle {
         debug_assert!(number != NONE && usize::from(number) <= BUNDLES);
-        // SAFETY: numbers are given out by `unused` alone, and so there are bundles, this one among them; they are written through `self` alone.
+        // SAFETY: numbers are given out by `unused` alone, and so there are bundles, this one among them; they are
+        // written through `self` alone.
         unsafe { &mut *self.bundles.add(usize::from(number) - 1) }
     }
 
@@ -185,7 +189,8 @@ impl Depot {
     }
 }
 
-/// True where a quarter of the blocks has its neighbour in `places` in the same slab, as far as one look in eight tells.
+/// True where a quarter of the blocks has its neighbour in `places` in the same slab, as far as one look in eight
+/// tells.
 fn is_clustered(places: &[Place]) -> bool {
     let slot = |place: Place| place.addr() / SLOT_SIZE;
     let looks = places.chunks_exact(8);
@@ -220,7 +225,8 @@ impl Core {
         }
     }
 
-    /// The heap is about to take memory that was never touched: what waits in the depot goes into slabs first. True where anything did.
+    /// The heap is about to take memory that was never touched: what waits in the depot goes into slabs first. True
+    /// where anything did.
     pub(super) fn make_room(&mut self, home: Home<'_>) -> bool {
         let had_any = !self.depot.is_empty();
         self.empty_depot(home);

@@ -1,7 +1,8 @@
 //! The exchange between magazines and slabs: refill and flush.
 //!
-//! A class that is new to a heap gets a few blocks, and twice as many each time that it runs out again without having overflowed. A magazine that
-//! overflows gives half of its blocks away, and all of them if the same happens again before it has run out: the traffic is one-way then.
+//! A class that is new to a heap gets a few blocks, and twice as many each time that it runs out again without having
+//! overflowed. A magazine that overflows gives half of its blocks away, and all of them if the same happens again
+//! before it has run out: the traffic is one-way then.
 
 use super::Heap;
 use super::core::{Core, Growth, Home, Misuse};
@@ -54,7 +55,8 @@ impl Traffic {
         usize::from(self.batch.get()).min(capacity)
     }
 
-    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the last. So many blocks go past the magazine then.
+    /// The magazine was emptied though nobody needs its blocks elsewhere: the next refill is not to be larger than the
+    /// last. So many blocks go past the magazine then.
     pub(super) fn rest(&self, past: u16) {
         self.batch.set((self.batch.get() / 2).max(FIRST_BATCH / 2));
         self.past.set(past);
@@ -111,7 +113,8 @@ impl Heap {
         self.magazines[class.index()].low(class)
     }
 
-    /// A block of `class`, whose magazine is empty, and more of them into the magazine; `None` where the system has no memory. Before the heap takes a segment, `others` are asked.
+    /// A block of `class`, whose magazine is empty, and more of them into the magazine; `None` where the system has no
+    /// memory. Before the heap takes a segment, `others` are asked.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
@@ -226,7 +229,8 @@ impl Heap {
     }
 
     /// # Safety
-    /// - The calling thread has borrowed this heap, and `tops` are its own; that of `class` stands in `magazine`, or nowhere.
+    /// - The calling thread has borrowed this heap, and `tops` are its own; that of `class` stands in `magazine`, or
+    ///   nowhere.
     /// - `block` lies in one of this heap's segments.
     pub(super) unsafe fn flush_from(&self, magazine: &Magazine, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
         let low = magazine.low(class);
@@ -274,8 +278,9 @@ impl Heap {
         Some((class, unsafe { self.low(class).read() }))
     }
 
-    /// Makes `class` the one class of spans that has a magazine, of which one is to be taken or to wait now, and gives the span back that waits in the magazine of
-    /// another. So one span waits at most: each class might have one otherwise, 8.5 MiB in all, and what waits in a magazine serves no other class.
+    /// Makes `class` the one class of spans that has a magazine, of which one is to be taken or to wait now, and gives
+    /// the span back that waits in the magazine of another. So one span waits at most: each class might have one
+    /// otherwise, 8.5 MiB in all, and what waits in a magazine serves no other class.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.

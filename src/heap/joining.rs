@@ -1,7 +1,8 @@
 //! Joining: the small pages of a heap's first segments become huge ones, where the heap has filled them.
 //!
-//! Nobody knows of a heap's first segments whether it will fill them, so they begin with small pages. Whenever the heap has to grow once more, those that were filled meanwhile are joined: the processor's translation
-//! cache has one entry then where it needed 512, and resident memory is what it was. That costs a copy of the segment, once.
+//! Nobody knows of a heap's first segments whether it will fill them, so they begin with small pages. Whenever the heap
+//! has to grow once more, those that were filled meanwhile are joined: the processor's translation cache has one entry
+//! then where it needed 512, and resident memory is what it was. That costs a copy of the segment, once.
 
 use super::core::GROWING_FROM;
 use crate::segment::{Backend, Segment};
@@ -13,8 +14,9 @@ const ENOUGH: usize = 2;
 /// Segments that wait to be joined, at most. Where more have small pages, the others keep them.
 const WAITING: usize = if cfg!(feature = "std") { 8 } else { GROWING_FROM };
 
-/// Segments of a heap that are joined at most, before it is so large that it begins with huge pages. In the first slot of each there are 28 KiB that nobody uses, and that a huge page makes resident; programs in C
-/// that are not rebuilt, which do without the standard library here, gain most by the segments that they began with.
+/// Segments of a heap that are joined at most, before it is so large that it begins with huge pages. In the first slot
+/// of each there are 28 KiB that nobody uses, and that a huge page makes resident; programs in C that are not rebuilt,
+/// which do without the standard library here, gain most by the segments that they began with.
 const MOST: usize = if cfg!(feature = "std") { usize::MAX } else { 3 };
 
 /// Segments that are looked at each time.
@@ -66,7 +68,8 @@ impl Joining {
         }
     }
 
-    /// In a forked child, which shares its pages with the parent, and would have a copy of its own for each that is joined.
+    /// In a forked child, which shares its pages with the parent, and would have a copy of its own for each that is
+    /// joined.
     pub(super) fn forget(&mut self) {
         self.len = 0;
     }
@@ -75,7 +78,8 @@ impl Joining {
         let mut kept = 0;
         for nth in 0..self.len {
             let segment = self.segments[nth];
-            // SAFETY: segments' first slots are never unmapped, and the heap's lock makes its holder the owner of those that are listed.
+            // SAFETY: segments' first slots are never unmapped, and the heap's lock makes its holder the owner of those
+            // that are listed.
             if keep(unsafe { &*segment }) {
                 self.segments[kept] = segment;
                 kept += 1;

@@ -1,9 +1,11 @@
 //! Ledger: what a thread allocates and frees while somebody counts it.
 //!
-//! A ledger lies in the heap that is the thread's own, and its cells are **borrower-only**. It is valid as zeros, and a heap whose borrower never counts does not touch it.
+//! A ledger lies in the heap that is the thread's own, and its cells are **borrower-only**. It is valid as zeros, and a
+//! heap whose borrower never counts does not touch it.
 //!
-//! Several count at once, one inside the other: each remembers the totals it began with. Only the peak is written for each, and only for the innermost: a peak that is
-//! reached while an inner one counts is an outer one's as well, and is handed down when the inner one ends.
+//! Several count at once, one inside the other: each remembers the totals it began with. Only the peak is written for
+//! each, and only for the innermost: a peak that is reached while an inner one counts is an outer one's as well, and is
+//! handed down when the inner one ends.
 
 use super::budget::Budget;
 use crate::sync::Cell;

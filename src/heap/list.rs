@@ -78,7 +78,8 @@ impl<T: Linked> Ring<T> {
         }
     }
 
-    /// The items, first to last. The ring is not to change meanwhile, but for an item that was just passed, which may go to the end.
+    /// The items, first to last. The ring is not to change meanwhile, but for an item that was just passed, which may
+    /// go to the end.
     pub(crate) fn iter<'a>(&self) -> impl Iterator<Item = &'a T> + use<'a, T>
     where
         T: 'a,

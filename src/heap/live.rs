@@ -1,7 +1,7 @@
 //! What a heap has given out, told to the process when it has changed by much.
 //!
-//! Blocks count from when they leave their slab until they are back there, or on their way home from another thread: so what waits in magazines counts, and no fast path does. What waits in
-//! the depot does not count.
+//! Blocks count from when they leave their slab until they are back there, or on their way home from another thread: so
+//! what waits in magazines counts, and no fast path does. What waits in the depot does not count.
 
 use super::Heap;
 use crate::sync::Ordering;
@@ -10,7 +10,8 @@ use crate::sync::Ordering;
 pub(crate) const UNTOLD: usize = 32 * 1024;
 
 impl Heap {
-    /// So many bytes have left slabs and segments, or have come back; or, of other heaps' blocks, were sent home from here. By any thread.
+    /// So many bytes have left slabs and segments, or have come back; or, of other heaps' blocks, were sent home from
+    /// here. By any thread.
     pub(super) fn live_changed(&self, was: usize, now: usize) {
         let change = now.wrapping_sub(was);
         let untold = self.untold.fetch_add(change, Ordering::Relaxed).wrapping_add(change) as isize;

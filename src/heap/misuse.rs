@@ -65,7 +65,8 @@ impl Display for Instead {
         if address >= segment::ADDRESSES {
             return f.write_str("it is no address");
         }
-        // SAFETY: the caller has found that a heap owns the granule, so a segment is there, whose head can always be read.
+        // SAFETY: the caller has found that a heap owns the granule, so a segment is there, whose head can always be
+        // read.
         let slab = unsafe { segment::slab_of(address) };
         match slab.kind() {
             SlotKind::Slab(class) => {

@@ -1,8 +1,9 @@
 //! Heap: magazines over slabs over segments, and the spans of large blocks.
 //!
-//! A heap outlives every thread that borrows it, and is never given back. Its borrower alone touches the magazines and the outbox; all else is in [`Core`],
-//! behind a lock that the borrower takes when a magazine is empty or full, and that anybody else may take to collect and to purge.
-//! What no thread ever waits for is a block that another thread returns: that goes through the slabs' remote words.
+//! A heap outlives every thread that borrows it, and is never given back. Its borrower alone touches the magazines and
+//! the outbox; all else is in [`Core`], behind a lock that the borrower takes when a magazine is empty or full, and
+//! that anybody else may take to collect and to purge. What no thread ever waits for is a block that another thread
+//! returns: that goes through the slabs' remote words.
 
 mod borrower;
 #[cfg_attr(
@@ -73,10 +74,12 @@ use outbox::Outbox;
 use quarantine::Quarantine;
 use seat::Seat;
 
-/// A heap. What is written when it is made stands together, so that few pages are resident; what is used seldom comes last.
+/// A heap. What is written when it is made stands together, so that few pages are resident; what is used seldom comes
+/// last.
 #[repr(C)]
 pub(crate) struct Heap {
-    /// The borrower's side of the loan, where thread-local storage holds only a pointer to it. At the heap's start, which is a multiple of [`segment::BASE_ALIGN`].
+    /// The borrower's side of the loan, where thread-local storage holds only a pointer to it. At the heap's start,
+    /// which is a multiple of [`segment::BASE_ALIGN`].
     #[cfg(not(feature = "std"))]
     borrower: Borrower,
     magazines: [Magazine; size_class::COUNT],
@@ -89,8 +92,8 @@ pub(crate) struct Heap {
     outbox: Outbox,
     /// The tops while they are not at the borrower's hand. Borrower-only, but for statistics.
     aside: Tops,
-    /// Static memory in which the borrower places blocks: those of small alignments, such as text, and all others. Apart, text is packed without gaps.
-    /// Borrower-only, but for statistics.
+    /// Static memory in which the borrower places blocks: those of small alignments, such as text, and all others.
+    /// Apart, text is packed without gaps. Borrower-only, but for statistics.
     pieces: [Piece<1>; 2],
     /// What the process was not told of what the heap has given out, in bytes, modulo the size of a word.
     untold: AtomicUsize,
@@ -98,7 +101,8 @@ pub(crate) struct Heap {
     given_directly: AtomicU64,
     /// Blocks that earlier borrowers have taken from their magazines. Borrower-only, but for statistics.
     taken_before: AtomicU64,
-    /// What the borrower has at hand while its allocations are sampled; null until that happens for the first time. Borrower-only, but for statistics.
+    /// What the borrower has at hand while its allocations are sampled; null until that happens for the first time.
+    /// Borrower-only, but for statistics.
     #[cfg(feature = "profile")]
     sampling: AtomicPtr<Sampling>,
     /// The tag whose heap this is, for good, and the heap's number among those of the tag; or 0.
@@ -167,7 +171,8 @@ impl Heap {
         align::up(size_of::<Heap>(), backend.os.page_size())
     }
 
-    /// A new heap, whose id is `owner`; `None` where the system has no memory. For a tag, unless that is 0: as its heap of this number.
+    /// A new heap, whose id is `owner`; `None` where the system has no memory. For a tag, unless that is 0: as its heap
+    /// of this number.
     pub(crate) fn create(backend: &'static Backend, owner: Owner, [tag, number]: [u8; 2]) -> Option<NonNull<Heap>> {
         let len = Self::footprint(backend);
         if !backend.counters.try_commit_metadata(len) {
@@ -179,8 +184,10 @@ impl Heap {
         };
         let heap = heap.cast::<Heap>();
         let place = heap.as_ptr();
-        // Magazines, quarantine, outbox, which is not on probation, ledger, counts and numbers are valid as zeros, and stay untouched until they are used.
-        // SAFETY: mapped just now, and large enough; a page is aligned for a heap, where its borrower's record does not ask for more.
+        // Magazines, quarantine, outbox, which is not on probation, ledger, counts and numbers are valid as zeros, and
+        // stay untouched until they are used.
+        // SAFETY: mapped just now, and large enough; a page is aligned for a heap, where its borrower's record does not
+        // ask for more.
         unsafe {
             (&raw mut (*place).pending).write(Pending::new());
             (&raw mut (*place).core).write(Lock::new(Core::new()));
@@ -237,8 +244,8 @@ impl Heap {
         &self.seat
     }
 
-    /// The borrower's tops while they are not at its hand, because it is in a static scope, watched, or allocates from another heap; and those of a tag's heap that is parked. They stand nowhere at all
-    /// other times.
+    /// The borrower's tops while they are not at its hand, because it is in a static scope, watched, or allocates from
+    /// another heap; and those of a tag's heap that is parked. They stand nowhere at all other times.
     pub(crate) fn aside(&self) -> &Tops {
         &self.aside
     }
@@ -274,12 +281,14 @@ impl Heap {
         counts::add(&self.taken_before, tops.take_count());
     }
 
-    /// True where what the seat shows is to be counted: one thread's magazines may be shown by two seats, that of its own heap and that of a tag's.
+    /// True where what the seat shows is to be counted: one thread's magazines may be shown by two seats, that of its
+    /// own heap and that of a tag's.
     pub(crate) fn counts_at_hand(&self) -> bool {
         cfg!(not(feature = "std")) || self.tag() == 0
     }
 
-    /// Number of blocks that were allocated from this heap so far, but for those that the borrower has taken from the magazines at its hand.
+    /// Number of blocks that were allocated from this heap so far, but for those that the borrower has taken from the
+    /// magazines at its hand.
     pub(crate) fn given(&self) -> u64 {
         self.given_directly.load(Ordering::Relaxed) + self.taken_before.load(Ordering::Relaxed) + self.aside.taken()
     }
@@ -293,13 +302,14 @@ impl Heap {
         &self.outbox
     }
 
-    /// Number of blocks of `class` in this heap's magazine, as far as it is one of those to which `tops` belong: a thread that allocates from another heap shows that one's.
+    /// Number of blocks of `class` in this heap's magazine, as far as it is one of those to which `tops` belong: a
+    /// thread that allocates from another heap shows that one's.
     pub(crate) fn waiting_in(&self, class: SizeClass, tops: &Tops) -> usize {
         tops.waiting_in(&self.magazines[class.index()], class)
     }
 
-    /// In a forked child, where the borrower does not exist: forgets what it had at hand. Its blocks in magazines and outbox stay in
-    /// use for ever, since nobody can tell how far the borrower had got with them.
+    /// In a forked child, where the borrower does not exist: forgets what it had at hand. Its blocks in magazines and
+    /// outbox stay in use for ever, since nobody can tell how far the borrower had got with them.
     pub(crate) fn forget_borrower(&self) {
         // The other threads' storage is there still, though they are not.
         if self.counts_at_hand() {
@@ -331,7 +341,8 @@ impl Heap {
         self.is_lost.load(Ordering::Relaxed)
     }
 
-    /// Collects what others have returned, and gives every unused segment back to the backend, on behalf of any thread: for when memory is short.
+    /// Collects what others have returned, and gives every unused segment back to the backend, on behalf of any thread:
+    /// for when memory is short.
     pub(crate) fn reclaim(&self) {
         if self.is_lost() {
             return;

@@ -1,7 +1,9 @@
-//! Poison: what stands at both ends of a block that is held back on probation, and is looked for before the block may be handed out again.
+//! Poison: what stands at both ends of a block that is held back on probation, and is looked for before the block may
+//! be handed out again.
 //!
-//! A byte of it that has changed was written by somebody who had the address still, or who wrote past the end of a neighbour. No more is overwritten than glibc's own lists take of a free block: what a program finds that reads
-//! a block it has freed is no worse than there.
+//! A byte of it that has changed was written by somebody who had the address still, or who wrote past the end of a
+//! neighbour. No more is overwritten than glibc's own lists take of a free block: what a program finds that reads a
+//! block it has freed is no worse than there.
 
 use super::misuse::written_while_free;
 use crate::magazine::Place;
@@ -38,10 +40,12 @@ impl Poisoned {
         Self { blocks: [ptr::null_mut(); PLACES], count: 0 }
     }
 
-    /// Poisons a block that nobody has any more, and watches it until the next look. One that was poisoned `PLACES` blocks ago is looked at now.
+    /// Poisons a block that nobody has any more, and watches it until the next look. One that was poisoned `PLACES`
+    /// blocks ago is looked at now.
     ///
     /// # Safety
-    /// - `block` is the start of a block of `size` bytes of a slab, which is freed and is not handed out before it is looked at; the heap that watches it has it.
+    /// - `block` is the start of a block of `size` bytes of a slab, which is freed and is not handed out before it is
+    ///   looked at; the heap that watches it has it.
     pub(super) unsafe fn add(&mut self, block: Place, size: usize) {
         let place = &mut self.blocks[self.count % PLACES];
         if self.count >= PLACES {
@@ -75,7 +79,8 @@ unsafe fn look(block: Place) {
     let SlotKind::Slab(class) = (unsafe { segment::slab_of(block.addr()) }).kind() else { return };
     let size = class.size();
     for word in words(block, size) {
-        // SAFETY: inside the block, as when it was written. A program that writes there at this moment is what is looked for.
+        // SAFETY: inside the block, as when it was written. A program that writes there at this moment is what is
+        // looked for.
         let found = unsafe { word.read_volatile() };
         if found != POISON {
             let first = (found ^ POISON).to_le_bytes().iter().position(|&byte| byte != 0).unwrap_or(0);

@@ -1,10 +1,12 @@
 //! Probation: as long as a class is little used, each of its frees is looked at at once.
 //!
-//! A class on probation has no magazine, so all its allocations and frees are slow paths, which can afford to ask whether a block is in use. What is freed goes the way of a block that another
-//! thread frees: its remote bit is set, and it is not handed out again before the heap collects. So a second free finds one of two bits set, whichever thread it comes from, and a block that
-//! the program still uses stays out of others' hands for a while.
+//! A class on probation has no magazine, so all its allocations and frees are slow paths, which can afford to ask
+//! whether a block is in use. What is freed goes the way of a block that another thread frees: its remote bit is set,
+//! and it is not handed out again before the heap collects. So a second free finds one of two bits set, whichever
+//! thread it comes from, and a block that the program still uses stays out of others' hands for a while.
 //!
-//! What a class may cost so is bounded by steps. One that is much used has soon taken them, and has its magazine from then on; once in each purge delay it gets some more.
+//! What a class may cost so is bounded by steps. One that is much used has soon taken them, and has its magazine from
+//! then on; once in each purge delay it gets some more.
 
 use super::Heap;
 use super::core::{Core, Misuse, locate, refuse};
@@ -82,7 +84,8 @@ unsafe fn place_of<'a>(class: SizeClass, block: NonNull<u8>) -> Place<'a> {
     }
 }
 
-/// True where the block has been freed, and nobody has it in a magazine or an outbox. Of a span, which ends when it is free, only what is not collected yet can be seen.
+/// True where the block has been freed, and nobody has it in a magazine or an outbox. Of a span, which ends when it is
+/// free, only what is not collected yet can be seen.
 fn is_free(class: SizeClass, (slab, index): Place<'_>) -> bool {
     !class.is_span() && slab.is_free(index) || Segment::of(slab).is_returned(slab, index / 64, 1 << (index % 64))
 }
@@ -119,7 +122,8 @@ impl Heap {
         }
     }
 
-    /// Ends the process where `block` is no block of `class` or is free, which is the misuse `otherwise`; on behalf of any thread. Looks at nothing where the heap is at work.
+    /// Ends the process where `block` is no block of `class` or is free, which is the misuse `otherwise`; on behalf of
+    /// any thread. Looks at nothing where the heap is at work.
     ///
     /// # Safety
     /// - `block` lies in one of this heap's segments.
@@ -132,7 +136,8 @@ impl Heap {
     }
 }
 
-/// Returns a block to the heap whose lock the caller holds, as another thread would; false where it has been returned already.
+/// Returns a block to the heap whose lock the caller holds, as another thread would; false where it has been returned
+/// already.
 fn return_here(_core: &Core, (slab, index): Place<'_>) -> bool {
     Segment::of(slab).put_remote(slab, index / 64, 1 << (index % 64)) == 0
 }

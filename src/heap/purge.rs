@@ -1,6 +1,8 @@
-//! Purging: a heap's unused memory goes back to the system, on behalf of any thread. Free slots in runs, and the free pages of slabs that are in use.
+//! Purging: a heap's unused memory goes back to the system, on behalf of any thread. Free slots in runs, and the free
+//! pages of slabs that are in use.
 //!
-//! The lock is given up after so many system calls, and taken again: whoever refills or flushes waits for a millisecond at most, however much is to be given back.
+//! The lock is given up after so many system calls, and taken again: whoever refills or flushes waits for a millisecond
+//! at most, however much is to be given back.
 
 use super::Heap;
 use super::core::{Core, Home};
@@ -15,7 +17,8 @@ const CALLS_AT_A_TIME: usize = 256;
 /// Slabs that are looked at while the lock is held, at most.
 const LOOKS_AT_A_TIME: usize = 8192;
 
-/// Since when what is given back has to be unused, and what time it is: milliseconds of the platform's clock. Whatever is unused, where `before` is `u64::MAX`.
+/// Since when what is given back has to be unused, and what time it is: milliseconds of the platform's clock. Whatever
+/// is unused, where `before` is `u64::MAX`.
 #[derive(Clone, Copy)]
 pub(super) struct Since {
     pub(super) before: u64,
@@ -37,8 +40,9 @@ struct Progress {
 }
 
 impl Heap {
-    /// Collects what others have returned, and gives the memory of slots and pages unused since `before` back to the system, on behalf of any thread.
-    /// With `is_patient`, waits for the heap's lock; otherwise leaves a heap alone that is at work.
+    /// Collects what others have returned, and gives the memory of slots and pages unused since `before` back to the
+    /// system, on behalf of any thread. With `is_patient`, waits for the heap's lock; otherwise leaves a heap alone
+    /// that is at work.
     pub(crate) fn purge(&self, before: u64, now: u64, is_patient: bool) {
         let since = Since { before, now };
         let mut progress = Progress::default();
@@ -82,8 +86,8 @@ impl Core {
         true
     }
 
-    /// Gives the pages of slabs back that have been free since then, some slabs at a time; true once it has gone through all. Those slabs are sparse from then on,
-    /// however many blocks they have in use.
+    /// Gives the pages of slabs back that have been free since then, some slabs at a time; true once it has gone
+    /// through all. Those slabs are sparse from then on, however many blocks they have in use.
     fn purge_slabs(&mut self, backend: &Backend, since: Since, progress: &mut Progress) -> bool {
         let page_size = backend.os.page_size();
         let (mut calls, mut looks) = (0, 0);
@@ -120,7 +124,8 @@ impl Core {
         true
     }
 
-    /// As [`Slab::take`], of a slab of which pages were given back: those that are needed now are committed again. Takes nothing where they may not be.
+    /// As [`Slab::take`], of a slab of which pages were given back: those that are needed now are committed again.
+    /// Takes nothing where they may not be.
     #[cold]
     #[inline(never)]
     pub(super) fn take_purged(home: Home<'_>, slab: &Slab, blocks: Blocks, places: &mut [Place]) -> usize {

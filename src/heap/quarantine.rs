@@ -1,7 +1,9 @@
-//! Quarantine: what the borrower has freed stays out of use for a while, so that whoever still has the address meets nobody else's block there.
+//! Quarantine: what the borrower has freed stays out of use for a while, so that whoever still has the address meets
+//! nobody else's block there.
 //!
-//! Each class has some places. A free puts its block into one of them at random, once all are taken, and what was there leaves. Blocks leave by nothing else but when the magazines are emptied too:
-//! once in each purge delay, when memory is short, and when the thread ends.
+//! Each class has some places. A free puts its block into one of them at random, once all are taken, and what was there
+//! leaves. Blocks leave by nothing else but when the magazines are emptied too: once in each purge delay, when memory
+//! is short, and when the thread ends.
 
 use crate::secret::Dice;
 use crate::size_class::{self, SizeClass};
@@ -79,11 +81,13 @@ impl<const COUNT: usize> Held<COUNT> {
     }
 }
 
-/// The blocks that a heap's borrower has freed and that are held, its own heap's and others'. Borrower-only, but for statistics. Zeros, as in fresh memory, are an empty one.
+/// The blocks that a heap's borrower has freed and that are held, its own heap's and others'. Borrower-only, but for
+/// statistics. Zeros, as in fresh memory, are an empty one.
 pub(crate) struct Quarantine {
     classes: [Held<PLACES>; size_class::SLABS],
     large: Held<LARGE_PLACES>,
-    /// Of each large block that is a mapping's, its bytes; 0 of a span. Kept here, since the mapping may be gone when somebody else reads it.
+    /// Of each large block that is a mapping's, its bytes; 0 of a span. Kept here, since the mapping may be gone when
+    /// somebody else reads it.
     mapped: [AtomicUsize; LARGE_PLACES],
     dice: Dice,
 }
@@ -105,7 +109,8 @@ impl Quarantine {
         self.classes[index].exchange(block, usize::from(CAPACITY[index]), &self.dice)
     }
 
-    /// As [`Quarantine::exchange`], of a span, for which `mapped` is 0, or of a mapping's block, which has so many bytes.
+    /// As [`Quarantine::exchange`], of a span, for which `mapped` is 0, or of a mapping's block, which has so many
+    /// bytes.
     pub(crate) fn exchange_large(&self, block: NonNull<u8>, mapped: usize) -> Option<NonNull<u8>> {
         let note = |nth: usize| self.mapped[nth].store(mapped, Ordering::Relaxed);
         self.large.exchange_noted(block, LARGE_PLACES, &self.dice, note)
@@ -129,7 +134,8 @@ impl Quarantine {
             .map(load)
     }
 
-    /// The spans and mappings' blocks that are held, and of the latter their bytes; a snapshot, as above, in which the bytes may be another block's.
+    /// The spans and mappings' blocks that are held, and of the latter their bytes; a snapshot, as above, in which the
+    /// bytes may be another block's.
     pub(crate) fn held_large(&self) -> impl Iterator<Item = (*mut u8, usize)> {
         let len = self.large.len.load(Ordering::Relaxed).min(LARGE_PLACES);
         self.large.places[..len].iter().map(load).zip(self.mapped.iter().map(|mapped| mapped.load(Ordering::Relaxed)))

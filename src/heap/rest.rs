@@ -1,4 +1,5 @@
-//! Rest: what waits in the magazines of a thread goes back to slabs from time to time, where other classes and other threads find it, and whole pages of it the system.
+//! Rest: what waits in the magazines of a thread goes back to slabs from time to time, where other classes and other
+//! threads find it, and whole pages of it the system.
 
 use super::Heap;
 use crate::magazine::{Place, Tops};
@@ -6,15 +7,17 @@ use crate::segment::Owner;
 use crate::size_class::SizeClass;
 use core::slice;
 
-/// Blocks of a scattered class that go past the magazine once in each delay. A block that goes to and fro between the program and a magazine stays where it is, and keeps a slab in use that has
-/// hardly any other; past the magazine, what comes is taken from slabs that have many in use, and what goes leaves those that have few.
+/// Blocks of a scattered class that go past the magazine once in each delay. A block that goes to and fro between the
+/// program and a magazine stays where it is, and keeps a slab in use that has hardly any other; past the magazine, what
+/// comes is taken from slabs that have many in use, and what goes leaves those that have few.
 const PAST: u16 = 512;
 
 /// And at most: such a block takes some tens of nanoseconds.
 const PAST_MOST: u64 = 8192;
 
 impl Heap {
-    /// How many blocks of a scattered class are to go past the magazine: each block in use is freed and another one taken, on average.
+    /// How many blocks of a scattered class are to go past the magazine: each block in use is freed and another one
+    /// taken, on average.
     fn past(&self, class: SizeClass) -> u16 {
         (2 * self.counts_of(class).out()).clamp(PAST.into(), PAST_MOST) as u16
     }
@@ -22,7 +25,8 @@ impl Heap {
     /// What waits in the magazine of `class`.
     ///
     /// # Safety
-    /// - The calling thread has borrowed this heap, and `tops` are its tops, which stay as they are for as long as the places are looked at.
+    /// - The calling thread has borrowed this heap, and `tops` are its tops, which stay as they are for as long as the
+    ///   places are looked at.
     pub(super) unsafe fn waiting_places(&self, class: SizeClass, tops: &Tops) -> &[Place] {
         let held = self.waiting_in(class, tops);
         // SAFETY: the magazine holds `held` blocks from its low end on, and the borrower alone has access.
@@ -47,7 +51,8 @@ impl Heap {
         }
     }
 
-    /// Gives up the magazines of slabs' classes from which nothing was taken since this was done last. A thread that only frees blocks of a class has no use for them, and each may hold a page.
+    /// Gives up the magazines of slabs' classes from which nothing was taken since this was done last. A thread that
+    /// only frees blocks of a class has no use for them, and each may hold a page.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.

@@ -1,7 +1,8 @@
 //! The segments of a heap that have free slots, by the length of their longest run of free slots.
 //!
-//! What is asked for is looked for where it just fits: segments that are nearly full are filled up, and those that are nearly empty get a chance to become
-//! unused. And no segment is added while one has room for a span, however many segments have only room for less.
+//! What is asked for is looked for where it just fits: segments that are nearly full are filled up, and those that are
+//! nearly empty get a chance to become unused. And no segment is added while one has room for a span, however many
+//! segments have only room for less.
 
 use super::list::Ring;
 use crate::segment::{SLOTS, Segment, Warmth};
@@ -57,7 +58,8 @@ impl Roomy {
         self.filled == 0
     }
 
-    /// The segments that have `count` free neighbours, or more, those with the shortest runs first. They are not to change meanwhile.
+    /// The segments that have `count` free neighbours, or more, those with the shortest runs first. They are not to
+    /// change meanwhile.
     pub(super) fn with_run<'a>(&self, count: usize) -> impl Iterator<Item = &'a Segment> + use<'a, '_> {
         let mut left = self.filled & (u32::MAX << count);
         core::iter::from_fn(move || {
@@ -68,8 +70,8 @@ impl Roomy {
         .flat_map(Ring::iter)
     }
 
-    /// What `carve` makes of a segment that has `count` free neighbours: of one of the first few, or of `spare`, where it finds slots that were touched before; else of the first where
-    /// it finds any. Also the segment.
+    /// What `carve` makes of a segment that has `count` free neighbours: of one of the first few, or of `spare`, where
+    /// it finds slots that were touched before; else of the first where it finds any. Also the segment.
     pub(super) fn find<'a, R>(
         &self,
         count: usize,

@@ -1,7 +1,8 @@
 //! Sampling: what a heap's borrower has at hand while a profile takes samples of its allocations.
 //!
-//! Nothing is counted on the fast path of an allocation: a magazine never holds more blocks than are allocated before the next sample, so the allocation that finds it empty
-//! knows how many there were. A refill takes no more than that, and a free puts a block back only while more are to come than wait there, which it counts. In the short while in
+//! Nothing is counted on the fast path of an allocation: a magazine never holds more blocks than are allocated before
+//! the next sample, so the allocation that finds it empty knows how many there were. A refill takes no more than that,
+//! and a free puts a block back only while more are to come than wait there, which it counts. In the short while in
 //! which no more are to come, what is freed goes to other magazines, the *returns*.
 //!
 //! ```text
@@ -39,20 +40,23 @@ pub(crate) struct Sampling {
     returns: Tops,
     /// The heap's.
     owner: Cell<Owner>,
-    /// Found by a class's code, as the tops are. All zeros under the code that is no class's, and of spans, which do not come back here.
+    /// Found by a class's code, as the tops are. All zeros under the code that is no class's, and of spans, which do
+    /// not come back here.
     gaps_left: [GapsLeft; size_class::COUNT + 1],
     one_in: Cell<u64>,
     /// Bytes of larger blocks up to the next sample; 0 where none are counted yet.
     bytes_left: Cell<u64>,
     gaps: Gaps,
-    /// True while the allocations of whoever has borrowed the heap are sampled: it stays so while the thread allocates from another.
+    /// True while the allocations of whoever has borrowed the heap are sampled: it stays so while the thread allocates
+    /// from another.
     is_on: Cell<bool>,
 }
 
 /// What is left of a class's gaps. All zeros before the first.
 #[repr(C, align(32))]
 struct GapsLeft {
-    /// Allocations before the next that is looked at, which ends one of the gaps; without those that the magazine can serve: as many blocks may come back to it.
+    /// Allocations before the next that is looked at, which ends one of the gaps; without those that the magazine can
+    /// serve: as many blocks may come back to it.
     beyond: Cell<u64>,
     /// From the next that is looked at to the next sample: 0 where that is it, or where its gap is to be drawn.
     to_sample: Cell<u64>,
@@ -79,8 +83,9 @@ pub(crate) struct Chosen {
 }
 
 impl Sampling {
-    /// Takes back a block that the thread frees, to the magazine that it would go to if nothing were sampled; false where it is another heap's, or no more are to come before the next sample than wait
-    /// there, or there is no room. The way of nearly every free of a sampled thread.
+    /// Takes back a block that the thread frees, to the magazine that it would go to if nothing were sampled; false
+    /// where it is another heap's, or no more are to come before the next sample than wait there, or there is no room.
+    /// The way of nearly every free of a sampled thread.
     ///
     /// # Safety
     /// - The calling thread has borrowed the heap, and `tops` are its tops, which are not set aside.
@@ -98,7 +103,8 @@ impl Sampling {
         true
     }
 
-    /// Takes back a block that the thread frees: to the returns, where no more allocations are to come than [`Sampling::keep`] asks for. False where it is another heap's, or there is no room for it.
+    /// Takes back a block that the thread frees: to the returns, where no more allocations are to come than
+    /// [`Sampling::keep`] asks for. False where it is another heap's, or there is no room for it.
     ///
     /// # Safety
     /// - As for [`Sampling::keep`]; `class` is the block's.
@@ -107,7 +113,8 @@ impl Sampling {
         unsafe { self.keep(tops, class.code(), block, owner) || self.keep_for_later(class, block, owner) }
     }
 
-    /// Takes back a block that the thread frees to the returns, where no more allocations are to come than [`Sampling::keep`] asks for; false as there.
+    /// Takes back a block that the thread frees to the returns, where no more allocations are to come than
+    /// [`Sampling::keep`] asks for; false as there.
     ///
     /// # Safety
     /// - As for [`Sampling::keep`]; `class` is the block's.
@@ -140,7 +147,8 @@ impl Sampling {
         Next::Chosen(Chosen { is_sample: to_sample.get() == 0, is_guarded: to_guarded.get() == 0 })
     }
 
-    /// The allocation that was chosen is served as any other, and the next is chosen in its place; returns how many blocks come before that, with this one.
+    /// The allocation that was chosen is served as any other, and the next is chosen in its place; returns how many
+    /// blocks come before that, with this one.
     pub(crate) fn pass_over(&self, class: SizeClass) -> u64 {
         self.left(class).are_drawn.set(true);
         self.beyond(class).set(1);
@@ -239,7 +247,8 @@ impl Sampling {
     }
 }
 
-/// Blocks of the returns that a magazine is given at a time: those that were freed last, which are in the processor's cache still.
+/// Blocks of the returns that a magazine is given at a time: those that were freed last, which are in the processor's
+/// cache still.
 #[inline(always)]
 fn hot(class: SizeClass) -> usize {
     /// Bytes of them, at most, and at least [`LEAST`] blocks.
@@ -261,7 +270,8 @@ fn hot(class: SizeClass) -> usize {
     HOT[class.index()].into()
 }
 
-/// Returns of fewer blocks are left to become more, since each visit has a cost of its own: the magazine is filled from slabs then.
+/// Returns of fewer blocks are left to become more, since each visit has a cost of its own: the magazine is filled from
+/// slabs then.
 const LEAST: usize = 4;
 
 impl Heap {
@@ -302,8 +312,8 @@ impl Heap {
         Some(unsafe { sampling.as_ref() })
     }
 
-    /// A block of `class`, whose magazine is empty, and more of them into the magazine, but no more than `most` in all: returns first, then those of slabs. `None`
-    /// where the system has no memory.
+    /// A block of `class`, whose magazine is empty, and more of them into the magazine, but no more than `most` in all:
+    /// returns first, then those of slabs. `None` where the system has no memory.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, whose `sampling` this is, and `tops` are its tops.
@@ -326,8 +336,8 @@ impl Heap {
         unsafe { self.take_hot(sampling, tops, class, held, most) }
     }
 
-    /// A block of `class`, whose magazine is empty, from the returns, and more of them into the magazine, where that is all that there is to be done: so it is for most allocations that find
-    /// a magazine empty.
+    /// A block of `class`, whose magazine is empty, from the returns, and more of them into the magazine, where that is
+    /// all that there is to be done: so it is for most allocations that find a magazine empty.
     ///
     /// # Safety
     /// - As for [`Heap::refill_sampled`].
@@ -358,7 +368,8 @@ impl Heap {
         let moved = held.min(most).min(hot(class));
         let from = sampling.magazines[class.index()].low(class).wrapping_add(held - moved);
         let low = self.low(class);
-        // SAFETY: the returns hold `held` blocks up to their top, and a magazine has room for as many; the borrower alone has access.
+        // SAFETY: the returns hold `held` blocks up to their top, and a magazine has room for as many; the borrower
+        // alone has access.
         unsafe { from.copy_to_nonoverlapping(low, moved) };
         sampling.returns.set(class, from);
         sampling.count(class, moved);
@@ -408,7 +419,8 @@ impl Heap {
         beyond.set((beyond.get() + before).saturating_sub(self.waiting_in(class, tops) as u64));
     }
 
-    /// Empties the returns, if there are any, and takes note of what is about to go from the magazines without having been allocated.
+    /// Empties the returns, if there are any, and takes note of what is about to go from the magazines without having
+    /// been allocated.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.

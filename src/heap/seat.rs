@@ -1,8 +1,8 @@
 //! Seat: where a heap's borrower keeps the tops of its magazines, for those who only want to count.
 //!
-//! The tops lie in the borrower's thread-local storage, which ends with the thread. So readers announce themselves first, and a
-//! borrower that leaves waits until those who may have seen its tops are done: each of the two writes before it reads, with a fence in between,
-//! and so one of them sees the other.
+//! The tops lie in the borrower's thread-local storage, which ends with the thread. So readers announce themselves
+//! first, and a borrower that leaves waits until those who may have seen its tops are done: each of the two writes
+//! before it reads, with a fence in between, and so one of them sees the other.
 
 use crate::magazine::Tops;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, constructor, fence};

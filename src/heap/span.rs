@@ -79,7 +79,8 @@ impl Core {
 }
 
 impl Heap {
-    /// A span for `layout`, past the magazines, and whether it reads as zero; `None` where the system has no memory. On behalf of any thread.
+    /// A span for `layout`, past the magazines, and whether it reads as zero; `None` where the system has no memory. On
+    /// behalf of any thread.
     pub(crate) fn take_span(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
         let (slots, align) = extent(layout)?;
         let mut core = self.core.lock();
@@ -90,7 +91,8 @@ impl Heap {
         Some(span)
     }
 
-    /// A span of `class` that can go on growing in place, if there is room for that in memory that was touched before. The place of one that waits in a magazine of another class counts as room.
+    /// A span of `class` that can go on growing in place, if there is room for that in memory that was touched before.
+    /// The place of one that waits in a magazine of another class counts as room.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
@@ -225,7 +227,8 @@ pub(crate) unsafe fn asked(block: NonNull<u8>) -> Option<(&'static AtomicUsize, 
     Some((slab.asked(), slab.extent() * SLOT_SIZE))
 }
 
-/// Returns a span to the heap that owns it, from any thread; false where none starts at `block`, or it was returned already.
+/// Returns a span to the heap that owns it, from any thread; false where none starts at `block`, or it was returned
+/// already.
 ///
 /// # Safety
 /// - `block` lies in a segment of some heap, which has its memory from `counters`' backend.

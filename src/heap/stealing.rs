@@ -1,7 +1,10 @@
-//! Stealing: a heap that would have to take a segment takes free blocks of another heap first, whose borrower has no use for them.
+//! Stealing: a heap that would have to take a segment takes free blocks of another heap first, whose borrower has no
+//! use for them.
 //!
-//! Where one thread has allocated what others replace, all that they free comes home to a heap that nobody allocates from, while theirs grow. What a heap has collected beyond what was asked for since is
-//! there for others to take. It stays that heap's: freed, it goes home from any thread, and a magazine that may have some of it looks at each block's owner when it gives blocks back.
+//! Where one thread has allocated what others replace, all that they free comes home to a heap that nobody allocates
+//! from, while theirs grow. What a heap has collected beyond what was asked for since is there for others to take. It
+//! stays that heap's: freed, it goes home from any thread, and a magazine that may have some of it looks at each
+//! block's owner when it gives blocks back.
 
 use super::Heap;
 use super::core::{Core, Growth};
@@ -18,13 +21,15 @@ pub(crate) type Others<'a> = &'a dyn Fn(SizeClass, &mut [Place]) -> usize;
 #[cfg(any(test, feature = "profile"))]
 pub(crate) const NONE: Others<'static> = &|_, _| 0;
 
-/// Bytes that have to be unclaimed for any to be stolen. A stolen block takes the slow path when it is freed, so for less it is not worth it.
+/// Bytes that have to be unclaimed for any to be stolen. A stolen block takes the slow path when it is freed, so for
+/// less it is not worth it.
 const LEAST_UNCLAIMED: usize = if cfg!(test) { 1024 } else { 256 * 1024 };
 
 impl Heap {
     /// True where free blocks of other heaps serve `class` as well.
     pub(super) fn may_steal(&self, class: SizeClass) -> bool {
-        // What a hardened heap knows of its free blocks, others do not; and memory under a tag is counted by whose it is.
+        // What a hardened heap knows of its free blocks, others do not; and memory under a tag is counted by whose it
+        // is.
         cfg!(not(feature = "hardened")) && !class.is_span() && self.tag() == 0
     }
 
@@ -34,7 +39,8 @@ impl Heap {
         self.traffic[class.index()].robbed.get() != Owner::NONE
     }
 
-    /// Keeps a block of the heap `owner` that the borrower has freed, in the magazine, if that has others of it; false where the block is to go home.
+    /// Keeps a block of the heap `owner` that the borrower has freed, in the magazine, if that has others of it; false
+    /// where the block is to go home.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
@@ -61,7 +67,8 @@ impl Heap {
         stolen
     }
 
-    /// Fills `places` from their end with free blocks of `class` that the borrower has no use for, if there is one; returns how many. On behalf of any other thread.
+    /// Fills `places` from their end with free blocks of `class` that the borrower has no use for, if there is one;
+    /// returns how many. On behalf of any other thread.
     pub(crate) fn give_unclaimed(&self, class: SizeClass, places: &mut [Place]) -> usize {
         if !self.may_steal(class) || self.is_lost() {
             return 0;

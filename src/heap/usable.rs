@@ -1,7 +1,7 @@
 //! The slabs of one class that have free blocks.
 //!
-//! Sparse ones, in which most blocks are free, are used when there are no others: what comes and goes gathers in few slabs, and the sparse ones get a chance to become empty. The same
-//! for those of which pages were given back.
+//! Sparse ones, in which most blocks are free, are used when there are no others: what comes and goes gathers in few
+//! slabs, and the sparse ones get a chance to become empty. The same for those of which pages were given back.
 
 use super::list::Ring;
 use crate::slab::Slab;
@@ -26,7 +26,8 @@ impl Usable {
         self.dense.first().or_else(|| self.sparse.first())
     }
 
-    /// The first of the sparse slabs. If a slab stayed when it was empty, because it was alone, it is this one: others have come behind it.
+    /// The first of the sparse slabs. If a slab stayed when it was empty, because it was alone, it is this one: others
+    /// have come behind it.
     pub(super) fn first_sparse<'a>(&self) -> Option<&'a Slab> {
         self.sparse.first()
     }

@@ -59,7 +59,8 @@ impl Stack {
 
     /// As [`Stack::push`], of a class that is not known when the program is compiled.
     ///
-    /// The top is moved before its block is written: a processor that does not know yet where one free writes can begin the next free, which reads the top, all the same.
+    /// The top is moved before its block is written: a processor that does not know yet where one free writes can begin
+    /// the next free, which reads the top, all the same.
     ///
     /// # Safety
     /// - This is the calling thread's own.
@@ -78,14 +79,16 @@ impl Stack {
 
     /// Moves the top, which stands at `top`, up by one place.
     ///
-    /// In assembly, because a compiler keeps what it has loaded in a register, and then needs an instruction to add and another to store.
+    /// In assembly, because a compiler keeps what it has loaded in a register, and then needs an instruction to add and
+    /// another to store.
     ///
     /// # Safety
     /// - This is the calling thread's own.
     #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(loom), not(miri)))]
     #[inline(always)]
     unsafe fn step_up(&self, _top: *mut Place) {
-        // SAFETY: adds one place to the top, and changes nothing else: on this architecture what an atomic load and an atomic store, both relaxed, would do.
+        // SAFETY: adds one place to the top, and changes nothing else: on this architecture what an atomic load and an
+        // atomic store, both relaxed, would do.
         unsafe {
             core::arch::asm!(
                 "add qword ptr [{top}], {place}",

@@ -10,11 +10,13 @@ use core::ptr::NonNull;
 
 /// A thread's stacks, one for each class.
 ///
-/// Found by a class's [code](SizeClass::code). The one under code 0, which is no class's, stands nowhere for ever: a block of no known class finds
-/// its magazine full, and so the slow path.
+/// Found by a class's [code](SizeClass::code). The one under code 0, which is no class's, stands nowhere for ever: a
+/// block of no known class finds its magazine full, and so the slow path.
 ///
-/// Where the class is not known when the program is compiled, the stack's address is worked out first, and each access is to an address in a register. Intel's processors since Golden
-/// Cove hand what was stored to a load that follows without a detour through the cache where both are addressed in that way, and not where they have an index: a pair of `malloc` and `free` takes a third less time.
+/// Where the class is not known when the program is compiled, the stack's address is worked out first, and each access
+/// is to an address in a register. Intel's processors since Golden Cove hand what was stored to a load that follows
+/// without a detour through the cache where both are addressed in that way, and not where they have an index: a pair of
+/// `malloc` and `free` takes a third less time.
 #[repr(C)]
 pub(crate) struct Tops {
     stacks: [Stack; size_class::COUNT + 1],
@@ -47,8 +49,9 @@ impl Tops {
 
     /// The stack of the class with this code.
     ///
-    /// The comparison and the choice, which is always the same, go away where the code is known when the program is compiled. Where it is not, they have the compiler put the
-    /// address into a register: it would leave a mere sum to each access.
+    /// The comparison and the choice, which is always the same, go away where the code is known when the program is
+    /// compiled. Where it is not, they have the compiler put the address into a register: it would leave a mere sum to
+    /// each access.
     ///
     /// # Safety
     /// - `code` is a class's, or 0.
@@ -78,7 +81,8 @@ impl Tops {
         unsafe { &*self.stacks.as_ptr().byte_add(distance) }
     }
 
-    /// As [`Tops::under`], of a code that is not known when the program is compiled, though the compiler may know what it cannot be.
+    /// As [`Tops::under`], of a code that is not known when the program is compiled, though the compiler may know what
+    /// it cannot be.
     ///
     /// # Safety
     /// - As for `under`.
@@ -86,7 +90,8 @@ impl Tops {
     pub(crate) unsafe fn at(&self, code: usize) -> &Stack {
         // SAFETY: passed on.
         let stack = unsafe { self.behind(code) };
-        // SAFETY: no instruction at all. The address comes out as it went in, and the compiler does not know that any more.
+        // SAFETY: no instruction at all. The address comes out as it went in, and the compiler does not know that any
+        // more.
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         unsafe {
             let mut address = core::ptr::from_ref(stack);
@@ -97,7 +102,8 @@ impl Tops {
         stack
     }
 
-    /// The stack of the class that serves a block of which only the size is known; `None` where it is larger than any slab's block.
+    /// The stack of the class that serves a block of which only the size is known; `None` where it is larger than any
+    /// slab's block.
     #[inline(always)]
     pub(crate) fn for_untyped(&self, size: usize) -> Option<&Stack> {
         let (codes, grains) = SizeClass::look_up_untyped(size)?;
@@ -106,13 +112,15 @@ impl Tops {
 
     /// The stack under the code that stands in a table.
     ///
-    /// In assembly because a compiler loads the code into a register of its own, and then addresses the stack by two of them.
+    /// In assembly because a compiler loads the code into a register of its own, and then addresses the stack by two of
+    /// them.
     #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(loom), not(miri)))]
     #[inline(always)]
     fn under_entry(&self, codes: &'static size_class::UntypedCodes, grains: usize) -> &Stack {
         debug_assert!(grains < codes.len());
         let mut stack = self.stacks.as_ptr();
-        // SAFETY: reads an entry of the table, where a class's code stands: the sum is the address of that class's stack.
+        // SAFETY: reads an entry of the table, where a class's code stands: the sum is the address of that class's
+        // stack.
         unsafe {
             core::arch::asm!(
                 "add {stack}, qword ptr [{codes} + 8*{grains}]",

@@ -1,6 +1,7 @@
 //! Frames: return addresses on standard error, a line for each, with the file that the code was loaded from.
 //!
-//! Names of functions are in those files, and to look for them takes memory. `addr2line -Cfe FILE OFFSET` has them later.
+//! Names of functions are in those files, and to look for them takes memory. `addr2line -Cfe FILE OFFSET` has them
+//! later.
 
 use super::report::line;
 use crate::sync::UnsafeCell;
@@ -88,9 +89,11 @@ impl Display for Name<'_> {
     }
 }
 
-/// Writes the stack to standard error, the innermost function first. Neither allocates nor waits, so it may be called in a signal handler.
+/// Writes the stack to standard error, the innermost function first. Neither allocates nor waits, so it may be called
+/// in a signal handler.
 ///
-/// A return address is behind its call, which may be the last of its function; so what is written is one byte before it.
+/// A return address is behind its call, which may be the last of its function; so what is written is one byte before
+/// it.
 pub(crate) fn write_frames(frames: &[usize]) {
     // Acquire: pairs with the Release below, for the room.
     let is_mine = !IS_TAKEN.swap(true, Ordering::Acquire);

@@ -1,6 +1,7 @@
 //! Linux: `mmap`, `mremap`, `madvise`, POSIX threads' keys and fork handlers.
 //!
-//! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever replaced.
+//! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever
+//! replaced.
 
 #[path = "linux_cgroup.rs"]
 mod cgroup;
@@ -51,7 +52,8 @@ use core::ptr::{self, NonNull};
 /// The running system.
 pub(crate) struct Native;
 
-/// Puts `errno` back when dropped, so that a failing system call inside the allocator stays the allocator's own business.
+/// Puts `errno` back when dropped, so that a failing system call inside the allocator stays the allocator's own
+/// business.
 struct KeepErrno(c_int);
 
 impl KeepErrno {
@@ -131,7 +133,8 @@ impl Platform for Native {
 
     unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize) {
         let _errno = KeepErrno::new();
-        // SAFETY: the caller's own mapping, whose contents are not changed. Where huge pages are unknown or forbidden, nothing happens.
+        // SAFETY: the caller's own mapping, whose contents are not changed. Where huge pages are unknown or forbidden,
+        // nothing happens.
         unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
     }
 
@@ -139,7 +142,8 @@ impl Platform for Native {
         /// Linux 6.1.
         const MADV_COLLAPSE: c_int = 25;
         let _errno = KeepErrno::new();
-        // SAFETY: the caller's own mapping, whose contents are not changed. Kernels that do not know the word refuse it.
+        // SAFETY: the caller's own mapping, whose contents are not changed. Kernels that do not know the word refuse
+        // it.
         huge::are_allowed() && unsafe { libc::madvise(start.as_ptr().cast(), len, MADV_COLLAPSE) == 0 }
     }
 
@@ -152,7 +156,8 @@ impl Platform for Native {
         let resident_in = |at: usize| {
             let part = part.min(len - at);
             let pages = part / self.page_size();
-            // SAFETY: inside the caller's own mapping; writes one byte for each page, of which there are no more than there is room for.
+            // SAFETY: inside the caller's own mapping; writes one byte for each page, of which there are no more than
+            // there is room for.
             let is_told =
                 unsafe { libc::mincore(start.as_ptr().wrapping_add(at).cast(), part, states.as_mut_ptr()) == 0 };
             if is_told { states[..pages].iter().filter(|&&state| state & 1 == 1).count() } else { 0 }
@@ -221,7 +226,8 @@ impl Platform for Native {
 
     fn now_ns(&self) -> u64 {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: a valid place for the answer. This clock cannot fail, and is read without a system call where the hardware allows it.
+        // SAFETY: a valid place for the answer. This clock cannot fail, and is read without a system call where the
+        // hardware allows it.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
         time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
     }
@@ -263,7 +269,8 @@ pub(crate) fn abort() -> ! {
 /// The key whose destructor tells of a thread's end, plus one; 0 while there is none.
 static EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
 
-/// Asks for `hook` to be called with `argument`, which is not null, when the calling thread ends; true where that will happen.
+/// Asks for `hook` to be called with `argument`, which is not null, when the calling thread ends; true where that will
+/// happen.
 ///
 /// False where the program has taken every key: then this thread's end goes unnoticed. Every call in a process passes
 /// the same hook. May allocate.
@@ -313,8 +320,8 @@ mod stacks {
 
     /// True where the aligned word at `address` can be read. A system call, for those who must not fault.
     ///
-    /// The kernel copies a signal set from there before it looks at what is to be done with it, which here is nothing that exists. Abseil's
-    /// debugging code does it so.
+    /// The kernel copies a signal set from there before it looks at what is to be done with it, which here is nothing
+    /// that exists. Abseil's debugging code does it so.
     pub(crate) fn is_readable(address: usize) -> bool {
         const NO_SUCH_ACTION: c_int = -1;
         let _errno = KeepErrno::new();
@@ -344,18 +351,21 @@ mod stacks {
     const GO_ON: c_int = 0;
     const STOP: c_int = 4;
 
-    /// The unwinder's `_Unwind_Backtrace`, `_Unwind_GetIP` and `_Unwind_GetCFA`; the first one is set last, and 0 until then.
+    /// The unwinder's `_Unwind_Backtrace`, `_Unwind_GetIP` and `_Unwind_GetCFA`; the first one is set last, and 0 until
+    /// then.
     static UNWINDER: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
 
-    /// Looks for an unwinder that reads tables, and makes it ready for [`unwind`]; false where there is none that neither allocates nor waits. May
-    /// allocate, itself.
+    /// Looks for an unwinder that reads tables, and makes it ready for [`unwind`]; false where there is none that
+    /// neither allocates nor waits. May allocate, itself.
     ///
-    /// From glibc 2.35 on, which has `_dl_find_object`, the unwinder finds a function's table without the loader's lock.
+    /// From glibc 2.35 on, which has `_dl_find_object`, the unwinder finds a function's table without the loader's
+    /// lock.
     pub(crate) fn find_unwinder() -> bool {
         if UNWINDER[0].load(Ordering::Relaxed) != 0 {
             return true;
         }
-        // SAFETY: valid names. The library is as good as any to load: the C library does so itself for `backtrace`. It is never closed.
+        // SAFETY: valid names. The library is as good as any to load: the C library does so itself for `backtrace`. It
+        // is never closed.
         let (lookup, library) = unsafe {
             let lookup = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr());
             (lookup, libc::dlopen(c"libgcc_s.so.1".as_ptr(), libc::RTLD_NOW))
@@ -399,8 +409,8 @@ mod stacks {
         if (visitor.visit)(address, stack) { GO_ON } else { STOP }
     }
 
-    /// Passes the calling functions to `visit`, the innermost first, until it says false: each one's return address, and where the stack stands after the return. None before
-    /// [`find_unwinder`].
+    /// Passes the calling functions to `visit`, the innermost first, until it says false: each one's return address,
+    /// and where the stack stands after the return. None before [`find_unwinder`].
     pub(crate) fn unwind<V: FnMut(usize, usize) -> bool>(visit: &mut V) {
         // Acquire: the others are there. Pairs with the Release in `find_unwinder`.
         let known = UNWINDER.each_ref().map(|function| function.load(Ordering::Acquire));

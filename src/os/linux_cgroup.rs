@@ -1,6 +1,7 @@
 //! Linux: how much memory the control group of the process allows.
 //!
-//! Of version 2, `/proc/self/cgroup` has a line `0::/path`; of version 1, one such as `4:memory:/path`. The least of what the group and those around it allow holds.
+//! Of version 2, `/proc/self/cgroup` has a line `0::/path`; of version 1, one such as `4:memory:/path`. The least of
+//! what the group and those around it allow holds.
 
 use super::KeepErrno;
 use crate::number::decimal;

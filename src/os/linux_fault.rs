@@ -1,6 +1,7 @@
 //! Faults: a handler for accesses to memory that may not be accessed so, which stands before the one that was there.
 //!
-//! Everything here runs in a signal handler, perhaps on a stack of a few kilobytes: nothing allocates, waits or takes a lock, and what needs room gets [another stack](super::room).
+//! Everything here runs in a signal handler, perhaps on a stack of a few kilobytes: nothing allocates, waits or takes a
+//! lock, and what needs room gets [another stack](super::room).
 
 use super::KeepErrno;
 use crate::os::Fault;
@@ -37,8 +38,9 @@ static HOOK: AtomicUsize = AtomicUsize::new(0);
 
 type Hook = fn(&Fault) -> bool;
 
-/// Has `hook` called on every fault of the process from now on; true from it means that the fault is told of, and the process is to end by the signal. All others go to
-/// the handler that was there before, if there was one. False where the system refuses. Every call in a process passes the same hook.
+/// Has `hook` called on every fault of the process from now on; true from it means that the fault is told of, and the
+/// process is to end by the signal. All others go to the handler that was there before, if there was one. False where
+/// the system refuses. Every call in a process passes the same hook.
 ///
 /// The hook may do only what is safe in a signal handler.
 pub(crate) fn on_fault(hook: Hook) -> bool {

@@ -73,7 +73,8 @@ pub(crate) unsafe fn open(start: NonNull<u8>, len: usize) -> bool {
     unsafe { libc::mprotect(start.as_ptr().cast(), len, libc::PROT_READ | libc::PROT_WRITE) == 0 }
 }
 
-/// True where none of these pages is resident: nobody has touched them since they were given back. False where that is not known.
+/// True where none of these pages is resident: nobody has touched them since they were given back. False where that is
+/// not known.
 ///
 /// # Safety
 /// - `start..start + len` are whole pages that were mapped by this platform, none of them in a file.
@@ -94,7 +95,8 @@ pub(crate) unsafe fn is_untouched(start: NonNull<u8>, len: usize) -> bool {
     true
 }
 
-/// A number that nobody can guess where the system has such; one that differs from process to process otherwise. Never waits, and never fails.
+/// A number that nobody can guess where the system has such; one that differs from process to process otherwise. Never
+/// waits, and never fails.
 pub(crate) fn random() -> u64 {
     let _errno = KeepErrno::new();
     let mut number = 0_u64;

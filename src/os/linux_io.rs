@@ -1,4 +1,5 @@
-//! What reports need of Linux: the environment, files, a thread, a signal. Everything keeps `errno`, and nothing allocates but the start of a thread.
+//! What reports need of Linux: the environment, files, a thread, a signal. Everything keeps `errno`, and nothing
+//! allocates but the start of a thread.
 
 use super::KeepErrno;
 use crate::sync::plain::{AtomicU32, Ordering};
@@ -46,7 +47,8 @@ pub(crate) fn environment(each: &mut dyn FnMut(&[u8])) {
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return;
     }
-    // SAFETY: the C library's variable, which nobody changes while libraries are loaded; later, the caller's duty as of all who read the environment.
+    // SAFETY: the C library's variable, which nobody changes while libraries are loaded; later, the caller's duty as of
+    // all who read the environment.
     let mut entry = unsafe { environ };
     while !entry.is_null() {
         // SAFETY: the environment ends in a null, which ends the loop.
@@ -214,7 +216,8 @@ impl KeptStderr {
     }
 }
 
-/// Runs `write` without the process being ended by what it writes to: a pipe that nobody reads, or a file that may not grow.
+/// Runs `write` without the process being ended by what it writes to: a pipe that nobody reads, or a file that may not
+/// grow.
 pub(crate) fn without_signals<R>(write: impl FnOnce() -> R) -> R {
     let _errno = KeepErrno::new();
     let mut held = empty_set();

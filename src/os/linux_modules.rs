@@ -1,4 +1,5 @@
-//! Modules: which files code was loaded from, as `/proc/self/maps` tells. Read by system calls, as the loader's own list is behind its lock.
+//! Modules: which files code was loaded from, as `/proc/self/maps` tells. Read by system calls, as the loader's own
+//! list is behind its lock.
 
 use super::io::File;
 use crate::os::{Modules, is_readable};
@@ -43,7 +44,8 @@ pub(crate) fn modules_of(frames: &[usize], modules: &mut Modules) {
     });
 }
 
-/// What is to be taken off an address of the image at `start`, so as to be an address in its file: where it was loaded to, or nothing where it is always loaded to the same place.
+/// What is to be taken off an address of the image at `start`, so as to be an address in its file: where it was loaded
+/// to, or nothing where it is always loaded to the same place.
 fn base(start: usize) -> usize {
     /// Where an ELF file says what kind it is, and the kind that has fixed addresses.
     const KIND: usize = 16;
@@ -51,7 +53,8 @@ fn base(start: usize) -> usize {
     if !is_readable(start + KIND) {
         return start;
     }
-    // SAFETY: can be read, as the system has just said. Not text for the compiler to reckon with, but what the system has mapped.
+    // SAFETY: can be read, as the system has just said. Not text for the compiler to reckon with, but what the system
+    // has mapped.
     let kind = unsafe { ptr::with_exposed_provenance::<u16>(start + KIND).read_volatile() };
     if kind == FIXED { 0 } else { start }
 }

@@ -7,7 +7,8 @@ use crate::number::decimal;
 use crate::os::{Process, SystemMemory};
 use core::ffi::{CStr, c_int};
 
-/// Bytes of a file of `/proc` that are read at most. A roll-up of the mappings has about 900, a line of figures at most 500.
+/// Bytes of a file of `/proc` that are read at most. A roll-up of the mappings has about 900, a line of figures at most
+/// 500.
 const MAX: usize = 2048;
 
 fn clock_ms(clock: libc::clockid_t) -> u64 {
@@ -35,7 +36,8 @@ pub(super) fn uptime_ms() -> Option<u64> {
     clock_ms(libc::CLOCK_BOOTTIME).checked_sub(started * 1000 / per_second)
 }
 
-/// When the process was made, in ticks since the system was: the 22nd field. The name, which is the second, may have spaces and parentheses in it.
+/// When the process was made, in ticks since the system was: the 22nd field. The name, which is the second, may have
+/// spaces and parentheses in it.
 fn started(stat: &[u8]) -> Option<u64> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
     decimal(stat[name_end + 1..].split(|&byte| byte == b' ').filter(|field| !field.is_empty()).nth(19)?)

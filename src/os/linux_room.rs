@@ -1,4 +1,5 @@
-//! Room: a stack for what a signal handler does that needs more than it may have been given, which is 8 KiB in all or less.
+//! Room: a stack for what a signal handler does that needs more than it may have been given, which is 8 KiB in all or
+//! less.
 //!
 //! The way back is described to unwinders, so that a stack can be walked from there.
 
@@ -18,7 +19,8 @@ unsafe impl Sync for Stack {}
 
 static STACK: Stack = Stack(UnsafeCell::new(MaybeUninit::uninit()));
 
-/// Runs `work` with room on the stack, and without signals: a handler might begin where the interrupted one has its frames.
+/// Runs `work` with room on the stack, and without signals: a handler might begin where the interrupted one has its
+/// frames.
 ///
 /// # Safety
 /// - One thread at a time does this.

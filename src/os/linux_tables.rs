@@ -1,6 +1,8 @@
-//! The tables that serve exceptions: where a function's caller is, by what a program and its libraries say of their own code.
+//! The tables that serve exceptions: where a function's caller is, by what a program and its libraries say of their own
+//! code.
 //!
-//! glibc finds the tables of an address without a lock, and gimli reads them without memory. What is found is worth keeping: it takes a microsecond.
+//! glibc finds the tables of an address without a lock, and gimli reads them without memory. What is found is worth
+//! keeping: it takes a microsecond.
 
 use crate::os::rule::{Registers, Rule, Step};
 use crate::sync::plain::{AtomicUsize, Ordering};
@@ -54,7 +56,8 @@ impl Module {
             return None;
         }
         let mut found = MaybeUninit::<Found>::zeroed();
-        // SAFETY: the function has this type, and looks at nothing but its own list of what is loaded. There is room for the answer.
+        // SAFETY: the function has this type, and looks at nothing but its own list of what is loaded. There is room
+        // for the answer.
         let status = unsafe {
             core::mem::transmute::<*const c_void, Find>(find)(ptr::without_provenance_mut(address), found.as_mut_ptr())
         };
@@ -65,10 +68,12 @@ impl Module {
         (status == 0 && module.tables != 0).then_some(module)
     }
 
-    /// The module's segments, and what their addresses count from; `None` where the module does not begin with its file's first page.
+    /// The module's segments, and what their addresses count from; `None` where the module does not begin with its
+    /// file's first page.
     fn segments(&self) -> Option<(Segments, usize)> {
         let header = ptr::with_exposed_provenance::<libc::Elf64_Ehdr>(self.start);
-        // SAFETY: a module's first segment begins with the file's first page, which is readable; where it does not, what is there is readable too, and no such header.
+        // SAFETY: a module's first segment begins with the file's first page, which is readable; where it does not,
+        // what is there is readable too, and no such header.
         let header = unsafe { header.read() };
         if !header.e_ident.starts_with(b"\x7fELF") || usize::from(header.e_phentsize) != size_of::<libc::Elf64_Phdr>() {
             return None;
@@ -138,7 +143,8 @@ impl Module {
 
 type Segments = &'static [libc::Elf64_Phdr];
 
-/// The program's own segments, and what their addresses count from, as the kernel has told. The kernel leaves gaps between a program's segments where the file does: then glibc takes each for a module.
+/// The program's own segments, and what their addresses count from, as the kernel has told. The kernel leaves gaps
+/// between a program's segments where the file does: then glibc takes each for a module.
 fn segments_of_program() -> Option<(Segments, usize)> {
     // SAFETY: reads what every process has.
     let [first, count, size] =
@@ -158,7 +164,8 @@ const PAGE: usize = 4096;
 /// From the end of a frame to the return address.
 const RETURN_ADDRESS: i64 = -(size_of::<usize>() as i64);
 
-/// Room for what a function's table says: of no more registers than are kept for callers, and of one row that was set aside.
+/// Room for what a function's table says: of no more registers than are kept for callers, and of one row that was set
+/// aside.
 struct Room;
 
 impl gimli::UnwindContextStorage<usize> for Room {

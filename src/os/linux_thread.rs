@@ -6,8 +6,9 @@ use core::ffi::{CStr, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
-/// Starts a thread that runs `body` on the given stack and takes no signals. True where it runs; false where the system has no thread to give, or where the stack is too small: the program's
-/// thread-local storage lies there, too. May allocate.
+/// Starts a thread that runs `body` on the given stack and takes no signals. True where it runs; false where the system
+/// has no thread to give, or where the stack is too small: the program's thread-local storage lies there, too. May
+/// allocate.
 ///
 /// # Safety
 /// - `stack..stack + len` is mapped, in whole pages, and nobody else's for as long as the thread runs.
@@ -75,7 +76,8 @@ pub(crate) fn wake(word: &AtomicU32) {
     let _ = futex(word, libc::FUTEX_WAKE, 1, ptr::null());
 }
 
-/// True where all threads of the process have ended but the calling one: the first is left as an entry in the system's list.
+/// True where all threads of the process have ended but the calling one: the first is left as an entry in the system's
+/// list.
 pub(crate) fn is_last_thread() -> bool {
     let _errno = KeepErrno::new();
     let mut text = [0_u8; 1024];

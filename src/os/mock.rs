@@ -1,7 +1,8 @@
-//! Mock: a platform for tests. The native one, with calls that fail on demand, a clock and a page size set by hand, and an account of what is mapped.
+//! Mock: a platform for tests. The native one, with calls that fail on demand, a clock and a page size set by hand, and
+//! an account of what is mapped.
 //!
-//! It panics on every call that the contract of [`Platform`] forbids. Each mock accounts for its own calls alone, so what the
-//! process maps besides does not matter.
+//! It panics on every call that the contract of [`Platform`] forbids. Each mock accounts for its own calls alone, so
+//! what the process maps besides does not matter.
 
 mod account;
 mod faults;
@@ -41,7 +42,8 @@ pub(crate) struct Mock {
 }
 
 impl Mock {
-    /// A system with pages of `page_size` bytes, a multiple of the native one's, on which nothing fails. Lives for good, as a platform does.
+    /// A system with pages of `page_size` bytes, a multiple of the native one's, on which nothing fails. Lives for
+    /// good, as a platform does.
     pub(crate) fn with_page_size(page_size: usize) -> &'static Self {
         assert!(page_size.is_power_of_two() && page_size >= Native.page_size());
         Box::leak(Box::new(Self { state: Mutex::default(), page_size }))

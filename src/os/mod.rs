@@ -1,8 +1,8 @@
 //! The platform contract: what Tenure asks of an operating system.
 //!
-//! Memory calls and the clock go through the [`Platform`] trait, so that a test can make the n-th call fail or move time. A dynamic
-//! call costs nothing beside a system call. Everything else is a free function that the one platform file provides.
-//! To port Tenure, write that file; `docs/porting.md` has the list.
+//! Memory calls and the clock go through the [`Platform`] trait, so that a test can make the n-th call fail or move
+//! time. A dynamic call costs nothing beside a system call. Everything else is a free function that the one platform
+//! file provides. To port Tenure, write that file; `docs/porting.md` has the list.
 
 // `tenure_bare_metal` is for checks: it builds for the host as for a target without a system.
 #[cfg(all(target_os = "linux", not(tenure_bare_metal)))]
@@ -117,8 +117,8 @@ pub(crate) struct SystemMemory {
 
 /// The memory calls and the clock.
 ///
-/// Every call keeps `errno`. Lengths and addresses are multiples of [`Platform::page_size`], except for lengths passed to `map`
-/// and `reserve`, which the system rounds up itself.
+/// Every call keeps `errno`. Lengths and addresses are multiples of [`Platform::page_size`], except for lengths passed
+/// to `map` and `reserve`, which the system rounds up itself.
 pub(crate) trait Platform: Sync {
     /// Bytes per page, a power of two, read from the running system.
     fn page_size(&self) -> usize;
@@ -150,13 +150,15 @@ pub(crate) trait Platform: Sync {
     /// - `start..start + len` was mapped by this platform and holds nothing that is needed.
     unsafe fn purge(&self, start: NonNull<u8>, len: usize) -> bool;
 
-    /// Says that a mapping will be used densely, from its start to its end, so that the system may back it with huge pages. A hint: it may have no effect.
+    /// Says that a mapping will be used densely, from its start to its end, so that the system may back it with huge
+    /// pages. A hint: it may have no effect.
     ///
     /// # Safety
     /// - `start..start + len` was mapped by this platform.
     unsafe fn prefer_huge_pages(&self, start: NonNull<u8>, len: usize);
 
-    /// Makes the small pages of a mapping huge ones, contents and all; what was not resident is, and reads as zero. False where the system does not, and nothing has changed.
+    /// Makes the small pages of a mapping huge ones, contents and all; what was not resident is, and reads as zero.
+    /// False where the system does not, and nothing has changed.
     ///
     /// # Safety
     /// - `start..start + len` was mapped by this platform.
@@ -168,7 +170,8 @@ pub(crate) trait Platform: Sync {
     /// - `start..start + len` was mapped by this platform.
     unsafe fn resident_pages(&self, start: NonNull<u8>, len: usize) -> usize;
 
-    /// Says that a mapping is not to be backed by huge pages any more, neither now nor later. A hint: it may have no effect.
+    /// Says that a mapping is not to be backed by huge pages any more, neither now nor later. A hint: it may have no
+    /// effect.
     ///
     /// # Safety
     /// - `start..start + len` was mapped by this platform.
@@ -180,7 +183,8 @@ pub(crate) trait Platform: Sync {
     /// - `start..start + len` was mapped by this platform, and nobody writes there any more.
     unsafe fn protect(&self, start: NonNull<u8>, len: usize) -> bool;
 
-    /// Makes part of a mapping inaccessible: any access faults until it is permitted again. True on success; on failure nothing has changed. What the part holds stays.
+    /// Makes part of a mapping inaccessible: any access faults until it is permitted again. True on success; on failure
+    /// nothing has changed. What the part holds stays.
     ///
     /// # Safety
     /// - `start..start + len` was mapped by this platform, and whoever uses it wants that to fault.
@@ -198,14 +202,16 @@ pub(crate) trait Platform: Sync {
         false
     }
 
-    /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed. Of memory that was mapped by several calls it may fail.
+    /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed. Of memory that was
+    /// mapped by several calls it may fail.
     ///
     /// # Safety
     /// - `start..start + old_len` was mapped by this platform, and nobody uses what lies beyond `new_len`.
     unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool;
 
-    /// Moves a mapping's pages, without copying them, to `target`, and makes it `new_len` long; true on success.
-    /// On failure nothing has changed at `start`, but `target` may be unmapped. Of memory that was mapped by several calls it may fail.
+    /// Moves a mapping's pages, without copying them, to `target`, and makes it `new_len` long; true on success. On
+    /// failure nothing has changed at `start`, but `target` may be unmapped. Of memory that was mapped by several calls
+    /// it may fail.
     ///
     /// # Safety
     /// - `start..start + old_len` was mapped by this platform.

@@ -1,6 +1,7 @@
 //! No operating system: there is no memory to be had, so every memory call refuses, and no thread ever ends.
 //!
-//! What remains of Tenure is what needs no system: arenas over memory of the program's own. The heap builds, and has nothing.
+//! What remains of Tenure is what needs no system: arenas over memory of the program's own. The heap builds, and has
+//! nothing.
 
 #[path = "none_io.rs"]
 pub(crate) mod io;

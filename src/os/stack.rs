@@ -1,4 +1,5 @@
-//! The call stack of the calling thread, by the unwinder that the standard library links, and which file an address of code comes from.
+//! The call stack of the calling thread, by the unwinder that the standard library links, and which file an address of
+//! code comes from.
 
 use core::ffi::{CStr, c_int, c_void};
 use core::mem::MaybeUninit;
@@ -30,8 +31,8 @@ extern "C" fn visit(context: *mut Context, found: *mut c_void) -> c_int {
     GO_ON
 }
 
-/// Fills `places` with the return addresses of the calling thread's stack, innermost first, as far as they reach. Looks at tables of the program and its libraries, and
-/// allocates nothing itself.
+/// Fills `places` with the return addresses of the calling thread's stack, innermost first, as far as they reach. Looks
+/// at tables of the program and its libraries, and allocates nothing itself.
 pub(crate) fn capture_stack(places: &mut [usize]) {
     let mut found = Found { places, len: 0 };
     // SAFETY: `visit` gets what it expects, and does not unwind.

@@ -13,10 +13,12 @@ use core::fmt;
 use core::panic::RefUnwindSafe;
 use core::ptr::{self, NonNull};
 
-/// Memory for the values of one phase, such as a request, a frame or a pass of a compiler, which all go at once when it ends.
+/// Memory for the values of one phase, such as a request, a frame or a pass of a compiler, which all go at once when it
+/// ends.
 ///
-/// Values are placed one behind the other in chunks of dynamic memory, and borrow the arena. [`reset`](Self::reset) ends the phase, in constant
-/// time, and keeps the chunks for the next one; to drop the arena gives them back. A phase within the phase is a [scope](Self::scoped).
+/// Values are placed one behind the other in chunks of dynamic memory, and borrow the arena. [`reset`](Self::reset)
+/// ends the phase, in constant time, and keeps the chunks for the next one; to drop the arena gives them back. A phase
+/// within the phase is a [scope](Self::scoped).
 ///
 /// ```
 /// use tenure::Arena;
@@ -41,13 +43,15 @@ use core::ptr::{self, NonNull};
 ///
 /// # Nothing is dropped
 ///
-/// What is placed is forgotten when the phase ends; **no destructor runs**. For numbers, strings and references that is all there is to it. A `Vec`
-/// or a `String` placed here keeps its own buffer, which is in other memory, for ever, and a guard never runs its clean-up. Collections that take an
-/// allocator can have their buffers here as well: with the feature `allocator-api2`, `&Arena` is one.
+/// What is placed is forgotten when the phase ends; **no destructor runs**. For numbers, strings and references that is
+/// all there is to it. A `Vec` or a `String` placed here keeps its own buffer, which is in other memory, for ever, and
+/// a guard never runs its clean-up. Collections that take an allocator can have their buffers here as well: with the
+/// feature `allocator-api2`, `&Arena` is one.
 ///
 /// # One owner
 ///
-/// An arena may be sent to another thread, and not shared between threads, so it needs no atomic operation that others could contend for.
+/// An arena may be sent to another thread, and not shared between threads, so it needs no atomic operation that others
+/// could contend for.
 ///
 /// ```compile_fail,E0277
 /// let arena = tenure::Arena::new();
@@ -58,14 +62,16 @@ use core::ptr::{self, NonNull};
 ///
 /// # Cost
 ///
-/// An addition, a comparison and a store for a value aligned to 8 bytes or less, whose size is rounded up to a multiple of 8; a branch more for what is
-/// aligned to more, as the bytes that are skipped are counted. When a chunk is full, a search of the retained chunks for the first that is large
-/// enough, or one allocation. Chunks have 4 KiB, 8 KiB and so on up to 1 MiB, or what a larger request needs; each has 16 bytes of them as its head.
+/// An addition, a comparison and a store for a value aligned to 8 bytes or less, whose size is rounded up to a multiple
+/// of 8; a branch more for what is aligned to more, as the bytes that are skipped are counted. When a chunk is full, a
+/// search of the retained chunks for the first that is large enough, or one allocation. Chunks have 4 KiB, 8 KiB and so
+/// on up to 1 MiB, or what a larger request needs; each has 16 bytes of them as its head.
 pub struct Arena {
     /// What is free of the current chunk.
     piece: Piece<GRAIN>,
     chunks: Chunks,
-    /// What is counted apart from the piece: bytes of the chunks before the current one; blocks and dead bytes that the piece does not know of.
+    /// What is counted apart from the piece: bytes of the chunks before the current one; blocks and dead bytes that the
+    /// piece does not know of.
     ///
     /// `blocks == apart.blocks + piece.blocks`, and so with `dead`
     pub(super) apart: Cell<Sums>,
@@ -93,8 +99,9 @@ impl Mark {
     }
 }
 
-// SAFETY: chunks are the arena's alone, and memory of Tenure may be given back on any thread. What was placed cannot be reached any more by
-// the time that the arena moves, for it would borrow the arena; and it is not dropped, so that it may be of any type.
+// SAFETY: chunks are the arena's alone, and memory of Tenure may be given back on any thread. What was placed cannot be
+// reached any more by the time that the arena moves, for it would borrow the arena; and it is not dropped, so that it
+// may be of any type.
 unsafe impl Send for Arena {}
 
 /// A panic in the midst of an allocation leaves dead bytes, and nothing half done.
@@ -112,7 +119,8 @@ impl Arena {
         Self::with_limit(usize::MAX)
     }
 
-    /// An arena that never takes more than `limit` bytes, heads of its chunks included. Requests that would need more are errors.
+    /// An arena that never takes more than `limit` bytes, heads of its chunks included. Requests that would need more
+    /// are errors.
     ///
     /// ```
     /// let arena = tenure::Arena::with_limit(10_000);
@@ -161,7 +169,8 @@ impl Arena {
         Ok(arena)
     }
 
-    /// Ends the phase: all that was placed is gone, and the chunks are retained for what is placed next. Takes a few stores.
+    /// Ends the phase: all that was placed is gone, and the chunks are retained for what is placed next. Takes a few
+    /// stores.
     ///
     /// Nothing can be borrowed from the arena any more:
     ///
@@ -192,11 +201,13 @@ impl Arena {
             return self.piece.restart();
         }
         let start = first.map_or(START, Mark::start_of);
-        // SAFETY: an arena begins there; and whoever uses what was placed borrows the arena, which we have to ourselves.
+        // SAFETY: an arena begins there; and whoever uses what was placed borrows the arena, which we have to
+        // ourselves.
         unsafe { self.rewind(start) };
     }
 
-    /// Bytes for values in retained chunks: those that wait to be used again, or for the first time. Looks at the head of each.
+    /// Bytes for values in retained chunks: those that wait to be used again, or for the first time. Looks at the head
+    /// of each.
     ///
     /// ```
     /// let mut arena = tenure::Arena::new();
@@ -210,7 +221,8 @@ impl Arena {
         self.chunks.retained() + if self.is_unused() { self.left() } else { 0 }
     }
 
-    /// Gives the retained chunks back. Values stay where they are. After [`reset`](Self::reset), gives back all that the arena has.
+    /// Gives the retained chunks back. Values stay where they are. After [`reset`](Self::reset), gives back all that
+    /// the arena has.
     ///
     /// ```
     /// let mut arena = tenure::Arena::with_capacity(1 << 20);
@@ -231,8 +243,8 @@ impl Arena {
         self.chunks.current() == self.chunks.first() && self.used_of_current(self.piece.next()) == 0
     }
 
-    /// Hands out memory for `layout`; not initialised. It is valid until the arena is reset or dropped or, where it is asked for in a scope, until the
-    /// scope ends.
+    /// Hands out memory for `layout`; not initialised. It is valid until the arena is reset or dropped or, where it is
+    /// asked for in a scope, until the scope ends.
     ///
     /// A layout of size zero takes no bytes and gets an aligned, dangling pointer.
     ///
@@ -335,7 +347,8 @@ impl Arena {
     }
 }
 
-// SAFETY: the piece hands out no byte twice; chunks stay where they are, and what is placed in them stays, until the arena is rewound.
+// SAFETY: the piece hands out no byte twice; chunks stay where they are, and what is placed in them stays, until the
+// arena is rewound.
 unsafe impl Place for &Arena {
     #[inline(always)]
     fn try_place(self, layout: Layout) -> Option<NonNull<u8>> {

@@ -1,7 +1,7 @@
 //! One chunk of an arena: dynamic memory of Tenure, with a head at its start.
 //!
-//! The head also keeps the blocks of different chunks apart: none ends where another chunk's first block may start, so that an address tells
-//! the last block of the current chunk from all others.
+//! The head also keeps the blocks of different chunks apart: none ends where another chunk's first block may start, so
+//! that an address tells the last block of the current chunk from all others.
 
 use super::GRAIN;
 use crate::align;
@@ -52,7 +52,8 @@ pub(super) fn size_for(layout: Layout) -> Option<usize> {
 }
 
 impl Chunk {
-    /// A new chunk of `size` bytes, head included: more than the head, and a multiple of the grain. `None` where there is no memory for it.
+    /// A new chunk of `size` bytes, head included: more than the head, and a multiple of the grain. `None` where there
+    /// is no memory for it.
     pub(super) fn take(size: usize) -> Option<Self> {
         debug_assert!(size > HEAD && align::is_aligned(size, GRAIN));
         let layout = Layout::from_size_align(size, ALIGN).ok()?;

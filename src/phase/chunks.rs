@@ -11,8 +11,9 @@ use core::alloc::Layout;
 /// The first chunk, which is a block of a slab: an arena for a handful of values should not cost more than it saves.
 const SMALLEST: usize = 4 * 1024;
 
-/// Chunks double up to this size. It is the longest span, beyond which each chunk would be a mapping of its own with a system call to make
-/// and another to give it back; and at a MiB, the way to another chunk is already nothing beside the first touch of 256 pages.
+/// Chunks double up to this size. It is the longest span, beyond which each chunk would be a mapping of its own with a
+/// system call to make and another to give it back; and at a MiB, the way to another chunk is already nothing beside
+/// the first touch of 256 pages.
 const LARGEST: usize = crate::size_class::MAX_SPAN;
 
 /// Sizes of large requests' chunks are multiples of this, which is what a mapping takes in any case.
@@ -50,8 +51,8 @@ impl Chunks {
         self.current.set(chunk);
     }
 
-    /// Goes on to a chunk with room for `layout`: the first retained one, else a new one. `None`, and no change of the current one, where
-    /// there is no memory for it.
+    /// Goes on to a chunk with room for `layout`: the first retained one, else a new one. `None`, and no change of the
+    /// current one, where there is no memory for it.
     pub(super) fn advance(&self, layout: Layout) -> Option<Chunk> {
         let needed = size_for(layout).filter(|needed| *needed <= self.limit)?;
         let chunk = self.take_out_retained(needed).or_else(|| self.new_chunk(needed))?;
@@ -74,7 +75,8 @@ impl Chunks {
         }
     }
 
-    /// A chunk of `needed` bytes or more that is not in the list, but counted. Where memory is short, retained chunks make way for it.
+    /// A chunk of `needed` bytes or more that is not in the list, but counted. Where memory is short, retained chunks
+    /// make way for it.
     fn new_chunk(&self, needed: usize) -> Option<Chunk> {
         let attempt = || self.take(self.good_size(needed)?.max(needed)).or_else(|| self.take(needed));
         attempt().or_else(|| {
@@ -86,7 +88,8 @@ impl Chunks {
         })
     }
 
-    /// The size of the next chunk, if it has to have `needed` bytes: as many as all others together have, in powers of two.
+    /// The size of the next chunk, if it has to have `needed` bytes: as many as all others together have, in powers of
+    /// two.
     fn good_size(&self, needed: usize) -> Option<usize> {
         let doubled = (self.size.get() + 1).next_power_of_two().clamp(SMALLEST, LARGEST);
         let wanted =

@@ -1,6 +1,7 @@
 //! What an arena counts.
 //!
-//! The path of a block counts blocks, and dead bytes where there are any. Everything else is derived from where the cursor stands.
+//! The path of a block counts blocks, and dead bytes where there are any. Everything else is derived from where the
+//! cursor stands.
 
 use super::arena::Arena;
 use crate::arena::ArenaStats;

@@ -1,7 +1,7 @@
 //! An arena as an allocator: blocks that are given back and resized, as collections do with theirs.
 //!
-//! The last block is resized where it stands, and its bytes serve again when it is given back. Of all others the arena keeps no record, so
-//! their bytes are dead.
+//! The last block is resized where it stands, and its bytes serve again when it is given back. Of all others the arena
+//! keeps no record, so their bytes are dead.
 
 use super::GRAIN;
 use super::arena::Arena;
@@ -10,8 +10,8 @@ use crate::arena::Place;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-// SAFETY: the arena hands out no byte twice, aligned as asked for, and nothing here panics. Who uses a block borrows the arena, which can be reset
-// by none but who has it to himself.
+// SAFETY: the arena hands out no byte twice, aligned as asked for, and nothing here panics. Who uses a block borrows
+// the arena, which can be reset by none but who has it to himself.
 unsafe impl GlobalAlloc for Arena {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -25,7 +25,8 @@ unsafe impl GlobalAlloc for Arena {
         self.piece().put_back(block, layout.size());
     }
 
-    /// In place where the block shrinks, or is the last of a chunk that has room. Else it moves, and the old bytes are dead.
+    /// In place where the block shrinks, or is the last of a chunk that has room. Else it moves, and the old bytes are
+    /// dead.
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: a block is not null.
@@ -38,7 +39,8 @@ unsafe impl GlobalAlloc for Arena {
         // SAFETY: a block that shrinks stays, so the new size is above the old one, which is not zero.
         let moved = unsafe { GlobalAlloc::alloc(self, new_layout) };
         if !moved.is_null() {
-            // SAFETY: the old block holds `layout.size()` bytes and the new one more; both are live, so they do not overlap.
+            // SAFETY: the old block holds `layout.size()` bytes and the new one more; both are live, so they do not
+            // overlap.
             unsafe { moved.copy_from_nonoverlapping(block, layout.size()) };
             // SAFETY: the caller gives the old block up, as it was allocated with `layout`.
             unsafe { self.dealloc(block, layout) };
@@ -48,7 +50,8 @@ unsafe impl GlobalAlloc for Arena {
 }
 
 impl Arena {
-    /// Makes the block of `old` bytes at `block` `new` bytes large where it stands; false, and no change, where that cannot be.
+    /// Makes the block of `old` bytes at `block` `new` bytes large where it stands; false, and no change, where that
+    /// cannot be.
     fn resize_in_place(&self, block: NonNull<u8>, old: usize, new: usize) -> bool {
         if self.piece().is_last(block, old) {
             return self.piece().resize_last(block, old, new);

@@ -1,10 +1,11 @@
 //! Memory for phases that end: an arena of dynamic memory, owned by one thread at a time, whose values all go at once.
 //!
-//! It lies above `global`, for its chunks are blocks of Tenure, which is asked for them by name: an arena works whatever the program's
-//! allocator is.
+//! It lies above `global`, for its chunks are blocks of Tenure, which is asked for them by name: an arena works
+//! whatever the program's allocator is.
 //!
-//! Bottom-up: `chunk` (one piece of memory), `chunks` (all of an arena's), `arena` (the blocks in them), `figures` (what it counts),
-//! `scope` (phases within phases), `values` (typed values in both), `global_alloc` (the arena as an allocator).
+//! Bottom-up: `chunk` (one piece of memory), `chunks` (all of an arena's), `arena` (the blocks in them), `figures`
+//! (what it counts), `scope` (phases within phases), `values` (typed values in both), `global_alloc` (the arena as an
+//! allocator).
 
 mod arena;
 mod chunk;

@@ -1,7 +1,7 @@
 //! A phase within a phase: what is placed in it goes when it ends, and what was there before stays.
 //!
-//! What a scope gives out lives for `'a`, of which its closure knows nothing but that `'env` outlives it. So no value has a type that could leave the
-//! closure, and no two scopes have the same type, so they cannot be exchanged.
+//! What a scope gives out lives for `'a`, of which its closure knows nothing but that `'env` outlives it. So no value
+//! has a type that could leave the closure, and no two scopes have the same type, so they cannot be exchanged.
 
 use super::arena::{Arena, Mark};
 use crate::arena::{ArenaFull, ArenaStats, Place, or_panic};
@@ -12,11 +12,11 @@ use core::marker::PhantomData;
 use core::panic::RefUnwindSafe;
 use core::ptr::NonNull;
 
-/// A phase within a phase of an [`Arena`]: see [`Arena::scoped`]. What is placed in it lives for `'a`, which ends with the scope, and may refer to whatever
-/// lives for `'env`, around the scope.
+/// A phase within a phase of an [`Arena`]: see [`Arena::scoped`]. What is placed in it lives for `'a`, which ends with
+/// the scope, and may refer to whatever lives for `'env`, around the scope.
 ///
-/// It is to be used as the arena is, and a scope within it is opened in the same way. Values of the outer scope stay valid in the inner one, and
-/// afterwards:
+/// It is to be used as the arena is, and a scope within it is opened in the same way. Values of the outer scope stay
+/// valid in the inner one, and afterwards:
 ///
 /// ```
 /// let mut arena = tenure::Arena::new();
@@ -37,8 +37,8 @@ pub struct Scope<'a, 'env: 'a> {
     arena: &'a Arena,
     /// Invariance: a scope is never taken for one of a shorter or a longer life.
     life: PhantomData<Cell<&'a ()>>,
-    /// That `'env` outlives `'a` is known to whoever has a scope, by the type's bound. Without it, `'a` might be any lifetime at all, and values could hold
-    /// nothing that is borrowed.
+    /// That `'env` outlives `'a` is known to whoever has a scope, by the type's bound. Without it, `'a` might be any
+    /// lifetime at all, and values could hold nothing that is borrowed.
     surroundings: PhantomData<Cell<&'env ()>>,
 }
 
@@ -53,8 +53,8 @@ struct End<'a> {
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        // SAFETY: this scope has the arena to itself until here, and scopes within it have ended. What was placed in it lived for a lifetime that its
-        // closure could neither name nor outlive.
+        // SAFETY: this scope has the arena to itself until here, and scopes within it have ended. What was placed in it
+        // lived for a lifetime that its closure could neither name nor outlive.
         unsafe { self.arena.rewind(self.mark) };
     }
 }
@@ -71,8 +71,8 @@ unsafe fn run<'env, R>(arena: &Arena, body: impl for<'s> FnOnce(&mut Scope<'s, '
 impl Arena {
     /// Runs `body` with a scope: all that `body` places in it is gone when it returns, or panics.
     ///
-    /// Takes a few loads and stores at each end. The arena itself cannot be used meanwhile, so values that have to be there before and after a scope are
-    /// placed in a scope around it.
+    /// Takes a few loads and stores at each end. The arena itself cannot be used meanwhile, so values that have to be
+    /// there before and after a scope are placed in a scope around it.
     ///
     /// ```
     /// let mut arena = tenure::Arena::new();
@@ -156,13 +156,15 @@ impl Arena {
 }
 
 impl Scope<'_, '_> {
-    /// Runs `body` with a scope within this one: all that `body` places in it is gone when it returns, or panics. See [`Arena::scoped`].
+    /// Runs `body` with a scope within this one: all that `body` places in it is gone when it returns, or panics. See
+    /// [`Arena::scoped`].
     pub fn scoped<'env, R>(&mut self, body: impl for<'s> FnOnce(&mut Scope<'s, 'env>) -> R) -> R {
         // SAFETY: while there is this scope, nothing but it uses the arena; and it is borrowed by us alone.
         unsafe { run(self.arena, body) }
     }
 
-    /// Hands out memory for `layout`, which is valid until the scope ends; not initialised. See [`Arena::alloc_layout`].
+    /// Hands out memory for `layout`, which is valid until the scope ends; not initialised. See
+    /// [`Arena::alloc_layout`].
     ///
     /// # Panics
     ///
@@ -173,7 +175,8 @@ impl Scope<'_, '_> {
         or_panic(self.try_alloc_layout(layout))
     }
 
-    /// Hands out memory for `layout`, which is valid until the scope ends; not initialised. See [`Arena::alloc_layout`].
+    /// Hands out memory for `layout`, which is valid until the scope ends; not initialised. See
+    /// [`Arena::alloc_layout`].
     ///
     /// # Errors
     ///

@@ -6,7 +6,8 @@ use super::arena::Arena;
 use super::scope::Scope;
 use crate::arena::{ArenaFull, Place};
 
-/// The methods of the type `$arena`, by which what is placed lives for `$life`; the examples show it between `$open` and `$close`.
+/// The methods of the type `$arena`, by which what is placed lives for `$life`; the examples show it between `$open`
+/// and `$close`.
 macro_rules! values {
     ($life:lifetime, $open:literal, $close:literal) => {
         /// Places `value`.
@@ -38,12 +39,13 @@ macro_rules! values {
             self.try_alloc_with(|| value)
         }
 
-        /// Places what `make` returns, which is made in place where the compiler can do so. `make` may place other values.
+        /// Places what `make` returns, which is made in place where the compiler can do so. `make` may place other
+        /// values.
         ///
         /// # Panics
         ///
-        /// Where there is no memory for it; `make` is not called then. If `make` panics, the bytes are given back, or dead if others were
-        /// placed behind them meanwhile.
+        /// Where there is no memory for it; `make` is not called then. If `make` panics, the bytes are given back, or
+        /// dead if others were placed behind them meanwhile.
         ///
         /// ```
         #[doc = $open]
@@ -106,8 +108,8 @@ macro_rules! values {
         ///
         /// # Panics
         ///
-        /// Where there is no memory for them; nothing is cloned then. If a `clone` panics, the bytes are given back or dead, and clones made
-        /// until then are not dropped.
+        /// Where there is no memory for them; nothing is cloned then. If a `clone` panics, the bytes are given back or
+        /// dead, and clones made until then are not dropped.
         ///
         /// ```
         #[doc = $open]
@@ -135,8 +137,8 @@ macro_rules! values {
         ///
         /// # Panics
         ///
-        /// Where there is no memory for them; `make` is not called then. If `make` panics, the bytes are given back or dead, and values made
-        /// until then are not dropped.
+        /// Where there is no memory for them; `make` is not called then. If `make` panics, the bytes are given back or
+        /// dead, and values made until then are not dropped.
         ///
         /// ```
         #[doc = $open]
@@ -208,7 +210,8 @@ impl Arena {
     values!('_, "let arena = tenure::Arena::new();", "");
 }
 
-/// Each of these has a form that panics and a form that returns [`ArenaFull`]. What is placed lives until the scope ends.
+/// Each of these has a form that panics and a form that returns [`ArenaFull`]. What is placed lives until the scope
+/// ends.
 impl<'a> Scope<'a, '_> {
     values!('a, "tenure::Arena::new().scoped(|arena| {", "});");
 }

@@ -1,13 +1,15 @@
 //! Which chunks static memory consists of: a table that only grows, until it is closed for good.
 //!
-//! One word says all of a chunk: where it starts, which is a multiple of a granule, and in the bits that are therefore zero, how
-//! many granules long it is. So a chunk becomes known in one step, and whoever comes second finds the chunk of whoever came first.
+//! One word says all of a chunk: where it starts, which is a multiple of a granule, and in the bits that are therefore
+//! zero, how many granules long it is. So a chunk becomes known in one step, and whoever comes second finds the chunk
+//! of whoever came first.
 
 use crate::arena::Cursor;
 use crate::segment::GRANULE;
 use crate::sync::{AtomicUsize, Ordering, array_of, constructor};
 
-/// Most chunks. Each new one is as long as all before it together, up to [`MAX_CHUNK`](super::MAX_CHUNK), so these are enough for 50 GiB at least.
+/// Most chunks. Each new one is as long as all before it together, up to [`MAX_CHUNK`](super::MAX_CHUNK), so these are
+/// enough for 50 GiB at least.
 pub(super) const MAX_CHUNKS: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// The word of a place where there is no chunk yet.
@@ -67,7 +69,8 @@ impl Chunk {
     /// Where the chunk lies, if there is one here.
     #[inline]
     pub(super) fn extent(&self) -> Option<Extent> {
-        // Acquire: pairs with the Release in `add`: what the chunk's owner map entries say, and that its memory is there.
+        // Acquire: pairs with the Release in `add`: what the chunk's owner map entries say, and that its memory is
+        // there.
         let word = self.word.load(Ordering::Acquire);
         (word > CLOSED).then(|| Extent::unpack(word))
     }
@@ -102,7 +105,8 @@ impl Chunks {
         }
     }
 
-    /// Closes the table: no chunk is added any more. Passes each chunk on, as often as this is called, each before the next is looked for.
+    /// Closes the table: no chunk is added any more. Passes each chunk on, as often as this is called, each before the
+    /// next is looked for.
     pub(super) fn close(&self, mut each: impl FnMut(&Chunk, Extent)) {
         for chunk in &self.chunks {
             // Acquire: pairs with the Release in `add`, as in `extent`.

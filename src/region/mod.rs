@@ -1,7 +1,8 @@
 //! Region: the static memory of the process, which scopes fill.
 //!
-//! It consists of chunks, whole granules that the owner map calls static. A thread sets a *piece* of a chunk aside and places blocks in it without
-//! an atomic read-modify-write; a piece that is used up grows where it stands if nobody has come between, so that one thread alone leaves no gaps.
+//! It consists of chunks, whole granules that the owner map calls static. A thread sets a *piece* of a chunk aside and
+//! places blocks in it without an atomic read-modify-write; a piece that is used up grows where it stands if nobody has
+//! come between, so that one thread alone leaves no gaps.
 //!
 //! ```text
 //! chunk                                                        chunk
@@ -29,11 +30,13 @@ use core::ptr::{self, NonNull};
 /// Longest chunk that is mapped ahead of need. Pages that were not touched cost addresses alone.
 const MAX_CHUNK: usize = 1 << 30;
 
-/// Static memory that is backed by small pages. What comes after is filled densely and stays for good, for which huge pages are made: they save most of the page faults now, and
-/// most of the misses in the table of translations later. The unused part of the last one is small beside this, and goes back on sealing.
+/// Static memory that is backed by small pages. What comes after is filled densely and stays for good, for which huge
+/// pages are made: they save most of the page faults now, and most of the misses in the table of translations later.
+/// The unused part of the last one is small beside this, and goes back on sealing.
 const SMALL_PAGES: usize = 4 * 1024 * 1024;
 
-/// Bytes that a thread sets aside at a time: a locked instruction for each of these is not felt, and what is left of it when the thread stops allocating is not much.
+/// Bytes that a thread sets aside at a time: a locked instruction for each of these is not felt, and what is left of it
+/// when the thread stops allocating is not much.
 const PIECE: usize = 32 * 1024;
 
 /// Larger blocks are placed past the piece, which would be used up by few of them.
@@ -73,7 +76,8 @@ pub(crate) struct Region {
     current: AtomicUsize,
     /// Bytes that may be placed in all; 0 until the first block decides, [`GROWS`] where there is no bound.
     capacity: AtomicUsize,
-    /// True once nothing is to be placed any more. The table of chunks and their cursors are closed afterwards, which is what stops every thread.
+    /// True once nothing is to be placed any more. The table of chunks and their cursors are closed afterwards, which
+    /// is what stops every thread.
     is_sealed: AtomicBool,
     /// Requests that went elsewhere, or nowhere.
     fallbacks: AtomicUsize,
@@ -113,14 +117,16 @@ impl Region {
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Places a block for `layout`, whose size is not zero, in what the calling thread has set aside; `None` where it does not fit.
+    /// Places a block for `layout`, whose size is not zero, in what the calling thread has set aside; `None` where it
+    /// does not fit.
     #[inline(always)]
     pub(crate) fn place_in_piece(&self, piece: &Piece<1>, layout: Layout) -> Option<NonNull<u8>> {
         if self.is_sealed() { None } else { piece.take(layout) }
     }
 
-    /// Places a block for `layout`, whose size is not zero: in the calling thread's piece, if it has one. `None` where the region is sealed or full, or the system has
-    /// no memory. The first call decides on the capacity, in bytes or [`GROWS`].
+    /// Places a block for `layout`, whose size is not zero: in the calling thread's piece, if it has one. `None` where
+    /// the region is sealed or full, or the system has no memory. The first call decides on the capacity, in bytes or
+    /// [`GROWS`].
     pub(crate) fn place(
         &self,
         backend: &Backend,
@@ -209,7 +215,8 @@ impl Region {
         self.chunks.iter().find(|(_, extent)| (extent.start..extent.start + extent.len).contains(&address))
     }
 
-    /// Makes room for `needed` bytes in the calling thread's piece: in place, or by another one. False where that cannot be.
+    /// Makes room for `needed` bytes in the calling thread's piece: in place, or by another one. False where that
+    /// cannot be.
     fn set_aside(&self, backend: &Backend, piece: &Piece<1>, needed: usize) -> bool {
         if self.extend(piece, needed) {
             return true;
@@ -223,7 +230,8 @@ impl Region {
         true
     }
 
-    /// How many bytes are set aside where `needed` are: in a region of a fixed capacity, no more than an eighth of what is left, so that others find some too.
+    /// How many bytes are set aside where `needed` are: in a region of a fixed capacity, no more than an eighth of what
+    /// is left, so that others find some too.
     fn step(&self, needed: usize) -> usize {
         let share = match self.capacity.load(Ordering::Relaxed) {
             GROWS => PIECE,
@@ -250,13 +258,15 @@ impl Region {
         true
     }
 
-    /// Ends a piece, if there is one: its figures go to its chunk, and so does what is left of it, to be used again if nothing lies behind it.
+    /// Ends a piece, if there is one: its figures go to its chunk, and so does what is left of it, to be used again if
+    /// nothing lies behind it.
     fn retire(&self, piece: &Piece<1>) {
         let left = if self.give_rest_up(piece) { 0 } else { piece.figures().left };
         self.publish(piece, left);
     }
 
-    /// Gives what is left of a piece to its chunk; false, and no change, where something lies behind it, or there is no piece.
+    /// Gives what is left of a piece to its chunk; false, and no change, where something lies behind it, or there is no
+    /// piece.
     fn give_rest_up(&self, piece: &Piece<1>) -> bool {
         let (next, end) = (piece.next().addr(), piece.end().addr());
         self.chunk_of_piece(piece).is_some_and(|(chunk, Extent { start, .. })| {
@@ -278,8 +288,9 @@ impl Region {
         self.chunk_of(piece.end().addr().checked_sub(1)?)
     }
 
-    /// Takes back a block of `size` bytes, not zero, from any thread, whose piece is `piece`. Its bytes are used again if it is the last in that piece or in its chunk; otherwise
-    /// they are dead. False, and nothing has changed, where no block can be there.
+    /// Takes back a block of `size` bytes, not zero, from any thread, whose piece is `piece`. Its bytes are used again
+    /// if it is the last in that piece or in its chunk; otherwise they are dead. False, and nothing has changed, where
+    /// no block can be there.
     #[must_use]
     pub(crate) fn put_back(&self, piece: Option<&Piece<1>>, block: NonNull<u8>, size: usize) -> bool {
         let Some((cursor, offsets)) = self.locate(block, size) else { return false };
@@ -290,7 +301,8 @@ impl Region {
         true
     }
 
-    /// The cursor of the chunk in which these bytes lie, and their offsets there; `None` where not all of them were handed out.
+    /// The cursor of the chunk in which these bytes lie, and their offsets there; `None` where not all of them were
+    /// handed out.
     fn locate(&self, block: NonNull<u8>, size: usize) -> Option<(&Cursor, Range<usize>)> {
         let (chunk, extent) = self.chunk_of(block.addr().get())?;
         let start = block.addr().get() - extent.start;
@@ -298,8 +310,8 @@ impl Region {
         (end <= chunk.cursor.state().used).then_some((&chunk.cursor, start..end))
     }
 
-    /// Makes a block of `old` bytes `new` bytes large where it stands: a smaller size always, a larger one if the block is the last in the calling thread's piece or in its chunk. `None`
-    /// where no block can be there.
+    /// Makes a block of `old` bytes `new` bytes large where it stands: a smaller size always, a larger one if the block
+    /// is the last in the calling thread's piece or in its chunk. `None` where no block can be there.
     pub(crate) fn resize(&self, piece: Option<&Piece<1>>, block: NonNull<u8>, old: usize, new: usize) -> Option<bool> {
         let (cursor, offsets) = self.locate(block, old)?;
         let piece = piece.filter(|piece| !self.is_sealed() && piece.is_last(block, old));
@@ -319,9 +331,11 @@ impl Region {
         })
     }
 
-    /// Nothing is placed here any more. What is left of every chunk goes back to the system, in whole pages; `pieces` are the calling thread's.
+    /// Nothing is placed here any more. What is left of every chunk goes back to the system, in whole pages; `pieces`
+    /// are the calling thread's.
     pub(crate) fn seal(&self, backend: &Backend, pieces: &[Piece<1>]) -> Sealed {
-        // Twice, since one may lie behind the other. Where something else does, what is left is slack, as is what other threads have set aside.
+        // Twice, since one may lie behind the other. Where something else does, what is left is slack, as is what other
+        // threads have set aside.
         for piece in pieces.iter().chain(pieces) {
             if self.give_rest_up(piece) {
                 self.publish(piece, 0);

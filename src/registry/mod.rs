@@ -1,7 +1,7 @@
 //! Registry: lends heaps to threads and takes them back.
 //!
-//! Heaps are named by small numbers and never given back, so who is parked is a set of bits: lending is clearing one. There is no list,
-//! and so neither ABA nor a lock for a fork to find held.
+//! Heaps are named by small numbers and never given back, so who is parked is a set of bits: lending is clearing one.
+//! There is no list, and so neither ABA nor a lock for a fork to find held.
 
 mod parked;
 mod tagged;
@@ -28,7 +28,8 @@ const WORDS: usize = MAX_HEAPS / 64;
 /// Of a heap that is no tag's.
 const UNTAGGED: [u8; 2] = [0; 2];
 
-/// Times that a thread looks for a shared heap that another is making, which takes a system call: it gives the processor away in between.
+/// Times that a thread looks for a shared heap that another is making, which takes a system call: it gives the
+/// processor away in between.
 const LOOKS: usize = 100_000;
 
 /// Heaps that are asked for blocks before one grows, at most.
@@ -78,7 +79,8 @@ impl Registry {
         }
     }
 
-    /// A heap of `tag` for the calling thread alone, whose magazines are as another thread has left them, in the heap. `None` where the tag has no more, or memory is used up.
+    /// A heap of `tag` for the calling thread alone, whose magazines are as another thread has left them, in the heap.
+    /// `None` where the tag has no more, or memory is used up.
     pub(crate) fn borrow_under(&self, backend: &'static Backend, tag: u8) -> Option<&'static Heap> {
         self.tagged(tag)?.lend(|number| self.create(backend, MAX_HEAPS - 1, [tag, number]))
     }
@@ -127,8 +129,8 @@ impl Registry {
         }
     }
 
-    /// The heap of sampled blocks under `tag`, or under none where that is 0: nobody borrows it, so that a free of one of them leaves every thread's fast path. `None` where there is no
-    /// memory for it.
+    /// The heap of sampled blocks under `tag`, or under none where that is 0: nobody borrows it, so that a free of one
+    /// of them leaves every thread's fast path. `None` where there is no memory for it.
     #[cfg(feature = "profile")]
     pub(crate) fn sampled(&self, backend: &'static Backend, tag: u8) -> Option<&'static Heap> {
         let place = self.sampled.get(usize::from(tag))?;
@@ -140,7 +142,8 @@ impl Registry {
         }
         let heap = self.create(backend, MAX_HEAPS - 1, [tag, FOR_SAMPLES])?;
         let mine = ptr::from_ref(heap).cast_mut();
-        // Release: publishes the heap. Pairs with the Acquire above. Where another thread was first, this heap serves this block alone.
+        // Release: publishes the heap. Pairs with the Acquire above. Where another thread was first, this heap serves
+        // this block alone.
         let _ = place.compare_exchange(ptr::null_mut(), mine, Ordering::Release, Ordering::Relaxed);
         Some(heap)
     }
@@ -164,8 +167,8 @@ impl Registry {
         true
     }
 
-    /// The shared heap, which another thread may be making with the last id. `None` where none is, as far as can be told: there is no memory for it, or in a forked
-    /// child the thread that was making it does not exist.
+    /// The shared heap, which another thread may be making with the last id. `None` where none is, as far as can be
+    /// told: there is no memory for it, or in a forked child the thread that was making it does not exist.
     #[cold]
     fn await_shared(&self) -> Option<&'static Heap> {
         for _ in 0..LOOKS {
@@ -217,7 +220,8 @@ impl Registry {
         Some(unsafe { heap.as_ref() })
     }
 
-    /// Fills `places` from their end with free blocks of `class` that a borrower other than `mine`'s has no use for; returns how many.
+    /// Fills `places` from their end with free blocks of `class` that a borrower other than `mine`'s has no use for;
+    /// returns how many.
     pub(crate) fn steal(&self, mine: &Heap, class: SizeClass, places: &mut [Place]) -> usize {
         let heaps = self.created.load(Ordering::Relaxed).max(1);
         let first = self.stolen_from.load(Ordering::Relaxed);
@@ -252,8 +256,8 @@ impl Registry {
         }
     }
 
-    /// In a forked child: parks the heaps of threads that do not exist here, which are all but `mine`. A heap that was locked at the moment of the
-    /// fork may be half changed, and is taken out of use.
+    /// In a forked child: parks the heaps of threads that do not exist here, which are all but `mine`. A heap that was
+    /// locked at the moment of the fork may be half changed, and is taken out of use.
     pub(crate) fn repair_after_fork(&self, mine: [Option<&Heap>; 2]) {
         for heap in self.heaps() {
             if !heap.is_locked() {

@@ -1,7 +1,7 @@
 //! The set of parked heaps.
 //!
-//! Heaps are named by small numbers, so the set is bits, and lending a heap is clearing one. Nobody ever holds a link that could have
-//! changed meanwhile: there is no ABA to rule out.
+//! Heaps are named by small numbers, so the set is bits, and lending a heap is clearing one. Nobody ever holds a link
+//! that could have changed meanwhile: there is no ABA to rule out.
 
 use crate::sync::{AtomicU64, Ordering, array_of, constructor};
 

@@ -1,6 +1,8 @@
-//! The heaps of a tag. Made when a thread enters the tag and no heap of it is parked, so there are as many as threads have been inside at once, up to a bound.
+//! The heaps of a tag. Made when a thread enters the tag and no heap of it is parked, so there are as many as threads
+//! have been inside at once, up to a bound.
 //!
-//! A heap stays its tag's for good. It is parked with its magazines full, so that a thread that comes back finds blocks at hand.
+//! A heap stays its tag's for good. It is parked with its magazines full, so that a thread that comes back finds blocks
+//! at hand.
 
 use super::parked::Parked;
 use crate::heap::Heap;

@@ -133,7 +133,8 @@ fn a_thread_that_comes_while_another_makes_the_shared_heap_of_the_last_id_waits_
     let (registry, backend) = (sample.registry, sample.backend);
     let (give, take) = std::sync::mpsc::channel();
     sample.mock.during_next(Call::Map, move || {
-        // The last id is given out, and its heap is not there yet. Whoever waits for it looks so many times, which takes some tens of milliseconds.
+        // The last id is given out, and its heap is not there yet. Whoever waits for it looks so many times, which
+        // takes some tens of milliseconds.
         let other = std::thread::spawn(move || registry.shared(backend).map(Heap::owner));
         std::thread::sleep(std::time::Duration::from_millis(2));
         give.send(other).unwrap();

@@ -1,7 +1,7 @@
 //! Addresses: a set of the blocks that are samples, in which each has a place for its details.
 //!
-//! An address has two short buckets where it may be, and is looked for in all their slots. So one that goes leaves no trace to be kept, and nobody
-//! waits for anybody.
+//! An address has two short buckets where it may be, and is looked for in all their slots. So one that goes leaves no
+//! trace to be kept, and nobody waits for anybody.
 
 use super::mix::mix;
 use crate::sync::{AtomicUsize, Ordering};
@@ -34,7 +34,8 @@ impl<'a, const WIDTH: usize> Addresses<'a, WIDTH> {
         (first..first + WIDTH).chain(second..second + WIDTH)
     }
 
-    /// Enters `address`, which is not in the set; `fill` writes the details that belong to the slot of this index. False where there is no room.
+    /// Enters `address`, which is not in the set; `fill` writes the details that belong to the slot of this index.
+    /// False where there is no room.
     pub(super) fn insert(&self, address: usize, fill: impl FnOnce(usize)) -> bool {
         for index in self.places(address) {
             let slot = &self.slots[index];
@@ -51,7 +52,8 @@ impl<'a, const WIDTH: usize> Addresses<'a, WIDTH> {
         false
     }
 
-    /// Removes `address`, and passes on what `read` finds in the details that belong to its slot; `None` where it is not in the set.
+    /// Removes `address`, and passes on what `read` finds in the details that belong to its slot; `None` where it is
+    /// not in the set.
     pub(super) fn remove<R>(&self, address: usize, read: impl FnOnce(usize) -> R) -> Option<R> {
         let is_there = |&index: &usize| {
             let slot = &self.slots[index];
@@ -104,8 +106,9 @@ mod tests {
 
 #[cfg(all(loom, test))]
 mod loom_tests {
-    //! A slot that changes hands. Its details are watched by loom: it fails the model when one thread is at them that has not heard that the
-    //! other is done. Red with `Relaxed` in place of the Acquire in `insert`, and of the Release in `remove`.
+    //! A slot that changes hands. Its details are watched by loom: it fails the model when one thread is at them that
+    //! has not heard that the other is done. Red with `Relaxed` in place of the Acquire in `insert`, and of the Release
+    //! in `remove`.
 
     use super::*;
     use loom::cell::UnsafeCell;

@@ -1,8 +1,8 @@
 //! Gaps: how much is allocated from one sample to the next, at random.
 //!
-//! Sample points lie in the sequence of all allocated bytes as a Poisson process lays them: a gap does not know how long the one before it was, nor how much
-//! of itself is over. So the bytes of one size class alone are met by such a process, too, and each class may count its own gaps; and a
-//! gap may be drawn anew at any time.
+//! Sample points lie in the sequence of all allocated bytes as a Poisson process lays them: a gap does not know how
+//! long the one before it was, nor how much of itself is over. So the bytes of one size class alone are met by such a
+//! process, too, and each class may count its own gaps; and a gap may be drawn anew at any time.
 
 use super::mix;
 use crate::sync::Cell;
@@ -86,7 +86,8 @@ mod tests {
         gaps
     }
 
-    /// The standard deviation of the mean of n gaps is that of one over √n, and of one it is its mean: 0.32 % of it here. Five of those are let pass.
+    /// The standard deviation of the mean of n gaps is that of one over √n, and of one it is its mean: 0.32 % of it
+    /// here. Five of those are let pass.
     const DRAWS: u64 = 100_000;
     const TOLERANCE: f64 = 5.0 * 0.0032;
 

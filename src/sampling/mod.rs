@@ -1,7 +1,8 @@
 //! Sampling: which allocations a heap profile looks at, from where they came, and which of them are still in use.
 //!
-//! A sample stands for as many blocks as it was likely to be one of, so sums over samples are estimates of sums over all allocations, without
-//! bias. Memory for all this is taken from the system once, when a profile is armed for the first time, and never through the allocator.
+//! A sample stands for as many blocks as it was likely to be one of, so sums over samples are estimates of sums over
+//! all allocations, without bias. Memory for all this is taken from the system once, when a profile is armed for the
+//! first time, and never through the allocator.
 
 mod addresses;
 mod gaps;

@@ -1,6 +1,7 @@
 //! Profile: the tables of a process's samples, and whether new ones are taken.
 //!
-//! The tables are made when a profile is armed for the first time, and stay: a block may be freed long after the profile was disarmed.
+//! The tables are made when a profile is armed for the first time, and stay: a block may be freed long after the
+//! profile was disarmed.
 
 use super::addresses::{Addresses, BUCKET};
 use super::recent::{Freed, Recent};
@@ -30,8 +31,8 @@ impl Trail {
         self.len < MAX_FRAMES
     }
 
-    /// Leaves out what comes before the instruction at `address`, which was interrupted, and takes that for a call: with an address behind it. False where it is not there, and nothing has
-    /// changed.
+    /// Leaves out what comes before the instruction at `address`, which was interrupted, and takes that for a call:
+    /// with an address behind it. False where it is not there, and nothing has changed.
     pub(crate) fn begin_at(&mut self, address: usize) -> bool {
         let Some(first) = self.frames().iter().position(|&frame| frame == address) else { return false };
         self.frames.copy_within(first..self.len, 0);
@@ -49,7 +50,8 @@ impl Trail {
     }
 }
 
-/// Samples that may be live at once, where the first profile is a sparse one: those of 32 GiB of heap at the usual rate.
+/// Samples that may be live at once, where the first profile is a sparse one: those of 32 GiB of heap at the usual
+/// rate.
 const LIVE: usize = 1 << 16;
 
 /// And where it is dense.
@@ -107,7 +109,8 @@ impl Part {
     }
 
     /// # Safety
-    /// - The part was laid out for items of this type, for which zeros are valid, in memory at `base` that is zero and is never given back.
+    /// - The part was laid out for items of this type, for which zeros are valid, in memory at `base` that is zero and
+    ///   is never given back.
     unsafe fn items<T>(&self, base: *mut u8) -> &'static [T] {
         let len = (self.end - self.start) / size_of::<T>();
         // SAFETY: the caller says so; a page is aligned for any item, and so is every 64th byte from there.
@@ -128,7 +131,8 @@ impl Tables {
         let len = rules.end.next_multiple_of(os.page_size());
         let base = os.map(0, len)?;
         let start = base.as_ptr();
-        // SAFETY: mapped just now, zero, and laid out above; atomics and cells of numbers are valid as zeros. It is kept, or given back before anybody has seen it.
+        // SAFETY: mapped just now, zero, and laid out above; atomics and cells of numbers are valid as zeros. It is
+        // kept, or given back before anybody has seen it.
         let tables = unsafe {
             Self {
                 addresses: Addresses::new(addresses.items(start)),
@@ -147,7 +151,8 @@ impl Tables {
         Some((unsafe { place.as_ref() }, len))
     }
 
-    /// Takes `block`, which the caller has just allocated for a request of `size` bytes, as a sample that stands for as many as its `weight` says.
+    /// Takes `block`, which the caller has just allocated for a request of `size` bytes, as a sample that stands for as
+    /// many as its `weight` says.
     #[inline(never)]
     pub(crate) fn add(&self, block: usize, size: usize, weight: Weight, unwinder: Unwinder) {
         let mut trail = Trail::EMPTY;
@@ -181,8 +186,9 @@ impl Tables {
         Some(sample)
     }
 
-    /// Where the block at `block` was allocated, if it is a sample, or was one not long ago: writes the return addresses to the start of `frames`, and returns how many there are, and how many
-    /// bytes were asked for. For a process that is about to end: the block is no sample any more.
+    /// Where the block at `block` was allocated, if it is a sample, or was one not long ago: writes the return
+    /// addresses to the start of `frames`, and returns how many there are, and how many bytes were asked for. For a
+    /// process that is about to end: the block is no sample any more.
     pub(crate) fn origin(&self, block: usize, frames: &mut [usize; MAX_FRAMES]) -> Option<(usize, usize)> {
         let _ = self.take(block);
         let (stack, size) = self.recent.find(block)?;
@@ -248,7 +254,8 @@ impl Profile {
         unsafe { tables.as_ref() }
     }
 
-    /// Makes the tables, where there are none yet; false where the system has no memory. Adds their bytes to `metadata`.
+    /// Makes the tables, where there are none yet; false where the system has no memory. Adds their bytes to
+    /// `metadata`.
     pub(crate) fn prepare(&self, os: &dyn Platform, rate: u64, metadata: &mut usize) -> bool {
         if self.tables().is_some() {
             return true;

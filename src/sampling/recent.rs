@@ -1,4 +1,5 @@
-//! Recent: the samples that were freed last, for when one is freed once more. Some are forgotten early, as each address has one place where it may be.
+//! Recent: the samples that were freed last, for when one is freed once more. Some are forgotten early, as each address
+//! has one place where it may be.
 
 use super::mix::mix;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};

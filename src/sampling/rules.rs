@@ -1,6 +1,8 @@
-//! Rules: how the callers of return addresses are found, for those that were met before. Of two that have the same place, the later one stays.
+//! Rules: how the callers of return addresses are found, for those that were met before. Of two that have the same
+//! place, the later one stays.
 //!
-//! To read a function's tables takes a microsecond, and many lines of cache that the program would rather have for itself. A rule fits into half a word.
+//! To read a function's tables takes a microsecond, and many lines of cache that the program would rather have for
+//! itself. A rule fits into half a word.
 
 use super::mix::mix;
 use super::profile::Trail;
@@ -18,7 +20,8 @@ const WORD: usize = size_of::<usize>();
 /// Least bytes of a page on any system.
 const PAGE: usize = 4096;
 
-// From the lowest bit of half a word on: what kind of rule it is, from where the frame is so long, where the frame pointer is, and how long the frame is.
+// From the lowest bit of half a word on: what kind of rule it is, from where the frame is so long, where the frame
+// pointer is, and how long the frame is.
 const KIND_BITS: u32 = 2;
 const BASE_BITS: u32 = 1;
 const FRAME_BITS: u32 = 9;
@@ -61,8 +64,8 @@ fn unpack(half: u32) -> Option<Rule> {
 
 /// The table.
 pub(super) struct Rules<'a> {
-    /// A rule in the lower half, and in the upper one a part of a hash of the address and of where its module has its tables: another module that is loaded there is not taken for the earlier one. As many
-    /// as a power of two.
+    /// A rule in the lower half, and in the upper one a part of a hash of the address and of where its module has its
+    /// tables: another module that is loaded there is not taken for the earlier one. As many as a power of two.
     places: &'a [AtomicU64],
 }
 
@@ -71,8 +74,8 @@ impl<'a> Rules<'a> {
         Self { places }
     }
 
-    /// How the caller of the code at `address`, which is from `module`, is found. Two addresses are taken for the same with a likelihood of one in four thousand millions, where one follows the other in its
-    /// place.
+    /// How the caller of the code at `address`, which is from `module`, is found. Two addresses are taken for the same
+    /// with a likelihood of one in four thousand millions, where one follows the other in its place.
     fn of(&self, address: usize, module: &Module) -> Rule {
         let hash = mix(address as u64 ^ mix(module.tables as u64));
         let place = &self.places[hash as usize & (self.places.len() - 1)];
@@ -99,8 +102,9 @@ impl<'a> Rules<'a> {
                 return None;
             }
             readable_page = place / PAGE;
-            // SAFETY: the word can be read, as the system has said of its page just now, and is one of this thread's stack, or of whatever is there, of which nothing else is known: so it is read as what another
-            // thread may change. Its place is a multiple of a word.
+            // SAFETY: the word can be read, as the system has said of its page just now, and is one of this thread's
+            // stack, or of whatever is there, of which nothing else is known: so it is read as what another thread may
+            // change. Its place is a multiple of a word.
             Some(unsafe { ptr::with_exposed_provenance::<usize>(place).read_volatile() })
         };
         loop {

@@ -1,6 +1,7 @@
 //! Stacks: where samples come from, each kept once, with sums over its samples.
 //!
-//! A stack is known by a hash of 64 bits: of a full table, two stacks have the same with a likelihood of one in 30 thousand millions, and are then taken for one.
+//! A stack is known by a hash of 64 bits: of a full table, two stacks have the same with a likelihood of one in 30
+//! thousand millions, and are then taken for one.
 
 use super::mix::mix;
 use super::weight::{UNITS, Weight};
@@ -68,7 +69,8 @@ impl<'a> Stacks<'a> {
         Self { slots, frames, taken: AtomicUsize::new(0) }
     }
 
-    /// The number of the stack with these addresses, of which there are at most [`MAX_FRAMES`]. `None` where there is no room.
+    /// The number of the stack with these addresses, of which there are at most [`MAX_FRAMES`]. `None` where there is
+    /// no room.
     pub(super) fn intern(&self, stack: &[usize]) -> Option<usize> {
         let hash = stack.iter().fold(stack.len() as u64, |hash, &frame| mix(hash.rotate_left(5) ^ frame as u64)).max(1);
         let mask = self.slots.len() - 1;
@@ -86,7 +88,8 @@ impl<'a> Stacks<'a> {
         None
     }
 
-    /// Keeps the addresses of a stack that is new. Where there is no room it stays without, and is counted all the same.
+    /// Keeps the addresses of a stack that is new. Where there is no room it stays without, and is counted all the
+    /// same.
     fn keep_frames(&self, index: usize, stack: &[usize]) {
         let start = self.taken.fetch_add(stack.len(), Ordering::Relaxed);
         let Some(places) = self.frames.get(start..).and_then(|free| free.get(..stack.len())) else { return };
@@ -111,7 +114,8 @@ impl<'a> Stacks<'a> {
         slot.freed_bytes.fetch_add(weight.bytes(size), Ordering::Relaxed);
     }
 
-    /// Every stack: what its samples amount to, and its addresses, written to the start of `frames`. A snapshot of a changing table.
+    /// Every stack: what its samples amount to, and its addresses, written to the start of `frames`. A snapshot of a
+    /// changing table.
     pub(super) fn each(&self, mut visit: impl FnMut(&Figures, &[usize])) {
         let mut frames = [0; MAX_FRAMES];
         for slot in self.slots.iter().filter(|slot| slot.hash.load(Ordering::Relaxed) != 0) {
@@ -222,8 +226,8 @@ mod tests {
 
 #[cfg(all(loom, test))]
 mod loom_tests {
-    //! Two threads that meet the same new stack while a third looks. Red with `Relaxed` in place of the Release in `keep_frames`, and of the Acquire in
-    //! `frames`: an address is missing then.
+    //! Two threads that meet the same new stack while a third looks. Red with `Relaxed` in place of the Release in
+    //! `keep_frames`, and of the Acquire in `frames`: an address is missing then.
 
     use super::*;
     use loom::sync::Arc;

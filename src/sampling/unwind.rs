@@ -1,7 +1,8 @@
 //! Unwinding: who called, without a lock and without an allocation.
 //!
-//! Frame pointers are a chain through the stack, but in code that was built without them the register holds anything at all. So nothing is believed: each
-//! step must lead up the stack, by no more than a frame may be long, to words that the system says can be read.
+//! Frame pointers are a chain through the stack, but in code that was built without them the register holds anything at
+//! all. So nothing is believed: each step must lead up the stack, by no more than a frame may be long, to words that
+//! the system says can be read.
 
 use super::profile::Trail;
 use super::rules::Rules;
@@ -16,8 +17,9 @@ pub enum Unwinder {
     /// `-C force-frame-pointers=yes`; functions without are left out, and may end the walk.
     #[default]
     FramePointers,
-    /// With the tables that serve exceptions, whatever the program was built from: some ten nanoseconds a frame on x86-64 where the place in its function was met before, and a microsecond where it was
-    /// not. Needs glibc 2.35 or later.
+    /// With the tables that serve exceptions, whatever the program was built from: some ten nanoseconds a frame on
+    /// x86-64 where the place in its function was met before, and a microsecond where it was not. Needs glibc 2.35 or
+    /// later.
     Tables,
 }
 
@@ -62,7 +64,8 @@ pub(super) fn walk_tables(trail: &mut Trail) {
     });
 }
 
-/// As [`walk`] along the frame pointers, of another place than this: from the frame at `frame`, all of which lies above `below`.
+/// As [`walk`] along the frame pointers, of another place than this: from the frame at `frame`, all of which lies above
+/// `below`.
 pub(crate) fn walk_from(frame: usize, below: usize, trail: &mut Trail) {
     follow(frame, below, trail);
 }
@@ -102,8 +105,9 @@ fn follow(mut frame: usize, mut below: usize, trail: &mut Trail) {
             return;
         }
         readable_page = frame / PAGE;
-        // SAFETY: the words can be read, as the system has said of their page just now, and lie on this thread's stack or in whatever memory is above it, which nothing
-        // else is known of: so they are read as what another thread may change.
+        // SAFETY: the words can be read, as the system has said of their page just now, and lie on this thread's stack
+        // or in whatever memory is above it, which nothing else is known of: so they are read as what another thread
+        // may change.
         let [caller, address] = unsafe {
             let words = ptr::with_exposed_provenance::<usize>(frame);
             [words.read_volatile(), words.add(1).read_volatile()]

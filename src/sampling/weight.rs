@@ -1,7 +1,7 @@
 //! Weight: how many blocks a sample stands for.
 
-/// A number of blocks, at least one, in units of 1/65,536 of a block: whole numbers, so that what is added when a block comes can be taken off to the last bit
-/// when it goes.
+/// A number of blocks, at least one, in units of 1/65,536 of a block: whole numbers, so that what is added when a block
+/// comes can be taken off to the last bit when it goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Weight(u64);
 
@@ -9,8 +9,8 @@ pub(crate) struct Weight(u64);
 pub(crate) const UNITS: u64 = 1 << 16;
 
 impl Weight {
-    /// What a sampled block of `size` bytes stands for, where sample points are `rate` bytes apart on average: one over the likelihood that one
-    /// lies in such a block.
+    /// What a sampled block of `size` bytes stands for, where sample points are `rate` bytes apart on average: one over
+    /// the likelihood that one lies in such a block.
     pub(crate) fn of(size: usize, rate: u64) -> Self {
         if rate <= 1 {
             return Self(UNITS);

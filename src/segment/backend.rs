@@ -1,7 +1,7 @@
 //! Backend: where heaps get segments and mappings from, and where these go back to.
 //!
-//! The owner map is the pool: an unused segment is an entry that says so, and taking one is a compare-and-swap of that entry. There
-//! is no list to corrupt, no lock to hold across a fork, and the lowest address is always taken first.
+//! The owner map is the pool: an unused segment is an entry that says so, and taking one is a compare-and-swap of that
+//! entry. There is no list to corrupt, no lock to hold across a fork, and the lowest address is always taken first.
 
 use super::cache::{Kept, RangeCache};
 use super::counters::Counters;
@@ -44,8 +44,8 @@ pub(crate) struct Backend {
     highest: AtomicUsize,
 }
 
-/// How far below the highest mapping a new one is asked for, at most. Further down the system chooses, from the top, where
-/// addresses have become free again: otherwise the owner map would grow with the addresses ever used.
+/// How far below the highest mapping a new one is asked for, at most. Further down the system chooses, from the top,
+/// where addresses have become free again: otherwise the owner map would grow with the addresses ever used.
 const WANDER: usize = 64 * 1024 * 1024 * 1024;
 
 impl Backend {
@@ -72,7 +72,8 @@ impl Backend {
         self.cache.kept()
     }
 
-    /// A segment without slabs or spans, now owned by `owner`; `None` where the system has no memory. Where `is_growing`, the owner is going to fill it.
+    /// A segment without slabs or spans, now owned by `owner`; `None` where the system has no memory. Where
+    /// `is_growing`, the owner is going to fill it.
     pub(crate) fn take_segment(&self, owner: Owner, is_growing: bool) -> Option<NonNull<Segment>> {
         let map = || self.remap_released(owner).or_else(|| self.map_segment(owner, is_growing));
         self.take_pooled(owner).or_else(|| self.convert_kept(owner)).or_else(|| self.or_relieve(SEGMENT_SIZE, map))
@@ -143,8 +144,8 @@ impl Backend {
         Some(segment)
     }
 
-    /// Maps `len` bytes of zeros at a place such as is described. The owner map reaches there, and the entry of the granule
-    /// at `start + offset` may be set.
+    /// Maps `len` bytes of zeros at a place such as is described. The owner map reaches there, and the entry of the
+    /// granule at `start + offset` may be set.
     pub(super) fn map_placed(&self, len: usize, place: Place) -> Option<NonNull<u8>> {
         let mut metadata = 0;
         if !self.owners.prepare(self.os, &mut metadata) {
@@ -162,7 +163,8 @@ impl Backend {
         Some(start)
     }
 
-    /// Makes the owner map's entry of the granule at `address` one that may be set; false where the map does not reach so far or the system refuses.
+    /// Makes the owner map's entry of the granule at `address` one that may be set; false where the map does not reach
+    /// so far or the system refuses.
     pub(super) fn admit(&self, address: usize) -> bool {
         let mut metadata = 0;
         let is_admitted = self.owners.admit(self.os, address, &mut metadata);
@@ -194,7 +196,8 @@ impl Backend {
         let _ = self.last.compare_exchange(start, start + len, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Maps `len` bytes of zeros, whole pages, such that `start + offset` is a multiple of `align`. Whoever asks counts them.
+    /// Maps `len` bytes of zeros, whole pages, such that `start + offset` is a multiple of `align`. Whoever asks counts
+    /// them.
     pub(crate) fn map_aligned(&self, len: usize, align: usize, offset: usize) -> Option<NonNull<u8>> {
         if align <= self.os.page_size() {
             return self.os.map(0, len);
@@ -290,8 +293,8 @@ impl Backend {
         }
     }
 
-    /// Gives unused memory back, addresses included, until that has made room for `bytes`: called when the system refuses a mapping. True where that was
-    /// anything.
+    /// Gives unused memory back, addresses included, until that has made room for `bytes`: called when the system
+    /// refuses a mapping. True where that was anything.
     pub(crate) fn relieve(&self, bytes: usize) -> bool {
         let mut relieved = self.drop_unused(u64::MAX, 0);
         while relieved < bytes

@@ -1,7 +1,8 @@
 //! Freed mappings that wait to be used again, and what is left over behind mappings that took a part of one.
 //!
-//! A first-touched page costs a microsecond or two, so pages that are resident are worth keeping for a while. What lies just behind a
-//! mapping can be added to it without a system call: a vector that grows finds the pages that the last one has left.
+//! A first-touched page costs a microsecond or two, so pages that are resident are worth keeping for a while. What lies
+//! just behind a mapping can be added to it without a system call: a vector that grows finds the pages that the last
+//! one has left.
 //!
 //! A slot is taken and filled by compare-and-swap: there is no lock, and a fork in the middle loses one slot at most.
 
@@ -18,7 +19,8 @@ const ALL: u32 = u32::MAX >> (32 - CACHED_RANGES);
 /// Bytes that may be kept in all, however few are in use.
 pub(crate) const CACHED_BYTES: usize = 64 * 1024 * 1024;
 
-/// Most bytes that are kept in all while the blocks of mappings that are in use have `live` bytes: as many. Whole pages, however large the system has them.
+/// Most bytes that are kept in all while the blocks of mappings that are in use have `live` bytes: as many. Whole
+/// pages, however large the system has them.
 pub(super) fn most_bytes(live: usize) -> usize {
     CACHED_BYTES.max(align::down(live, SLOT_SIZE))
 }
@@ -28,7 +30,8 @@ pub(super) fn fits(kept: usize, len: usize) -> bool {
     kept >= len && kept - len <= len / 4
 }
 
-/// True where so many bytes are enough of a mapping of `len` for the rest to be had anew: five eighths, so that what doubles has memory of its own.
+/// True where so many bytes are enough of a mapping of `len` for the rest to be had anew: five eighths, so that what
+/// doubles has memory of its own.
 pub(super) fn is_most(kept: usize, len: usize) -> bool {
     kept >= len / 8 * 5
 }

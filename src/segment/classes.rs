@@ -6,8 +6,8 @@ use crate::slab::Blocks;
 use crate::sync::{AtomicU16, Ordering};
 use core::ptr;
 
-/// The code of each slot's class, where the slot is a slab or the first of a span; 0 elsewhere. On a line of its own, which changes only with the use of a slot: what a free
-/// reads that is told no layout.
+/// The code of each slot's class, where the slot is a slab or the first of a span; 0 elsewhere. On a line of its own,
+/// which changes only with the use of a slot: what a free reads that is told no layout.
 #[repr(C, align(64))]
 pub(super) struct Classes([AtomicU16; SLOTS]);
 
@@ -52,7 +52,8 @@ pub(crate) unsafe fn blocks_at(block: *const u8) -> Option<&'static Blocks> {
 
 /// The address that lies so many bytes behind `base` as [`class_code_at`] gives.
 ///
-/// The code takes the place of the address's low bits, which are zero: one instruction, where a load and a sum would be two.
+/// The code takes the place of the address's low bits, which are zero: one instruction, where a load and a sum would be
+/// two.
 ///
 /// # Safety
 /// - As for `class_code_at`.
@@ -72,7 +73,8 @@ pub(crate) const BASE_ALIGN: usize = 1 << u16::BITS;
 #[cfg(all(not(feature = "std"), target_arch = "x86_64", target_pointer_width = "64", not(any(miri, loom))))]
 #[inline(always)]
 unsafe fn put_code<T>(segment: *const Segment, slot: usize, mut base: *const T) -> *const T {
-    // SAFETY: reads two aligned bytes of the segment's table, as an atomic load does that is relaxed. The rest of a register stays as it was when the lowest 16 bits are written.
+    // SAFETY: reads two aligned bytes of the segment's table, as an atomic load does that is relaxed. The rest of a
+    // register stays as it was when the lowest 16 bits are written.
     unsafe {
         core::arch::asm!(
             "mov {base:x}, word ptr [{segment} + {size}*{slot} + {table}]",
@@ -104,7 +106,8 @@ unsafe fn put_code<T>(segment: *const Segment, slot: usize, base: *const T) -> *
 #[inline(always)]
 unsafe fn load_code(segment: *const Segment, slot: usize) -> usize {
     let code: usize;
-    // SAFETY: reads two aligned bytes of the segment's table, which on this architecture is what an atomic load, relaxed, does. The upper half of a register is cleared when the lower is written.
+    // SAFETY: reads two aligned bytes of the segment's table, which on this architecture is what an atomic load,
+    // relaxed, does. The upper half of a register is cleared when the lower is written.
     unsafe {
         core::arch::asm!(
             "movzx {code:e}, word ptr [{segment} + {size}*{slot} + {table}]",

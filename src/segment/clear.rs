@@ -1,9 +1,11 @@
 //! Clearing: makes a large block read as zero that was in use before.
 //!
-//! A block that was cleared before and hardly used since is memory for the most part that was never touched, and overwriting would touch it. So a block that was handed
-//! out untouched is given back to the system instead, for as long as it proves to be hardly touched: by the process's page faults at first, and
-//! then by the time that giving it back takes. A block that was touched once gets another chance when it looks as zero where a program would have written first,
-//! twice in a row, four times as often after each mistake, and never after the fourth. All of these are hints: what is given back reads as zero in any case.
+//! A block that was cleared before and hardly used since is memory for the most part that was never touched, and
+//! overwriting would touch it. So a block that was handed out untouched is given back to the system instead, for as
+//! long as it proves to be hardly touched: by the process's page faults at first, and then by the time that giving it
+//! back takes. A block that was touched once gets another chance when it looks as zero where a program would have
+//! written first, twice in a row, four times as often after each mistake, and never after the fourth. All of these are
+//! hints: what is given back reads as zero in any case.
 
 use super::Backend;
 use super::mapping::Mapping;
@@ -25,7 +27,8 @@ const LINE: usize = 4096;
 
 const _: () = assert!(WORTH_LOOKING / SAMPLES >= LINE);
 
-/// Nanoseconds for each page that giving a block back takes at least, where most of it was touched. 190 were seen; where nothing was touched, 3.
+/// Nanoseconds for each page that giving a block back takes at least, where most of it was touched. 190 were seen;
+/// where nothing was touched, 3.
 const TOUCHED_NS: u64 = 40;
 
 impl Backend {
@@ -47,7 +50,8 @@ impl Backend {
     /// - `block` is a span or a mapping's block of at least `len` bytes, and the caller's.
     pub(crate) unsafe fn clear(&self, block: NonNull<u8>, len: usize) {
         let whole = align::down(len, self.os.page_size());
-        // SAFETY: whole pages at the start of the caller's block, which holds nothing that is needed: spans and mappings' blocks start at pages.
+        // SAFETY: whole pages at the start of the caller's block, which holds nothing that is needed: spans and
+        // mappings' blocks start at pages.
         let cleared = if len >= WORTH_LOOKING && unsafe { self.give_untouched_back(block, whole) } { whole } else { 0 };
         // SAFETY: the rest of the caller's block.
         unsafe { block.add(cleared).write_bytes(0, len - cleared) };
@@ -56,7 +60,8 @@ impl Backend {
     /// Gives a block's pages back to the system if they seem to be hardly touched; true where they read as zero now.
     ///
     /// # Safety
-    /// - `block` is a span or a mapping's block that starts with `len` bytes of whole pages, and the caller's, who needs nothing that they hold.
+    /// - `block` is a span or a mapping's block that starts with `len` bytes of whole pages, and the caller's, who
+    ///   needs nothing that they hold.
     unsafe fn give_untouched_back(&self, block: NonNull<u8>, len: usize) -> bool {
         let pages = (len / self.os.page_size()) as u64;
         // SAFETY: passed on.
@@ -111,12 +116,14 @@ impl Backend {
     }
 }
 
-/// How often in a row a block that may be resident has to look as zero before it is given back, after so many mistakes. From 512 on that is never: looks are counted to 255.
+/// How often in a row a block that may be resident has to look as zero before it is given back, after so many mistakes.
+/// From 512 on that is never: looks are counted to 255.
 fn looks_wanted(mistakes: u8) -> u32 {
     2 << (2 * u32::from(mistakes)).min(8)
 }
 
-/// True where the first word of some pages, from the start of a block to its end, is zero: a sample, as costs little in a block that is about to be overwritten.
+/// True where the first word of some pages, from the start of a block to its end, is zero: a sample, as costs little in
+/// a block that is about to be overwritten.
 ///
 /// # Safety
 /// - `block` starts with `len` bytes that are the caller's, and stands at a page's start.

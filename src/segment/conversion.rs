@@ -13,8 +13,9 @@ use crate::sync::Ordering;
 use core::ptr::NonNull;
 
 impl Backend {
-    /// Makes the last whole granule of the smallest kept mapping that has one a segment, owned by `owner`; `None` where no mapping is so large, and while there are
-    /// segments of which only the first slot is left: first slots stay for good, so there would be ever more of them where memory runs out time and again.
+    /// Makes the last whole granule of the smallest kept mapping that has one a segment, owned by `owner`; `None` where
+    /// no mapping is so large, and while there are segments of which only the first slot is left: first slots stay for
+    /// good, so there would be ever more of them where memory runs out time and again.
     pub(super) fn convert_kept(&self, owner: Owner) -> Option<NonNull<Segment>> {
         if self.counters.has_released() {
             return None;
@@ -48,7 +49,8 @@ impl Backend {
         Some(segment)
     }
 
-    /// Ends a kept mapping of which a segment is to take all that is left; how many bytes of it are counted as committed.
+    /// Ends a kept mapping of which a segment is to take all that is left; how many bytes of it are counted as
+    /// committed.
     fn end_mapping(&self) -> usize {
         let page_size = self.os.page_size();
         self.counters.mappings.fetch_sub(1, Ordering::Relaxed);
@@ -57,7 +59,8 @@ impl Backend {
         SEGMENT_SIZE - SLOT_SIZE + page_size
     }
 
-    /// Cuts what lies from `start` on, as much as a segment, off a kept mapping; how many bytes of it are counted as committed.
+    /// Cuts what lies from `start` on, as much as a segment, off a kept mapping; how many bytes of it are counted as
+    /// committed.
     fn cut_mapping(&self, range: Range, start: usize) -> usize {
         self.counters.mapped.fetch_sub(SEGMENT_SIZE, Ordering::Relaxed);
         // SAFETY: the range is this thread's, with its head at its start.

@@ -155,7 +155,8 @@ impl Counters {
         self.peak_since_reset.load(Ordering::Relaxed)
     }
 
-    /// Forgets the peaks but for what is committed and live now. What other threads commit and allocate in that moment may be left out.
+    /// Forgets the peaks but for what is committed and live now. What other threads commit and allocate in that moment
+    /// may be left out.
     pub(crate) fn reset_peak(&self) {
         self.peak_since_reset.store(self.committed(), Ordering::Relaxed);
         self.reset_live_peak();

@@ -1,7 +1,9 @@
 //! Density: whether large blocks are filled, as those that were freed lately have been.
 //!
-//! A block of many MiB that is written to throughout, as the table of a hash map or a column of a data frame, is served best by huge pages: one page fault where small pages cost 512. One that is used here
-//! and there would be resident as a whole. A program's large blocks tend to be alike, so the next is expected to be what the last ones were found to be when they were freed.
+//! A block of many MiB that is written to throughout, as the table of a hash map or a column of a data frame, is served
+//! best by huge pages: one page fault where small pages cost 512. One that is used here and there would be resident as
+//! a whole. A program's large blocks tend to be alike, so the next is expected to be what the last ones were found to
+//! be when they were freed.
 
 use super::{Backend, Mapping};
 use crate::align;
@@ -45,7 +47,8 @@ impl Density {
 }
 
 impl Backend {
-    /// A block is about to be freed. Looks once in the life of a mapping, the first time that its block is freed: what is reused is resident already, and tells nothing.
+    /// A block is about to be freed. Looks once in the life of a mapping, the first time that its block is freed: what
+    /// is reused is resident already, and tells nothing.
     pub(super) fn note_density(&self, mapping: &Mapping) {
         // The mapping may be longer than was asked for, or shorter by now.
         let len = mapping.wanted.get().min(mapping.body());
@@ -71,8 +74,8 @@ impl Backend {
             .is_some_and(|page| unsafe { self.os.resident_pages(page, page_size) } == 1)
     }
 
-    /// The block of a mapping that was made just now will be filled by whoever asked for it, or not: backs it with huge pages where those before it were filled. Where memory is limited nothing becomes
-    /// resident before it is needed.
+    /// The block of a mapping that was made just now will be filled by whoever asked for it, or not: backs it with huge
+    /// pages where those before it were filled. Where memory is limited nothing becomes resident before it is needed.
     ///
     /// # Safety
     /// - `block` is a mapping's, in use, and the caller's, and was mapped just now.

@@ -1,4 +1,5 @@
-//! Memory for blocks that stand alone: whole granules that belong to no heap, in which no page may be touched but those of blocks in use.
+//! Memory for blocks that stand alone: whole granules that belong to no heap, in which no page may be touched but those
+//! of blocks in use.
 //!
 //! To the statistics such a block is one with a mapping of its own, of one page.
 
@@ -9,7 +10,8 @@ use crate::sync::Ordering;
 use core::ptr::{self, NonNull};
 
 impl Backend {
-    /// Maps at least `len` bytes of which none may be touched, and how many there are; `None` where the system has no addresses.
+    /// Maps at least `len` bytes of which none may be touched, and how many there are; `None` where the system has no
+    /// addresses.
     pub(crate) fn map_guarded(&self, len: usize) -> Option<(NonNull<u8>, usize)> {
         let len = align::checked_up(len, GRANULE)?;
         let start = self.or_relieve(len, || self.map_granules(len, Owner::GUARDED))?;
@@ -26,8 +28,8 @@ impl Backend {
         None
     }
 
-    /// Makes the page at `page` a block's, under `tag`; false where there is no memory for it, and nothing has changed. `is_resident` says that the page could not be given back to the system when it
-    /// was left.
+    /// Makes the page at `page` a block's, under `tag`; false where there is no memory for it, and nothing has changed.
+    /// `is_resident` says that the page could not be given back to the system when it was left.
     ///
     /// # Safety
     /// - The page lies in memory of [`Backend::map_guarded`], and is the caller's alone.
@@ -55,10 +57,12 @@ impl Backend {
         true
     }
 
-    /// Makes the page at `page`, whose block is free, inaccessible, and gives its memory back to the system; false where it stays resident, as metadata.
+    /// Makes the page at `page`, whose block is free, inaccessible, and gives its memory back to the system; false
+    /// where it stays resident, as metadata.
     ///
     /// # Safety
-    /// - [`Backend::enter_guarded`] has made the page a block's, under the same tag; it is the caller's alone, and holds nothing that is needed.
+    /// - [`Backend::enter_guarded`] has made the page a block's, under the same tag; it is the caller's alone, and
+    ///   holds nothing that is needed.
     #[must_use]
     pub(crate) unsafe fn leave_guarded(&self, page: usize, tag: u8) -> bool {
         let len = self.os.page_size();

@@ -1,9 +1,12 @@
-//! Huge pages: a segment of a heap that grows is backed by one page of its own size, which costs one page fault where small pages cost 512, and takes one entry of the processor's translation cache.
+//! Huge pages: a segment of a heap that grows is backed by one page of its own size, which costs one page fault where
+//! small pages cost 512, and takes one entry of the processor's translation cache.
 //!
-//! The system has to be asked before the first touch, and all of the segment is resident from then on. So all slots count as touched from the start; as long as nobody has used them they are *clean*, and
-//! read as zero.
+//! The system has to be asked before the first touch, and all of the segment is resident from then on. So all slots
+//! count as touched from the start; as long as nobody has used them they are *clean*, and read as zero.
 //!
-//! Segments that nobody was sure of begin with small pages, and may be joined to a huge one once they were filled. The system joins small pages to a huge one again where it is allowed to, which would bring purged memory back: the first purge forbids it.
+//! Segments that nobody was sure of begin with small pages, and may be joined to a huge one once they were filled. The
+//! system joins small pages to a huge one again where it is allowed to, which would bring purged memory back: the first
+//! purge forbids it.
 
 use super::{Backend, SEGMENT_SIZE, Segment, USABLE, USABLE_BYTES};
 use crate::os::Platform;
@@ -11,15 +14,17 @@ use crate::slab;
 use crate::sync::Ordering;
 use core::ptr::NonNull;
 
-/// One page in so many may be missing in a segment that is called full: the last slabs of some classes have not been used to their ends, nor has the first slot. Programs in C that are not rebuilt, whose library does
-/// without the standard one, gain as much where fewer are missing, by less of their peak.
+/// One page in so many may be missing in a segment that is called full: the last slabs of some classes have not been
+/// used to their ends, nor has the first slot. Programs in C that are not rebuilt, whose library does without the
+/// standard one, gain as much where fewer are missing, by less of their peak.
 const HOLES: usize = if cfg!(feature = "std") { 8 } else { 24 };
 
 /// True where segments are joined at all: of a hardened segment some pages are guards.
 const JOINS: bool = cfg!(not(any(feature = "hardened", loom)));
 
 impl Backend {
-    /// Asks for a huge page for a segment, as soon as it is mapped; true where all of it is committed now. Where memory is limited nothing is committed before it is needed.
+    /// Asks for a huge page for a segment, as soon as it is mapped; true where all of it is committed now. Where memory
+    /// is limited nothing is committed before it is needed.
     ///
     /// # Safety
     /// - `start` is where a segment's size was mapped just now.
@@ -53,7 +58,8 @@ impl Segment {
         JOINS && !self.head.is_huge.get() && !self.head.is_pieced.get()
     }
 
-    /// Makes the segment's small pages a huge one where nearly all of them are resident; true where the owner need not try again. Owner-only.
+    /// Makes the segment's small pages a huge one where nearly all of them are resident; true where the owner need not
+    /// try again. Owner-only.
     ///
     /// Where memory is limited nothing becomes resident that was not.
     pub(crate) fn join_pages(&self, backend: &Backend) -> bool {
@@ -76,7 +82,8 @@ impl Segment {
         true
     }
 
-    /// Keeps the system from backing the segment by a huge page any more: parts of it are about to be given back. Owner-only.
+    /// Keeps the system from backing the segment by a huge page any more: parts of it are about to be given back.
+    /// Owner-only.
     #[inline]
     pub(super) fn forbid_huge_page(&self, os: &dyn Platform) {
         if self.head.is_huge.replace(false) {

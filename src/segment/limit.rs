@@ -1,10 +1,12 @@
 //! The limit: how much memory may be committed.
 //!
-//! Whoever commits asks here first. A refusal is told upward as any other lack of memory; what is done about it, outside of all locks, is the slow paths' matter.
+//! Whoever commits asks here first. A refusal is told upward as any other lack of memory; what is done about it,
+//! outside of all locks, is the slow paths' matter.
 
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, constructor};
 
-/// Two numbers of committed bytes: from the *soft* one on, memory is given back and the program called; the *hard* one is not exceeded. `usize::MAX` stands for none.
+/// Two numbers of committed bytes: from the *soft* one on, memory is given back and the program called; the *hard* one
+/// is not exceeded. `usize::MAX` stands for none.
 ///
 /// On a cache line of its own, which is read by all and seldom written.
 #[repr(align(64))]

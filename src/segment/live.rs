@@ -1,6 +1,7 @@
 //! Live bytes of the process, as heaps tell of them, and the most that they have been.
 //!
-//! A heap tells of what has left its slabs only when that has changed by much, so the sum is off by a little for each heap, and costs nothing where blocks go to and fro.
+//! A heap tells of what has left its slabs only when that has changed by much, so the sum is off by a little for each
+//! heap, and costs nothing where blocks go to and fro.
 
 use super::Counters;
 use crate::sync::{AtomicUsize, Ordering, constructor};

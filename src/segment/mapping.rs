@@ -1,7 +1,8 @@
 //! Mapping: a block with a mapping of its own, for what is too large or too strictly aligned for a span.
 //!
-//! A head stands at the start, in a page of its own, and the block an offset behind it. The block's granule has an entry in the
-//! owner map; the granules after it have none, so a pointer into the middle of a block is nobody's and is noticed when freed.
+//! A head stands at the start, in a page of its own, and the block an offset behind it. The block's granule has an
+//! entry in the owner map; the granules after it have none, so a pointer into the middle of a block is nobody's and is
+//! noticed when freed.
 
 mod cutting;
 mod huge;
@@ -22,7 +23,8 @@ use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use shift::Shift;
 
-/// The head. **Holder-only**: its cells are touched by whoever owns the block, or has taken the mapping out of the cache.
+/// The head. **Holder-only**: its cells are touched by whoever owns the block, or has taken the mapping out of the
+/// cache.
 #[repr(C)]
 pub(super) struct Mapping {
     /// Bytes from the head's start to the mapping's end.
@@ -33,7 +35,8 @@ pub(super) struct Mapping {
     shift: Shift,
     /// The tag under which the block was allocated, or 0. 0 while the block is free.
     tag: Cell<u8>,
-    /// True until the block is freed for the first time, of memory fresh from the system: what is resident then, the program has touched.
+    /// True until the block is freed for the first time, of memory fresh from the system: what is resident then, the
+    /// program has touched.
     pub(super) is_new: Cell<bool>,
     /// Bytes that the block was to have: how far the program is expected to touch it.
     pub(super) wanted: Cell<usize>,
@@ -43,7 +46,8 @@ pub(super) struct Mapping {
     is_huge: Cell<bool>,
     /// True where the mapping was cut off the one in front of it.
     is_piece: Cell<bool>,
-    /// True where the memory was mapped in several parts: for the system, which moves pages of one mapping alone, these may be several.
+    /// True where the memory was mapped in several parts: for the system, which moves pages of one mapping alone, these
+    /// may be several.
     is_patched: Cell<bool>,
     /// What is known of the block's memory.
     freshness: Freshness,
@@ -65,11 +69,11 @@ struct Placement {
 
 impl Placement {
     fn of(align: usize) -> Self {
-        // Below a granule, the block is in the head's granule, at a multiple of every smaller alignment. From a granule on, it is at the start of
-        // one, and the head has the granule before to itself.
+        // Below a granule, the block is in the head's granule, at a multiple of every smaller alignment. From a granule
+        // on, it is at the start of one, and the head has the granule before to itself.
         //
-        // A clamp on purpose: rustc 1.95 with optimisation compiles `if a < C { a.max(D) } else { C }` wrongly. A test goes through
-        // every alignment.
+        // A clamp on purpose: rustc 1.95 with optimisation compiles `if a < C { a.max(D) } else { C }` wrongly. A test
+        // goes through every alignment.
         let offset = align.clamp(SLOT_SIZE, GRANULE);
         let shift = if align < GRANULE { 0 } else { GRANULE };
         let owner = if align < GRANULE { Owner::MAPPING } else { Owner::ALIGNED_MAPPING };
@@ -178,7 +182,8 @@ impl Backend {
 
     /// Bytes of a mapping whose block is `size` large and stands at `offset`.
     fn mapping_len(&self, size: usize, offset: usize) -> Option<usize> {
-        // Mappings that touch are one for the system, which has a limit of 65,530; gaps of addresses between them would make it felt.
+        // Mappings that touch are one for the system, which has a limit of 65,530; gaps of addresses between them would
+        // make it felt.
         let unit = if self.counters.mappings() < MANY { self.os.page_size() } else { GRANULE };
         let len = align::checked_up(size.checked_add(offset)?, unit)?;
         (len <= isize::MAX as usize).then_some(len)
@@ -203,7 +208,8 @@ impl Backend {
     pub(crate) fn unmap_block(&self, block: NonNull<u8>) -> bool {
         let address = block.addr().get();
         let owner = self.owners.look_up(address);
-        // Before anything is read: where else a head would have to be, there may be no memory, or the block of another mapping.
+        // Before anything is read: where else a head would have to be, there may be no memory, or the block of another
+        // mapping.
         let is_aligned = owner == Owner::ALIGNED_MAPPING;
         if !owner.is_mapping() || align::is_aligned(address, GRANULE) != is_aligned {
             return false;
@@ -272,7 +278,8 @@ impl Backend {
 
     /// Bytes that the block of a mapping has; `None` where no mapping's block starts at `block`, which may be anything.
     ///
-    /// Of a block that another thread frees or resizes meanwhile, the answer may be anything, or none: the head may be gone.
+    /// Of a block that another thread frees or resizes meanwhile, the answer may be anything, or none: the head may be
+    /// gone.
     pub(crate) fn mapped_size(&self, block: NonNull<u8>) -> Option<usize> {
         let address = block.addr().get();
         let owner = self.owners.look_up(address);
@@ -284,7 +291,8 @@ impl Backend {
         (mapping.block() == block.as_ptr()).then(|| mapping.body())
     }
 
-    /// Of the mapping whose block starts at `block`, what was asked for, as its head says, and where the head's addresses end; `None` where no mapping's block starts there.
+    /// Of the mapping whose block starts at `block`, what was asked for, as its head says, and where the head's
+    /// addresses end; `None` where no mapping's block starts there.
     #[cfg(feature = "hardened")]
     pub(crate) fn mapping_asked(&self, block: NonNull<u8>) -> Option<(&'static AtomicUsize, usize)> {
         self.mapped_size(block)?;

@@ -1,7 +1,8 @@
 //! Segment: 2 MiB of address space at a multiple of 2 MiB, in 32 slots of 64 KiB.
 //!
-//! Slot 0 holds what is known about the others: a head, a [`Slab`] for each slot, and the bitmaps. A segment's first slot is never unmapped, so
-//! whoever holds an address that once was a segment's may read its head: statistics and purges need no lock for that.
+//! Slot 0 holds what is known about the others: a head, a [`Slab`] for each slot, and the bitmaps. A segment's first
+//! slot is never unmapped, so whoever holds an address that once was a segment's may read its head: statistics and
+//! purges need no lock for that.
 //!
 //! ```text
 //! slots 1 to 31 == free (bit in `free`) + slabs + spans            (1 to 30 in a hardened build)
@@ -57,7 +58,8 @@ pub(crate) const SEGMENT_SIZE: usize = GRANULE;
 /// Slots of a segment, the first included.
 pub(crate) const SLOTS: usize = SEGMENT_SIZE / SLOT_SIZE;
 
-/// Where the slots that may be used end. A hardened build leaves the last one alone: what is written beyond the slot before it does not reach the next segment's first.
+/// Where the slots that may be used end. A hardened build leaves the last one alone: what is written beyond the slot
+/// before it does not reach the next segment's first.
 pub(crate) const END: usize = if cfg!(feature = "hardened") { SLOTS - 1 } else { SLOTS };
 
 /// Every slot that may be used: all but the first.
@@ -96,7 +98,8 @@ struct Head {
     idle: AtomicU32,
     /// The longest run of free slots, as far as the heap knows; 0 while the segment is in none of its rings.
     room: Cell<usize>,
-    /// When somebody last looked for free slots that were touched, in milliseconds of the platform's clock. Nobody who frees has to look at the clock.
+    /// When somebody last looked for free slots that were touched, in milliseconds of the platform's clock. Nobody who
+    /// frees has to look at the clock.
     idle_since: AtomicU64,
     /// Neighbours in the heap's list.
     next: Cell<*const Segment>,
@@ -107,7 +110,8 @@ struct Head {
 ///
 /// Memory fresh from the system is a valid value: no slab, no bit set. Cells are **owner-only**, as in [`Slab`].
 ///
-/// The first slot has no bitmap of its own. What describes the whole segment stands in place of that one's first lines, so that a segment of slabs of few blocks is described by two pages and not a byte more.
+/// The first slot has no bitmap of its own. What describes the whole segment stands in place of that one's first lines,
+/// so that a segment of slabs of few blocks is described by two pages and not a byte more.
 #[repr(C)]
 pub(crate) struct Segment {
     /// The first is always free: a free of what lies in slot 0 finds no block there.
@@ -245,8 +249,9 @@ impl Segment {
         (&self.head.next, &self.head.previous)
     }
 
-    /// Takes `count` neighbouring free slots, the first at a multiple of `align` slots; the lowest that were touched before or, where `warmth` allows it, else the lowest.
-    /// Returns the first slot and whether all of them read as zero. Owner-only.
+    /// Takes `count` neighbouring free slots, the first at a multiple of `align` slots; the lowest that were touched
+    /// before or, where `warmth` allows it, else the lowest. Returns the first slot and whether all of them read as
+    /// zero. Owner-only.
     fn take_slots(&self, count: usize, align: usize, warmth: Warmth, counters: &Counters) -> Option<(usize, bool)> {
         let free = self.free_slots();
         let touched = self.touched_slots();
@@ -283,7 +288,8 @@ impl Segment {
         Some(slab)
     }
 
-    /// Makes `count` free slots a span, at a multiple of `align` slots. Returns its start and whether it reads as zero. Owner-only.
+    /// Makes `count` free slots a span, at a multiple of `align` slots. Returns its start and whether it reads as zero.
+    /// Owner-only.
     pub(crate) fn carve_span(
         &self,
         count: usize,
@@ -316,7 +322,8 @@ impl Segment {
         self.free_run(slot, count);
     }
 
-    /// Of a slab that ends, pages were given back. A slot is touched or not, as a whole: all of it is committed again, or else all of it given back.
+    /// Of a slab that ends, pages were given back. A slot is touched or not, as a whole: all of it is committed again,
+    /// or else all of it given back.
     #[cold]
     fn retire_purged(&self, slab: &Slab, slot: usize, backend: &Backend) {
         let purged = slab.forget_purged() * backend.os.page_size();
@@ -346,7 +353,8 @@ impl Segment {
         self.head.idle.store(self.head.idle.load(Ordering::Relaxed) & !mask, Ordering::Relaxed);
     }
 
-    /// Makes the span at `slab` `count` slots long, where it stands; false where a slot in the way is in use. Owner-only.
+    /// Makes the span at `slab` `count` slots long, where it stands; false where a slot in the way is in use.
+    /// Owner-only.
     pub(crate) fn resize_span(&self, slab: &Slab, count: usize, counters: &Counters) -> bool {
         let (slot, old) = (self.slot_index(slab), slab.extent());
         if slot + count > END {
@@ -382,8 +390,8 @@ impl Segment {
         &line[index % slab::LINE_WORDS]
     }
 
-    /// Returns blocks to a slab or a span of this segment from a thread that does not own it: those of word `index` of the slab's bitmap
-    /// whose bits are set. Returns the bits that were set already: blocks that are free.
+    /// Returns blocks to a slab or a span of this segment from a thread that does not own it: those of word `index` of
+    /// the slab's bitmap whose bits are set. Returns the bits that were set already: blocks that are free.
     pub(crate) fn put_remote(&self, slab: &Slab, index: usize, bits: u64) -> u64 {
         // SAFETY: a segment with blocks in use belongs to a heap, and heaps are never given back.
         let pending = unsafe { &*self.head.pending.load(Ordering::Relaxed) };
@@ -391,7 +399,8 @@ impl Segment {
         slab.remote.put(word, index, bits, ptr::from_ref(slab).cast_mut(), pending)
     }
 
-    /// True where one of the blocks of word `index` whose bits are set was returned to `slab`, and not collected; a snapshot.
+    /// True where one of the blocks of word `index` whose bits are set was returned to `slab`, and not collected; a
+    /// snapshot.
     pub(crate) fn is_returned(&self, slab: &Slab, index: usize, bits: u64) -> bool {
         self.remote_word(self.slot_index(slab), index).load(Ordering::Relaxed) & bits != 0
     }

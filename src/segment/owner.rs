@@ -1,7 +1,8 @@
 //! The owner map: for every 2 MiB of address space, who owns it.
 //!
-//! Two bytes answer the first question of every free, for any address at all: 64 MiB of heap are one cache line of the map. The map is
-//! reserved whole and reads as zero, *nobody's*, so a pointer that is not Tenure's is noticed at no cost.
+//! Two bytes answer the first question of every free, for any address at all: 64 MiB of heap are one cache line of the
+//! map. The map is reserved whole and reads as zero, *nobody's*, so a pointer that is not Tenure's is noticed at no
+//! cost.
 
 use crate::align;
 use crate::os::Platform;
@@ -21,10 +22,12 @@ const FULL_ENTRIES: usize = ADDRESSES / GRANULE;
 #[cfg(all(test, not(loom)))]
 pub(crate) const OWNER_MAP: usize = FULL_ENTRIES * size_of::<AtomicU16>();
 
-/// Entries of the map where the full one is refused, as under a small `RLIMIT_AS`: 256 GiB around the first mapping, 256 KiB of map.
+/// Entries of the map where the full one is refused, as under a small `RLIMIT_AS`: 256 GiB around the first mapping,
+/// 256 KiB of map.
 const SMALL_ENTRIES: usize = 128 * 1024;
 
-/// Bytes of the map that become writable at a time: enough for 64 GiB of heap, and a multiple of every page size in use.
+/// Bytes of the map that become writable at a time: enough for 64 GiB of heap, and a multiple of every page size in
+/// use.
 const PIECE: usize = 64 * 1024;
 
 const ENTRIES_PER_PIECE: usize = PIECE / size_of::<u16>();
@@ -46,13 +49,15 @@ impl Owner {
     pub(crate) const POOLED: Owner = Owner(u16::MAX - 1);
     /// A segment that was given back to the system but for its first slot.
     pub(crate) const RELEASED: Owner = Owner(u16::MAX - 2);
-    /// A block with a mapping of its own starts here, at the granule's start; the mapping's head is in the granule before.
+    /// A block with a mapping of its own starts here, at the granule's start; the mapping's head is in the granule
+    /// before.
     pub(crate) const ALIGNED_MAPPING: Owner = Owner(u16::MAX - 4);
     /// Static memory. No heap has this id, so a free of what lies there leaves the fast path.
     pub(crate) const STATIC: Owner = Owner(u16::MAX - 5);
     /// Blocks that stand alone, each between two pages that nobody may touch.
     pub(crate) const GUARDED: Owner = Owner(u16::MAX - 6);
-    /// What a thread without a heap compares with. In the map only for a moment, while a segment changes hands and nobody may take it.
+    /// What a thread without a heap compares with. In the map only for a moment, while a segment changes hands and
+    /// nobody may take it.
     pub(crate) const UNMATCHED: Owner = Owner(u16::MAX - 3);
 
     /// True for the id of a heap.
@@ -60,7 +65,8 @@ impl Owner {
         self != Owner::NONE && self.0 < Owner::GUARDED.0
     }
 
-    /// True where blocks are as large as was asked for, and have no class: in static memory, and between guard pages. Says so of what no block can be in, too: one comparison is enough.
+    /// True where blocks are as large as was asked for, and have no class: in static memory, and between guard pages.
+    /// Says so of what no block can be in, too: one comparison is enough.
     #[inline(always)]
     pub(crate) fn has_exact_sizes(self) -> bool {
         self.0 >= Owner::GUARDED.0
@@ -177,7 +183,8 @@ impl OwnerMap {
         if !self.base.load(Ordering::Acquire).is_null() {
             return true;
         }
-        // Several threads may be here, and each brings a map; they agree on its extent first, so that any of the maps will do.
+        // Several threads may be here, and each brings a map; they agree on its extent first, so that any of the maps
+        // will do.
         if let Some(place) = os.reserve(FULL_ENTRIES * size_of::<u16>()) {
             if self.agree(0) == 0 {
                 self.publish(os, place, 0, FULL_ENTRIES);
@@ -221,8 +228,8 @@ impl OwnerMap {
         won
     }
 
-    /// Makes the entry of the granule at `address` writable. False where the map does not reach so far or the system refuses.
-    /// Adds what has become writable to `metadata`.
+    /// Makes the entry of the granule at `address` writable. False where the map does not reach so far or the system
+    /// refuses. Adds what has become writable to `metadata`.
     pub(crate) fn admit(&self, os: &dyn Platform, address: usize, metadata: &mut usize) -> bool {
         let index = address / GRANULE;
         let first = self.first.load(Ordering::Relaxed);

@@ -1,8 +1,11 @@
 //! Pace: where huge pages come slowly, they are taken at a rate that the program does not feel.
 //!
-//! The system has to find, and to clear, 2 MiB at once. Mostly that takes a third of the time of the page faults that it saves. In a virtual machine whose free memory was lent back to its host it takes six times as
-//! long as these, which a program that runs for a second does not get back; and joining waits for the other processors, where these are at work. So after one that took longer than small pages would have, the next
-//! waits, for so many times what was lost. Where one is slow the next is likely to be: a program that has grown little for long, and then grows fast, does not lose more at once than another. One that goes on growing has them in the end.
+//! The system has to find, and to clear, 2 MiB at once. Mostly that takes a third of the time of the page faults that
+//! it saves. In a virtual machine whose free memory was lent back to its host it takes six times as long as these,
+//! which a program that runs for a second does not get back; and joining waits for the other processors, where these
+//! are at work. So after one that took longer than small pages would have, the next waits, for so many times what was
+//! lost. Where one is slow the next is likely to be: a program that has grown little for long, and then grows fast,
+//! does not lose more at once than another. One that goes on growing has them in the end.
 
 use crate::os::Platform;
 use crate::sync::{AtomicU64, Ordering, constructor};
@@ -10,10 +13,12 @@ use crate::sync::{AtomicU64, Ordering, constructor};
 /// Nanoseconds that small pages take for as much memory as a huge one, on an Intel Xeon.
 const SMALL_NS: i64 = 750_000;
 
-/// How many times as long as what was lost the next one waits, of those that memory begins with: at most one part of the time in so many is lost.
+/// How many times as long as what was lost the next one waits, of those that memory begins with: at most one part of
+/// the time in so many is lost.
 pub(super) const WAIT_TO_BEGIN: i64 = 50;
 
-/// The same where small pages are joined. These are there already, so that less is won: no page faults, and some misses of the translation cache.
+/// The same where small pages are joined. These are there already, so that less is won: no page faults, and some misses
+/// of the translation cache.
 pub(super) const WAIT_TO_JOIN: i64 = 200;
 
 /// When a process may have another huge page.
@@ -44,7 +49,8 @@ impl Pace {
         result
     }
 
-    /// Has `step` done, which brings the first of `count` huge pages; true where it took no longer than small ones, which is taken to be so of the others, too. Otherwise they are not to be asked for.
+    /// Has `step` done, which brings the first of `count` huge pages; true where it took no longer than small ones,
+    /// which is taken to be so of the others, too. Otherwise they are not to be asked for.
     pub(super) fn is_quick(&self, os: &dyn Platform, count: usize, step: impl FnOnce()) -> bool {
         let ((), lost_ns, ended) = measure(os, step);
         let is_quick = lost_ns <= 0;
@@ -52,7 +58,8 @@ impl Pace {
         is_quick
     }
 
-    /// What was lost is waited for, from `now` or from when all before it is; what was won shortens the wait that there is.
+    /// What was lost is waited for, from `now` or from when all before it is; what was won shortens the wait that there
+    /// is.
     fn note(&self, lost_ns: i64, now: u64) {
         let due = self.due_ns.load(Ordering::Relaxed);
         if lost_ns > 0 || due > now {
@@ -62,7 +69,8 @@ impl Pace {
     }
 }
 
-/// Has `step` done, which brings a huge page: the nanoseconds that it took beyond what small ones would have, negative where it took less; and when it had ended.
+/// Has `step` done, which brings a huge page: the nanoseconds that it took beyond what small ones would have, negative
+/// where it took less; and when it had ended.
 fn measure<T>(os: &dyn Platform, step: impl FnOnce() -> T) -> (T, i64, u64) {
     let begun = os.now_ns();
     let result = step();

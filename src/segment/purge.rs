@@ -16,8 +16,9 @@ impl Segment {
         self.has_warm_slot() && !is_young
     }
 
-    /// Gives the memory of slots back to the system that have been free since `before`, or of all free ones where that is `u64::MAX`; returns how many bytes. Takes note of which are free
-    /// at `now`, once what was noted before is old enough. Owner-only.
+    /// Gives the memory of slots back to the system that have been free since `before`, or of all free ones where that
+    /// is `u64::MAX`; returns how many bytes. Takes note of which are free at `now`, once what was noted before is old
+    /// enough. Owner-only.
     pub(crate) fn purge_idle(&self, backend: &Backend, before: u64, now: u64) -> usize {
         if before == u64::MAX {
             let purged = self.purge(backend, u32::MAX);
@@ -36,8 +37,9 @@ impl Segment {
         purged
     }
 
-    /// Gives back what lies in the first slot behind the lines of the bitmaps that are needed: slabs of smaller blocks may have been there once, or a huge page. Bits are set anew for each slab, and no
-    /// remote bit is set where there is no slab. Metadata is counted as resident all the same.
+    /// Gives back what lies in the first slot behind the lines of the bitmaps that are needed: slabs of smaller blocks
+    /// may have been there once, or a huge page. Bits are set anew for each slab, and no remote bit is set where there
+    /// is no slab. Metadata is counted as resident all the same.
     fn purge_lines(&self, backend: &Backend) {
         if self.head.is_huge.get() || self.head.lines.get() <= 1 {
             return;
@@ -51,7 +53,8 @@ impl Segment {
         if start < SLOT_SIZE
             && let Some(place) = NonNull::new(ptr::with_exposed_provenance_mut(self.address() + start))
         {
-            // SAFETY: a part of the first slot that holds nothing that is needed, as said above; this thread owns the segment. Where the system refuses, nothing has changed.
+            // SAFETY: a part of the first slot that holds nothing that is needed, as said above; this thread owns the
+            // segment. Where the system refuses, nothing has changed.
             unsafe { backend.os.purge(place, SLOT_SIZE - start) };
         }
     }

@@ -1,6 +1,7 @@
 //! Memory for static data: whole granules that belong to no heap, of which the owner map says so.
 //!
-//! Nothing that describes a chunk lies in it: its pages hold the program's data alone, and a forked child shares them for as long as it only reads.
+//! Nothing that describes a chunk lies in it: its pages hold the program's data alone, and a forked child shares them
+//! for as long as it only reads.
 
 use super::backend::{Backend, Place};
 use super::owner::{GRANULE, Owner};
@@ -9,8 +10,9 @@ use crate::sync::Ordering;
 use core::ptr::{self, NonNull};
 
 impl Backend {
-    /// Maps zeros at a multiple of a granule as static memory: `wanted` bytes, or `needed` where that is refused. Both are multiples of a granule, as is `small`:
-    /// from there on, the system is asked for huge pages. Returns where, and how many; `None` where the system has not even what is needed.
+    /// Maps zeros at a multiple of a granule as static memory: `wanted` bytes, or `needed` where that is refused. Both
+    /// are multiples of a granule, as is `small`: from there on, the system is asked for huge pages. Returns where, and
+    /// how many; `None` where the system has not even what is needed.
     pub(crate) fn map_static(&self, wanted: usize, needed: usize, small: usize) -> Option<(NonNull<u8>, usize)> {
         // Memory that is kept for reuse is given up for what is needed alone.
         let as_wanted = self.map_granules(wanted, Owner::STATIC).map(|start| (start, wanted));
@@ -58,8 +60,8 @@ impl Backend {
         }
     }
 
-    /// Gives the end of static memory back, from `start + used` on, where nothing was placed or everything is done with; in whole pages. Returns how many bytes
-    /// that was; 0 where the system refuses.
+    /// Gives the end of static memory back, from `start + used` on, where nothing was placed or everything is done
+    /// with; in whole pages. Returns how many bytes that was; 0 where the system refuses.
     ///
     /// # Safety
     /// - `start..start + len` was mapped by [`Backend::map_static`] and not given back.
@@ -87,8 +89,8 @@ impl Backend {
         len - kept
     }
 
-    /// Makes the first `used` bytes of static memory read-only, and what else lies in their last page. Returns how many bytes that was; 0 where the
-    /// system refuses.
+    /// Makes the first `used` bytes of static memory read-only, and what else lies in their last page. Returns how many
+    /// bytes that was; 0 where the system refuses.
     ///
     /// # Safety
     /// - `start..start + used` was mapped by [`Backend::map_static`] and not given back.

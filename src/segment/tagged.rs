@@ -1,4 +1,5 @@
-//! Mappings under tags: how many blocks with a mapping of their own are in use under each, and how many bytes they have.
+//! Mappings under tags: how many blocks with a mapping of their own are in use under each, and how many bytes they
+//! have.
 
 use super::Counters;
 use crate::sync::{AtomicUsize, Ordering, constructor};

@@ -37,8 +37,8 @@ pub(crate) struct Blocks {
     size: u32,
     /// The multiplier that turns an offset into a block's index: `offset * magic >> 32`.
     ///
-    /// With `magic = 2^32 / size + 1`, `magic * size` exceeds `2^32` by at most `size`, so the quotient of an offset below `2^16` is
-    /// exact as long as `offset < 2^32 / size`: a test goes through them all.
+    /// With `magic = 2^32 / size + 1`, `magic * size` exceeds `2^32` by at most `size`, so the quotient of an offset
+    /// below `2^16` is exact as long as `offset < 2^32 / size`: a test goes through them all.
     magic: u32,
     /// Number of blocks of a slab.
     count: u16,
@@ -86,8 +86,8 @@ impl Blocks {
 
     /// Index of the block at `block`, if one starts there in a slab of the class.
     ///
-    /// The product's lower half is what is left of the division, in units of `2^-32` of a block: less than `magic` at multiples of the size alone (Lemire,
-    /// Kaser and Kurz, "Faster remainder by direct computation", 2019).
+    /// The product's lower half is what is left of the division, in units of `2^-32` of a block: less than `magic` at
+    /// multiples of the size alone (Lemire, Kaser and Kurz, "Faster remainder by direct computation", 2019).
     #[inline(always)]
     pub(crate) fn locate(self, block: *const u8) -> Option<usize> {
         let product = (block.addr() % SLOT_SIZE) as u64 * u64::from(self.magic);
@@ -96,7 +96,8 @@ impl Blocks {
         if (product as u32) < self.magic && index < u32::from(self.count) { Some(index as usize) } else { None }
     }
 
-    /// False where the first of `others` is not the neighbour of `block` for sure: one test for both directions, which lets some others through.
+    /// False where the first of `others` is not the neighbour of `block` for sure: one test for both directions, which
+    /// lets some others through.
     #[inline(always)]
     pub(crate) fn may_be_neighbours(self, block: *mut u8, others: &[*mut u8]) -> bool {
         let Some(next) = others.first() else { return false };
@@ -104,8 +105,8 @@ impl Blocks {
         step.wrapping_add(self.size as usize) & !(2 * self.size as usize) == 0
     }
 
-    /// How many of `others`, from the first on, go on from the block with this index, upwards or downwards, each the neighbour of the one before; with the lowest
-    /// index of them all.
+    /// How many of `others`, from the first on, go on from the block with this index, upwards or downwards, each the
+    /// neighbour of the one before; with the lowest index of them all.
     #[inline(never)]
     pub(crate) fn run(self, index: usize, block: *mut u8, others: &[*mut u8]) -> (usize, usize) {
         let step = others.first().map_or(0, |next| next.addr().wrapping_sub(block.addr()));

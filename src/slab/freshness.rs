@@ -2,7 +2,8 @@
 
 use crate::sync::Cell;
 
-/// **Holder-only**: touched by whoever has the block, or carves it. Zero, as fresh memory is, for a block of which nothing is known.
+/// **Holder-only**: touched by whoever has the block, or carves it. Zero, as fresh memory is, for a block of which
+/// nothing is known.
 ///
 /// ```text
 /// 63         24 23     16 15      8 7         0

@@ -1,7 +1,7 @@
 //! Lines: the bitmaps of a segment's slabs, cut into cache lines.
 //!
-//! A slab's bitmap is one line of each of the first few [`Lines`]. Those of all slabs with the same number lie side by side, so slabs of few blocks share few pages, and what no slab of a segment needs lies behind
-//! all that one needs.
+//! A slab's bitmap is one line of each of the first few [`Lines`]. Those of all slabs with the same number lie side by
+//! side, so slabs of few blocks share few pages, and what no slab of a segment needs lies behind all that one needs.
 
 use crate::sync::{AtomicU64, Cell};
 

@@ -1,7 +1,7 @@
 //! Slab: 64 KiB of blocks of one size class, whose free blocks are bits.
 //!
-//! Blocks are neither read nor written here: everything a slab knows lies out of line, in its segment's first slot. A bit that is
-//! already set when a block comes back is a double free, found without touching the block.
+//! Blocks are neither read nor written here: everything a slab knows lies out of line, in its segment's first slot. A
+//! bit that is already set when a block comes back is a double free, found without touching the block.
 //!
 //! Three states of a block, and the invariant that joins them:
 //!
@@ -31,8 +31,8 @@ use crate::sync::AtomicUsize;
 use crate::sync::{AtomicU16, AtomicU32, Cell, Ordering};
 use core::ptr::{self, NonNull};
 
-/// Most blocks of a slab: what one summary word of 64 bits over words of 64 bits can name. Only the smallest class has more
-/// blocks in 64 KiB, and leaves the rest of the slot untouched.
+/// Most blocks of a slab: what one summary word of 64 bits over words of 64 bits can name. Only the smallest class has
+/// more blocks in 64 KiB, and leaves the rest of the slot untouched.
 pub(crate) const MAX_BLOCKS: usize = 64 * 64;
 
 /// From this number of neighbouring free blocks on, their addresses are made in one go, and not bit by bit.
@@ -89,8 +89,8 @@ pub(crate) enum Freed {
     Empty,
 }
 
-/// The head of a slab. The first line is the owner's, who writes to it all the time; the second is for those who return blocks from
-/// elsewhere, and has all that they need.
+/// The head of a slab. The first line is the owner's, who writes to it all the time; the second is for those who return
+/// blocks from elsewhere, and has all that they need.
 #[repr(C, align(128))]
 pub(crate) struct Slab {
     /// Bit w is set while word w of the bitmap has a bit set.
@@ -106,7 +106,8 @@ pub(crate) struct Slab {
     free: AtomicU32,
     /// Number of blocks in a slab; number of slots in a span.
     extent: AtomicU32,
-    /// Number of free blocks, less one, below which one block more leaves the slab where it belongs: neither with the sparse ones nor out of use.
+    /// Number of free blocks, less one, below which one block more leaves the slab where it belongs: neither with the
+    /// sparse ones nor out of use.
     settled: Cell<u16>,
     /// Blocks from this index on have not been taken since `watched_since`.
     reached: Cell<u16>,
@@ -114,7 +115,8 @@ pub(crate) struct Slab {
     watched_since: Cell<u32>,
     /// Blocks from this index on were never handed out since the system gave the memory: they read as zero.
     fresh: Cell<u16>,
-    /// Bit p is set while page p was given back to the system and holds no block in use. Written by the owner, read by anybody for statistics.
+    /// Bit p is set while page p was given back to the system and holds no block in use. Written by the owner, read by
+    /// anybody for statistics.
     purged: AtomicU16,
     /// The pages that were free then, and not given back.
     watched: Cell<u16>,
@@ -146,7 +148,8 @@ impl Slab {
         self.extent.load(Ordering::Relaxed) as usize
     }
 
-    /// Makes the slot a slab of `class` whose blocks are all free. `is_zero` says that the slot reads as zero throughout.
+    /// Makes the slot a slab of `class` whose blocks are all free. `is_zero` says that the slot reads as zero
+    /// throughout.
     ///
     /// Owner-only. The slot starts at `start`; `bits` is the first line of its bitmap.
     pub(crate) fn carve(&self, class: SizeClass, start: *mut u8, bits: *const Cell<u64>, is_zero: bool) {
@@ -170,8 +173,8 @@ impl Slab {
         self.set_kind(SlotKind::Slab(class));
     }
 
-    /// True where so many blocks are free that the slab is to be used after all others: then it gets a chance to become empty. From three quarters on; but one that is filling up is sparse until
-    /// half of it is in use. Owner-only.
+    /// True where so many blocks are free that the slab is to be used after all others: then it gets a chance to become
+    /// empty. From three quarters on; but one that is filling up is sparse until half of it is in use. Owner-only.
     pub(crate) fn is_to_be_sparse(&self) -> bool {
         let extent = self.extent();
         if self.is_sparse.get() { 2 * self.free() >= extent } else { self.free() >= extent - extent / 4 }
@@ -225,13 +228,14 @@ impl Slab {
         let offset = index * size_of::<u64>();
         let line = offset & !(LINE_WORDS * size_of::<u64>() - 1);
         let offset = offset + line * (LINE_STRIDE / (LINE_WORDS * size_of::<u64>()) - 1);
-        // SAFETY: `carve` was given the first of `LINES` lines of the segment's bitmap area, `LINE_STRIDE` apart, and `index` is
-        // below the number of words; the area lives as long as the segment, and segments' first slots are never unmapped.
+        // SAFETY: `carve` was given the first of `LINES` lines of the segment's bitmap area, `LINE_STRIDE` apart, and
+        // `index` is below the number of words; the area lives as long as the segment, and segments' first slots are
+        // never unmapped.
         unsafe { &*self.bits.get().byte_add(offset) }
     }
 
-    /// Takes up to `places.len()` free blocks, lowest addresses first, and writes their addresses from the end of `places`
-    /// towards its start; returns how many. Owner-only.
+    /// Takes up to `places.len()` free blocks, lowest addresses first, and writes their addresses from the end of
+    /// `places` towards its start; returns how many. Owner-only.
     ///
     /// `Reversed`, because a magazine hands out its last entry first.
     pub(crate) fn take(&self, blocks: Blocks, places: &mut [*mut u8]) -> usize {
@@ -285,8 +289,9 @@ impl Slab {
         self.nonempty.get().trailing_zeros() as usize % 64
     }
 
-    /// Index of the word from which blocks are taken next, which has some: the lowest from a random one on, and then from the start. Another one for each slab, but one at a time, since each word that
-    /// is begun touches a page. Owner-only.
+    /// Index of the word from which blocks are taken next, which has some: the lowest from a random one on, and then
+    /// from the start. Another one for each slab, but one at a time, since each word that is begun touches a page.
+    /// Owner-only.
     #[cfg(feature = "hardened")]
     #[inline(always)]
     fn next_word(&self) -> usize {
@@ -312,7 +317,8 @@ impl Slab {
         Some(self.has_regained(1))
     }
 
-    /// Takes back `count` neighbouring blocks from block `index` on; the first of them that is free already is an error. Owner-only.
+    /// Takes back `count` neighbouring blocks from block `index` on; the first of them that is free already is an
+    /// error. Owner-only.
     #[inline(never)]
     pub(crate) fn put_back(&self, index: usize, count: usize) -> Result<Freed, usize> {
         let (mut next, end) = (index, index + count);
@@ -324,7 +330,8 @@ impl Slab {
         Ok(self.has_regained(count as u32))
     }
 
-    /// Takes back the blocks of word `index` whose bits are set; the first of them that is free already is an error. Owner-only.
+    /// Takes back the blocks of word `index` whose bits are set; the first of them that is free already is an error.
+    /// Owner-only.
     pub(crate) fn put_back_word(&self, index: usize, bits: u64) -> Result<Freed, usize> {
         self.set_bits(index, bits)?;
         Ok(self.has_regained(bits.count_ones()))
@@ -349,7 +356,8 @@ impl Slab {
         let before = self.free.load(Ordering::Relaxed);
         let after = before + count;
         self.free.store(after, Ordering::Relaxed);
-        // One comparison for the usual case: neither the first free blocks, where the left side is huge, nor so many that the slab belongs elsewhere.
+        // One comparison for the usual case: neither the first free blocks, where the left side is huge, nor so many
+        // that the slab belongs elsewhere.
         if before.wrapping_sub(1) < u32::from(self.settled.get()).saturating_sub(count - 1) {
             Freed::Kept
         } else if after == self.extent.load(Ordering::Relaxed) {

@@ -1,7 +1,8 @@
 //! Pages of a slab in which no block is in use: they can go back to the system while other blocks of the slab stay.
 //!
-//! Which pages those are is read off the bitmap. What waits in a magazine, an outbox or the remote words is no free block there, so nobody has to be asked.
-//! A page that was given back reads as zero when a block of it is handed out again, which is all that a program can notice.
+//! Which pages those are is read off the bitmap. What waits in a magazine, an outbox or the remote words is no free
+//! block there, so nobody has to be asked. A page that was given back reads as zero when a block of it is handed out
+//! again, which is all that a program can notice.
 //!
 //! ```text
 //! purged (bit set): the page is not resident, every block that touches it is free (bit set in the bitmap), and none of its bytes is committed
@@ -114,7 +115,8 @@ impl Slab {
         self.purged().count().min(count.saturating_mul(blocks.size().div_ceil(page_size) + 1))
     }
 
-    /// After blocks were taken: the number of pages that had been given back and have blocks in use now, which are not among the purged ones any more. Owner-only.
+    /// After blocks were taken: the number of pages that had been given back and have blocks in use now, which are not
+    /// among the purged ones any more. Owner-only.
     pub(crate) fn note_needed(&self, blocks: Blocks, page_size: usize) -> usize {
         let before = self.purged();
         let after = self.free_pages(blocks, page_size, before);
@@ -129,10 +131,12 @@ impl Slab {
         before.count()
     }
 
-    /// The pages that are free and have not been given back since `before`, or before it; all that are free where that is `u64::MAX`. Takes note of those that are free at `now`, once what was noted before is old
-    /// enough. In milliseconds; owner-only.
+    /// The pages that are free and have not been given back since `before`, or before it; all that are free where that
+    /// is `u64::MAX`. Takes note of those that are free at `now`, once what was noted before is old enough. In
+    /// milliseconds; owner-only.
     ///
-    /// Blocks are taken in the order of their addresses. So whatever the slab's other blocks do, what was free when somebody looked, and lies behind all that was taken since, has been free all the time.
+    /// Blocks are taken in the order of their addresses. So whatever the slab's other blocks do, what was free when
+    /// somebody looked, and lies behind all that was taken since, has been free all the time.
     pub(crate) fn idle_pages(&self, blocks: Blocks, page_size: usize, before: u64, now: u64) -> Pages {
         let free = self.purgeable(blocks, page_size);
         if before == u64::MAX {

@@ -1,10 +1,10 @@
 //! Blocks returned to a slab by threads that do not own it.
 //!
-//! Whoever makes a word non-zero must then set the word's bit in the summary, and whoever makes the summary non-zero must then
-//! push the slab on its heap's stack of pending slabs; nobody else does. So one atomic operation returns a block, or up to 64
-//! neighbours, in the common case. And the owner, who takes only words whose summary bit is set, and only from slabs that it
-//! found on the stack, never takes a block while its giver still has a step to do: when every block has been
-//! collected, no thread is about to touch the slab, and it may be given another use.
+//! Whoever makes a word non-zero must then set the word's bit in the summary, and whoever makes the summary non-zero
+//! must then push the slab on its heap's stack of pending slabs; nobody else does. So one atomic operation returns a
+//! block, or up to 64 neighbours, in the common case. And the owner, who takes only words whose summary bit is set, and
+//! only from slabs that it found on the stack, never takes a block while its giver still has a step to do: when every
+//! block has been collected, no thread is about to touch the slab, and it may be given another use.
 //!
 //! The stack is pushed one by one and taken whole. Taking all at once is what rules ABA out.
 
@@ -21,7 +21,8 @@ pub(crate) struct Remote {
     summary: AtomicU64,
     /// The next slab on the stack of pending slabs. Written by the thread that pushes, before it pushes.
     next: AtomicPtr<Slab>,
-    /// What the slot is used for: [`SlotKind`](super::SlotKind), as a code. Written by the owner, when no block is in use.
+    /// What the slot is used for: [`SlotKind`](super::SlotKind), as a code. Written by the owner, when no block is in
+    /// use.
     pub(super) kind: AtomicU8,
     /// Of a span, what is known of its memory. Here because the owner's line is full.
     pub(super) freshness: Freshness,
@@ -39,8 +40,9 @@ impl Remote {
         }
     }
 
-    /// Returns the blocks of word `index` whose bits are set; `word` is that word of the slab's remote bitmap.
-    /// `slab` is the slab to which `self` belongs, and `pending` its heap's stack. Returns the bits that were set already: their blocks are free.
+    /// Returns the blocks of word `index` whose bits are set; `word` is that word of the slab's remote bitmap. `slab`
+    /// is the slab to which `self` belongs, and `pending` its heap's stack. Returns the bits that were set already:
+    /// their blocks are free.
     ///
     /// One to three atomic read-modify-writes, each on success of the one before.
     #[inline]
@@ -50,20 +52,23 @@ impl Remote {
         if before != 0 {
             return before & bits;
         }
-        // Release: this step comes before whatever use the slab is put to once collected. Pairs with the Acquire half of the swap in
-        // `collect`. Acquire: the owner is done with the link, which is about to change. Pairs with the Release half of that swap.
+        // Release: this step comes before whatever use the slab is put to once collected. Pairs with the Acquire half
+        // of the swap in `collect`. Acquire: the owner is done with the link, which is about to change. Pairs with the
+        // Release half of that swap.
         if self.summary.fetch_or(1 << index, Ordering::AcqRel) == 0 {
             pending.push(slab, &self.next);
         }
         0
     }
 
-    /// Takes everything that was returned, and passes each word's index and bits on. `word` gives the words of the slab's remote bitmap.
+    /// Takes everything that was returned, and passes each word's index and bits on. `word` gives the words of the
+    /// slab's remote bitmap.
     ///
     /// Owner-only, and only for slabs that came from the stack of pending slabs.
     pub(crate) fn collect<'a>(&self, word: impl Fn(usize) -> &'a AtomicU64, mut each: impl FnMut(usize, u64)) {
         // Acquire: pairs with the Release on the summary in `put`: whoever set a bit has done so with the word.
-        // Release: the slab's link has been read, and may change when the slab is pushed again. Pairs with the Acquire in `put`.
+        // Release: the slab's link has been read, and may change when the slab is pushed again. Pairs with the Acquire
+        // in `put`.
         let mut summary = self.summary.swap(0, Ordering::AcqRel);
         while summary != 0 {
             let index = summary.trailing_zeros() as usize;
@@ -104,7 +109,8 @@ impl Pending {
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
             next.store(top, Ordering::Relaxed);
-            // Release: publishes the link. Pairs with the Acquire in `take`; a push on top of this one continues its release sequence.
+            // Release: publishes the link. Pairs with the Acquire in `take`; a push on top of this one continues its
+            // release sequence.
             match self.top.compare_exchange_weak(top, slab, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => top = now,
@@ -124,7 +130,8 @@ impl Pending {
         self.top.swap(ptr::null_mut(), Ordering::Acquire)
     }
 
-    /// The slab below, on a stack that was taken. To be asked before the slab is collected, after which it may be pushed again.
+    /// The slab below, on a stack that was taken. To be asked before the slab is collected, after which it may be
+    /// pushed again.
     pub(crate) fn below(remote: &Remote) -> *mut Slab {
         remote.next.load(Ordering::Relaxed)
     }

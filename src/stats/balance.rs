@@ -14,7 +14,8 @@ pub struct BalanceLine {
 
 macro_rules! lines {
     ($($name:ident: $meaning:literal,)+) => {
-        /// Where the committed memory is: each byte in one of these lines, which add up to [`Stats::committed`](super::Stats::committed). Bytes.
+        /// Where the committed memory is: each byte in one of these lines, which add up to
+        /// [`Stats::committed`](super::Stats::committed). Bytes.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Balance {
@@ -25,7 +26,8 @@ macro_rules! lines {
             /// Nothing.
             pub(super) const EMPTY: Self = Self { $($name: 0,)+ };
 
-            /// The lines, in an order that stays: what the program has first, then what waits for it, then what describes both.
+            /// The lines, in an order that stays: what the program has first, then what waits for it, then what
+            /// describes both.
             #[must_use]
             pub const fn lines(&self) -> [BalanceLine; [$(stringify!($name)),+].len()] {
                 [$(BalanceLine { name: stringify!($name), meaning: $meaning, bytes: self.$name }),+]
@@ -64,7 +66,8 @@ impl Balance {
         self.live_in_slabs + self.live_spans + self.live_mappings
     }
 
-    /// Bytes in which there is no block, and which no slab has: unused slots and freed mappings that are kept for a while.
+    /// Bytes in which there is no block, and which no slab has: unused slots and freed mappings that are kept for a
+    /// while.
     #[must_use]
     pub const fn retained(&self) -> usize {
         self.free_slots + self.free_segments + self.cached_mappings

@@ -92,15 +92,16 @@ impl ClassStats {
 
 /// A snapshot of what memory is used for. Bytes, unless said otherwise.
 ///
-/// Taken by [`Tenure::stats`](crate::Tenure::stats) while other threads go on: a block that one of them allocates or frees meanwhile may be counted
-/// or not, so figures of other threads may be off by what they did in that time. Without such traffic the figures are exact and
-/// [`Stats::is_balanced`] holds.
+/// Taken by [`Tenure::stats`](crate::Tenure::stats) while other threads go on: a block that one of them allocates or
+/// frees meanwhile may be counted or not, so figures of other threads may be off by what they did in that time. Without
+/// such traffic the figures are exact and [`Stats::is_balanced`] holds.
 ///
 /// `Display` prints it as a table, [`Stats::json`] is for programs. Neither allocates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Version of this structure's meaning: it grows when a figure changes its meaning or goes away. More figures may come with the same version.
+    /// Version of this structure's meaning: it grows when a figure changes its meaning or goes away. More figures may
+    /// come with the same version.
     pub version: u32,
     /// When the snapshot was taken: milliseconds since 1970 began, by the system's clock.
     pub time_ms: Option<u64>,
@@ -114,7 +115,8 @@ pub struct Stats {
     pub peak_committed: usize,
     /// The most that it has been since [`Tenure::reset_peak`](crate::Tenure::reset_peak), or since the start.
     pub peak_since_reset: usize,
-    /// The most that live bytes and what waits in threads' magazines and outboxes, but not in depots, have been together, off by 32 KiB for each heap at most: see `docs/observability.md`.
+    /// The most that live bytes and what waits in threads' magazines and outboxes, but not in depots, have been
+    /// together, off by 32 KiB for each heap at most: see `docs/observability.md`.
     pub peak_live_bytes: usize,
     /// The same since [`Tenure::reset_peak`](crate::Tenure::reset_peak), or since the start.
     pub peak_live_since_reset: usize,
@@ -136,10 +138,12 @@ pub struct Stats {
     pub mapping_rounding: Rounding,
     /// Number of live blocks with a mapping of their own, and of those between guard pages.
     pub mappings: usize,
-    /// Number of blocks with a mapping of their own, and of those between guard pages, that were allocated so far. What grows in place, or by moving its pages, was allocated once.
+    /// Number of blocks with a mapping of their own, and of those between guard pages, that were allocated so far. What
+    /// grows in place, or by moving its pages, was allocated once.
     pub mappings_allocated: u64,
-    /// Number of blocks that were allocated so far, all threads and sizes together, exactly: a program that stands still is told how many it has asked for. Blocks in static
-    /// memory are not among them; a block that moves when it is resized was allocated twice, one that stays once.
+    /// Number of blocks that were allocated so far, all threads and sizes together, exactly: a program that stands
+    /// still is told how many it has asked for. Blocks in static memory are not among them; a block that moves when it
+    /// is resized was allocated twice, one that stays once.
     pub allocations: u64,
     /// Number of segments, of 2 MiB each, that heaps have.
     pub segments: usize,
@@ -149,7 +153,8 @@ pub struct Stats {
     pub heaps: usize,
     /// Number of heaps that no thread has at the moment.
     pub parked_heaps: usize,
-    /// Static memory: every [`StaticArena`](crate::StaticArena) that was used through its own methods, and what scopes have filled.
+    /// Static memory: every [`StaticArena`](crate::StaticArena) that was used through its own methods, and what scopes
+    /// have filled.
     pub static_memory: ArenaStats,
     /// The part of it that [`static_scope`](crate::static_scope) and the like have filled.
     pub scopes: ArenaStats,
@@ -196,8 +201,8 @@ impl Stats {
 
     /// The snapshot as one line of JSON. Writing it does not allocate; it has some kilobytes.
     ///
-    /// The names are those of the fields, and stay; `docs/stats.schema.json` describes them all. What is not known is `null`. Classes of which
-    /// no block was ever asked for are left out.
+    /// The names are those of the fields, and stay; `docs/stats.schema.json` describes them all. What is not known is
+    /// `null`. Classes of which no block was ever asked for are left out.
     ///
     /// ```
     /// let mut stats = tenure::Tenure::new().stats();
@@ -210,9 +215,11 @@ impl Stats {
         Json(self)
     }
 
-    /// The snapshot in Prometheus' text format, version 0.0.4 (`text/plain; version=0.0.4`). Writing it does not allocate; it has some tens of kilobytes.
+    /// The snapshot in Prometheus' text format, version 0.0.4 (`text/plain; version=0.0.4`). Writing it does not
+    /// allocate; it has some tens of kilobytes.
     ///
-    /// All names begin with `tenure_`. The parts of `tenure_memory_bytes` add up to `tenure_committed_bytes`. What is not known is left out.
+    /// All names begin with `tenure_`. The parts of `tenure_memory_bytes` add up to `tenure_committed_bytes`. What is
+    /// not known is left out.
     ///
     /// ```
     /// let text = tenure::Tenure::new().stats().prometheus().to_string();

@@ -1,6 +1,8 @@
-//! The snapshot in Prometheus' text format: what a program answers when it is scraped, or what a collector of text files reads.
+//! The snapshot in Prometheus' text format: what a program answers when it is scraped, or what a collector of text
+//! files reads.
 //!
-//! Names say the unit, counters end in `_total`, and the values of a label add up to something: the lines of the balance, or the blocks of a class.
+//! Names say the unit, counters end in `_total`, and the values of a label add up to something: the lines of the
+//! balance, or the blocks of a class.
 
 use super::{ClassStats, Rounding, Stats, Traffic};
 use core::fmt::{self, Display, Formatter, Write};

@@ -1,7 +1,8 @@
 //! Rounding: how much was asked for of what was given.
 
-/// What was asked for and what was given, of the blocks that were allocated while [exact bytes](crate::Tenure::count_exact_bytes) were counted. What has been freed since is among it. Bytes, unless
-/// said otherwise.
+/// What was asked for and what was given, of the blocks that were allocated while [exact
+/// bytes](crate::Tenure::count_exact_bytes) were counted. What has been freed since is among it. Bytes, unless said
+/// otherwise.
 ///
 /// A block that grows or shrinks without being allocated anew is as it was allocated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use super::Stats;
 use crate::os::{Native, Platform, SystemMemory};
 
-/// What the system says that the whole process has: Tenure's memory, and also code, stacks, files, and whatever maps memory by itself. Bytes.
+/// What the system says that the whole process has: Tenure's memory, and also code, stacks, files, and whatever maps
+/// memory by itself. Bytes.
 ///
 /// On Linux these are figures of `/proc/self/smaps_rollup`, or of `/proc/self/statm` where that is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +18,11 @@ pub struct SystemStats {
     pub lazily_freed: Option<usize>,
     /// In swap space (`Swap`).
     pub swapped: Option<usize>,
-    /// What is resident or swapped beyond `committed`: this much at least is not Tenure's. Code, files, stacks, and mappings of the program's own; and
-    /// memory that was given back, and is not taken yet.
+    /// What is resident or swapped beyond `committed`: this much at least is not Tenure's. Code, files, stacks, and
+    /// mappings of the program's own; and memory that was given back, and is not taken yet.
     pub not_ours: usize,
-    /// What of `committed` is neither in memory of no file nor in swap space: this much at least costs nothing at the moment, since nobody has touched it yet.
+    /// What of `committed` is neither in memory of no file nor in swap space: this much at least costs nothing at the
+    /// moment, since nobody has touched it yet.
     pub untouched: usize,
 }
 
@@ -43,8 +45,10 @@ impl SystemStats {
 impl Stats {
     /// Adds what the system says: fills `uptime_ms` and `system` in, where it can.
     ///
-    /// On Linux, reads two files of `/proc` by system calls, without allocating. For the second the kernel goes through the process's page tables: that
-    /// took about 50 µs for a small process and 20 ms for one with 512 MiB in pages of 4 KiB, during which what maps memory may have to wait. So it is not part of [`Tenure::stats`](crate::Tenure::stats).
+    /// On Linux, reads two files of `/proc` by system calls, without allocating. For the second the kernel goes through
+    /// the process's page tables: that took about 50 µs for a small process and 20 ms for one with 512 MiB in pages of
+    /// 4 KiB, during which what maps memory may have to wait. So it is not part of
+    /// [`Tenure::stats`](crate::Tenure::stats).
     pub fn ask_system(&mut self) {
         self.ask(&Native);
     }

@@ -23,7 +23,8 @@ pub struct TagStats {
     pub bytes: usize,
 }
 
-/// Blocks and bytes under each tag. Differences until the end, so they may be below zero in between, and in what other threads do meanwhile.
+/// Blocks and bytes under each tag. Differences until the end, so they may be below zero in between, and in what other
+/// threads do meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tags([Counts; TAGS]);
 
@@ -34,7 +35,8 @@ struct Counts {
 }
 
 impl Stats {
-    /// What is in use under each tag that was named, in the order of naming. What is in use under none is the rest of [`Stats::live_bytes`].
+    /// What is in use under each tag that was named, in the order of naming. What is in use under none is the rest of
+    /// [`Stats::live_bytes`].
     ///
     /// ```
     /// #[global_allocator]

@@ -4,15 +4,17 @@ use crate::heap::Counted;
 
 /// What passed between slabs and threads since the start, over all heaps.
 ///
-/// A thread allocates from its magazines and frees into them. What is counted here are visits to the slabs, and the blocks that moved at them. So these are no numbers of
-/// allocations, which [`Stats::allocations`](crate::Stats::allocations) tells for all classes together: a block that was taken from a slab once may
-/// have been allocated and freed a thousand times since, or never.
+/// A thread allocates from its magazines and frees into them. What is counted here are visits to the slabs, and the
+/// blocks that moved at them. So these are no numbers of allocations, which
+/// [`Stats::allocations`](crate::Stats::allocations) tells for all classes together: a block that was taken from a slab
+/// once may have been allocated and freed a thousand times since, or never.
 ///
 /// ```text
 /// refilled == flushed + remote_frees + live + in_magazines + in_outboxes + remote_pending
 /// ```
 ///
-/// Few blocks in each refill tell of a magazine that is new or goes one way; many refills each second tell of a magazine that is too small for the bursts.
+/// Few blocks in each refill tell of a magazine that is new or goes one way; many refills each second tell of a
+/// magazine that is too small for the bursts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {

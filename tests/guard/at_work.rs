@@ -37,7 +37,8 @@ fn one_in_so_many_allocations_is_guarded() {
             guard::disarm();
             let after = guard::totals();
             assert_eq!(after.passed_over, before.passed_over);
-            // The standard deviation of n chances of one in m is about the root of n / m: 0.7 % of the number here, or less.
+            // The standard deviation of n chances of one in m is about the root of n / m: 0.7 % of the number here, or
+            // less.
             let (guarded, expected) = ((after.guarded - before.guarded) as f64, allocations as f64 / one_in as f64);
             assert!((guarded / expected - 1.0).abs() < 0.04, "one in {one_in}: {guarded} of {allocations}");
         }

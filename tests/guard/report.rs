@@ -27,7 +27,8 @@ fn hexadecimal(text: &str) -> usize {
     usize::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or_else(|_| panic!("{text} is no number"))
 }
 
-/// Runs `body` for each case, in a process of its own, and has `check` look at what it says. In such a process, does not return.
+/// Runs `body` for each case, in a process of its own, and has `check` look at what it says. In such a process, does
+/// not return.
 pub fn of_each<T>(cases: &[T], body: impl Fn(&T), check: impl Fn(&T, &Report)) {
     if let Some(nth) = part() {
         end_after(120);

@@ -33,7 +33,8 @@ pub const STOPPED: Expected = Expected { default: Stopped, hardened: Stopped };
 /// Not seen by default, and seen by the hardened build.
 pub const SEEN_WHEN_HARDENED: Expected = Expected { default: Unharmed, hardened: Stopped };
 
-/// As above, where what was written lies in a block that nobody frees, and that may not be used again: then nothing has happened.
+/// As above, where what was written lies in a block that nobody frees, and that may not be used again: then nothing has
+/// happened.
 pub const USUALLY_SEEN_WHEN_HARDENED: Expected = UNHARMED;
 
 /// Seen by default, and by the hardened build where what was written is used again.

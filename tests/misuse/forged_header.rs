@@ -5,7 +5,8 @@ use super::is_in_a_slab;
 use super::program::{allocate, announce, free, go_on, layout, misuse};
 use crate::support::memory::KIB;
 
-/// Writes sizes and flags in front of `block`, such as glibc's: that of the block before, and the block's own with "the one before is in use".
+/// Writes sizes and flags in front of `block`, such as glibc's: that of the block before, and the block's own with "the
+/// one before is in use".
 fn forge(block: *mut u8, size: usize) {
     let words: *mut usize = block.cast();
     // SAFETY: the callers' memory, or none: see there.

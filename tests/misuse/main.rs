@@ -1,8 +1,9 @@
 //! Misuse of the allocator, one small program for each: what stops it, and what it goes on with otherwise.
 //!
-//! A program runs in a process of its own. Where it is stopped, that is by `abort` after one line on standard error that starts with `tenure: `, and names the misuse and the address; or at a
-//! page that may not be touched. Where it is not, it allocates more, and looks for blocks that overlap.
-//! `cargo test --test misuse -- --nocapture` prints how many of each kind ended how: the table of `docs/hardening.md`.
+//! A program runs in a process of its own. Where it is stopped, that is by `abort` after one line on standard error
+//! that starts with `tenure: `, and names the misuse and the address; or at a page that may not be touched. Where it is
+//! not, it allocates more, and looks for blocks that overlap. `cargo test --test misuse -- --nocapture` prints how many
+//! of each kind ended how: the table of `docs/hardening.md`.
 #![cfg(not(loom))]
 
 #[path = "../support/mod.rs"]
@@ -31,7 +32,8 @@ use tenure::Tenure;
 /// What is misused. Not the allocator of the test itself, so that nobody but the programs has used it before.
 static GLOBAL: Tenure = Tenure::new();
 
-/// Sizes that are tried: blocks of slabs, from the smallest to the largest; spans; and a block with a mapping of its own.
+/// Sizes that are tried: blocks of slabs, from the smallest to the largest; spans; and a block with a mapping of its
+/// own.
 const SIZES: [usize; 14] = [8, 16, 24, 64, 100, 512, 1024, 4096, 20 * KIB, 32 * KIB, 64 * KIB, 300 * KIB, MIB, 4 * MIB];
 
 /// Of blocks of slabs, free ones are looked at before they are used again.

@@ -43,7 +43,8 @@ pub fn announce(block: *mut u8) {
     stdout().flush().unwrap();
 }
 
-/// Runs `work` on another thread, which has a heap of its own, and waits until the thread has ended and its heap with it: a heap that ends looks at what was freed to it.
+/// Runs `work` on another thread, which has a heap of its own, and waits until the thread has ended and its heap with
+/// it: a heap that ends looks at what was freed to it.
 pub fn elsewhere(work: impl FnOnce() + Send) {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -90,8 +91,9 @@ fn count_of(size: usize) -> usize {
     }
 }
 
-/// Goes on as if nothing had happened: allocates blocks of these sizes, uses them, looks whether any two of those in use overlap, `kept` ones included, and frees what it has allocated. Ends
-/// the process, unless that is stopped on the way.
+/// Goes on as if nothing had happened: allocates blocks of these sizes, uses them, looks whether any two of those in
+/// use overlap, `kept` ones included, and frees what it has allocated. Ends the process, unless that is stopped on the
+/// way.
 pub fn go_on(sizes: &[usize], kept: &[Block]) -> ! {
     let fresh: Vec<Block> = sizes
         .iter()

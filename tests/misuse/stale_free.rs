@@ -1,4 +1,5 @@
-//! A block that is freed twice, and whose memory may be another's by then: the second free may be one of a block in use.
+//! A block that is freed twice, and whose memory may be another's by then: the second free may be one of a block in
+//! use.
 
 use super::SIZES;
 use super::case::{Case, HARMED_BY_DEFAULT};

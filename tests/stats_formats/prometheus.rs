@@ -1,4 +1,5 @@
-//! Prometheus' text format: read by a parser, by the client library of Python, and held against the rules by which `promtool check metrics` judges names.
+//! Prometheus' text format: read by a parser, by the client library of Python, and held against the rules by which
+//! `promtool check metrics` judges names.
 
 use super::{GLOBAL, busy, python};
 use prometheus_parse::{Scrape, Value};

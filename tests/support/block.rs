@@ -1,6 +1,7 @@
 //! A block of Tenure's, filled with a pattern that no other block has.
 //!
-//! Bytes that change without this type's doing are noticed when it is checked, resized or freed: so is any overlap of two blocks.
+//! Bytes that change without this type's doing are noticed when it is checked, resized or freed: so is any overlap of
+//! two blocks.
 
 use super::pattern::{Pattern, check_zero};
 use std::alloc::{GlobalAlloc, Layout};

@@ -9,7 +9,8 @@ use tenure::Tenure;
 /// All values of the type are the process's one allocator.
 const TENURE: Tenure = Tenure::new();
 
-/// Allocates as many blocks of a size as there is memory for. They are linked through their first words, which takes no memory.
+/// Allocates as many blocks of a size as there is memory for. They are linked through their first words, which takes no
+/// memory.
 pub struct Hoard {
     last: Option<NonNull<u8>>,
     layout: Layout,

@@ -21,7 +21,8 @@ static PATTERNS: AtomicU64 = AtomicU64::new(1);
 pub struct Pattern(u64);
 
 impl Pattern {
-    /// Writes a new pattern into the `size` bytes at `start`: all of them in a block of ordinary size, samples in a large one.
+    /// Writes a new pattern into the `size` bytes at `start`: all of them in a block of ordinary size, samples in a
+    /// large one.
     ///
     /// # Safety
     /// - The bytes are the caller's.

@@ -1,6 +1,7 @@
 //! Running a test in a process of its own, in which nothing else goes on.
 //!
-//! The process is this very test binary, told to run the same test once more and, by an environment variable, to take the part of the child.
+//! The process is this very test binary, told to run the same test once more and, by an environment variable, to take
+//! the part of the child.
 
 use std::env;
 use std::fs::File;
@@ -15,7 +16,8 @@ const PART: &str = "TENURE_TEST_PART";
 /// A limit on a resource: its name, as `libc` knows it, and a number of bytes.
 pub type Limit = (libc::__rlimit_resource_t, u64);
 
-/// Runs `body` in a process of its own, for so many seconds of each of two processors' time at most. Panics unless it succeeds.
+/// Runs `body` in a process of its own, for so many seconds of each of two processors' time at most. Panics unless it
+/// succeeds.
 pub fn alone(seconds: u32, body: impl FnOnce()) {
     alone_under(None, seconds, body);
 }
@@ -24,7 +26,8 @@ pub fn alone(seconds: u32, body: impl FnOnce()) {
 pub fn alone_under(limit: Option<Limit>, seconds: u32, body: impl FnOnce()) {
     let prepare = |command: &mut Command| {
         if let Some((resource, bytes)) = limit {
-            // The C library's own allocator, which its loader uses, would reserve 64 MiB for a second thread, wherever these happen to fit.
+            // The C library's own allocator, which its loader uses, would reserve 64 MiB for a second thread, wherever
+            // these happen to fit.
             command.env("MALLOC_ARENA_MAX", "1");
             // SAFETY: `setrlimit` may be called between fork and exec.
             unsafe { command.pre_exec(move || set_limit(resource, bytes)) };
@@ -48,8 +51,8 @@ pub fn alone_after(prepare: impl FnOnce(&mut Command), seconds: u32, body: impl 
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "the test did not run");
 }
 
-/// Waits until the test harness's own thread, which is the process's first, sleeps: on the way there it allocates, which would be counted in
-/// the midst of a test. Allocates nothing, for the same reason.
+/// Waits until the test harness's own thread, which is the process's first, sleeps: on the way there it allocates,
+/// which would be counted in the midst of a test. Allocates nothing, for the same reason.
 fn wait_for_harness() {
     loop {
         let mut text = [0; 256];
@@ -78,8 +81,9 @@ pub fn command(part: &str) -> Command {
     command
 }
 
-/// Has the system end this process, should it hang: after so many seconds of each of two processors' time, in case that it is busy, or after twenty minutes, in case that it waits. How long a process takes that has
-/// to share the machine says nothing about it.
+/// Has the system end this process, should it hang: after so many seconds of each of two processors' time, in case that
+/// it is busy, or after twenty minutes, in case that it waits. How long a process takes that has to share the machine
+/// says nothing about it.
 pub fn end_after(seconds: u32) {
     set_limit(libc::RLIMIT_CPU, 2 * u64::from(seconds)).unwrap();
     // SAFETY: no preconditions. The signal ends the process, for which `main` of a test has no handler.

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A Python that has the client library: the system's, or one in a folder of the test's own, into which it is installed.
+/// A Python that has the client library: the system's, or one in a folder of the test's own, into which it is
+/// installed.
 fn python() -> Option<String> {
     let works = |python: &str| {
         let mut command = Command::new(python);
@@ -27,7 +28,8 @@ fn python() -> Option<String> {
     works(&python).then_some(python)
 }
 
-/// What a program in Python prints that finds the text format in `text`, and the client library's parser as `read`. Says so and is `None` where there is no such Python.
+/// What a program in Python prints that finds the text format in `text`, and the client library's parser as `read`.
+/// Says so and is `None` where there is no such Python.
 pub fn with_prometheus_client(name: &str, text: &str, program: &str) -> Option<String> {
     let Some(python) = python() else {
         println!("skipped: there is no Python with prometheus_client, and it cannot be installed");

@@ -1,4 +1,5 @@
-//! Tags: what is in use under each, wherever it is freed. Each test has a process of its own, in which nothing else allocates.
+//! Tags: what is in use under each, wherever it is freed. Each test has a process of its own, in which nothing else
+//! allocates.
 #![cfg(not(loom))]
 
 #[path = "../support/mod.rs"]

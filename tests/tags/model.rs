@@ -145,7 +145,8 @@ fn step(
                 let size = if before.1 > MIB { before.1 + random.below(MIB) } else { size };
                 let region = (before.1 > MIB).then(Region::thread);
                 assert!(block.resize(size));
-                // What has moved by a copy is the thread's now. Mappings move without one, but for those that are several for the system.
+                // What has moved by a copy is the thread's now. Mappings move without one, but for those that are
+                // several for the system.
                 let is_copied = match region {
                     Some(region) => region.delta().allocations > 0,
                     None => block.address() != before.0,

@@ -95,7 +95,8 @@ fn build(arguments: &[&str]) -> Result<Output, String> {
     Err(format!("not built: {}", gist(&text)))
 }
 
-/// What a failed build says of its cause, on one line: its first error, and the last lines, in which C compilers and their kin have their say.
+/// What a failed build says of its cause, on one line: its first error, and the last lines, in which C compilers and
+/// their kin have their say.
 fn gist(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let first = lines.iter().position(|line| line.starts_with("error"));
@@ -106,7 +107,8 @@ fn gist(text: &str) -> String {
     parts.join("; ")
 }
 
-/// snmalloc's build takes the least debug information for a wish for a debugging build, whose figures would be nobody's.
+/// snmalloc's build takes the least debug information for a wish for a debugging build, whose figures would be
+/// nobody's.
 fn verify_optimised(script: &BuildScript) -> Result<(), String> {
     let cache = script.out_dir.as_std_path().join("build").join("CMakeCache.txt");
     let text = fs::read_to_string(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;

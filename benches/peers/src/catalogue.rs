@@ -18,7 +18,8 @@ pub const TENURE: &str = "tenure";
 /// The system's allocator, for which the contender has no feature.
 pub const SYSTEM: &str = "system";
 
-/// Those whose memory the target of peak memory is about: by the beginnings of their names, since some come in several versions and as libraries, too.
+/// Those whose memory the target of peak memory is about: by the beginnings of their names, since some come in several
+/// versions and as libraries, too.
 pub const LEAN: [&str; 3] = ["mimalloc", "jemalloc", "snmalloc"];
 
 pub const ALLOCATORS: [Allocator; 10] = [

@@ -1,5 +1,5 @@
-//! A contest: contenders take turns at every task, so that what a machine does besides falls on all of them. Rounds go over all tasks: a spell of noise spoils one sample
-//! of each contender rather than all samples of a task.
+//! A contest: contenders take turns at every task, so that what a machine does besides falls on all of them. Rounds go
+//! over all tasks: a spell of noise spoils one sample of each contender rather than all samples of a task.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -136,10 +136,13 @@ impl Job {
     }
 }
 
-/// Who is the how-manieth in a round: everybody comes first once before anybody does so again, and nobody follows the same one twice until everybody has followed everybody.
+/// Who is the how-manieth in a round: everybody comes first once before anybody does so again, and nobody follows the
+/// same one twice until everybody has followed everybody.
 ///
-/// What ran before matters where memory is touched for the first time: memory that a process has just given back is at hand, and other memory may have to be had from the host of a virtual machine, which takes ten
-/// times as long. This is the design of E. J. Williams, "Experimental designs balanced for the estimation of residual effects of treatments" (1949); an odd number needs twice as many rounds, half of them backwards.
+/// What ran before matters where memory is touched for the first time: memory that a process has just given back is at
+/// hand, and other memory may have to be had from the host of a virtual machine, which takes ten times as long. This is
+/// the design of E. J. Williams, "Experimental designs balanced for the estimation of residual effects of treatments"
+/// (1949); an odd number needs twice as many rounds, half of them backwards.
 fn order(contenders: usize, round: usize) -> impl Iterator<Item = usize> {
     let is_backwards = contenders % 2 == 1 && round / contenders % 2 == 1;
     (0..contenders).map(move |place| {

@@ -1,5 +1,5 @@
-//! `tenure-peers`: the same workloads on Tenure and on other allocators. Allocators are linked into programs of their own, which this one builds, runs in turns and
-//! compares; it is itself on none of them.
+//! `tenure-peers`: the same workloads on Tenure and on other allocators. Allocators are linked into programs of their
+//! own, which this one builds, runs in turns and compares; it is itself on none of them.
 #![forbid(unsafe_code)]
 
 mod builder;

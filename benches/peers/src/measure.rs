@@ -1,5 +1,5 @@
-//! What a command takes that knows nothing of this program. A small process of its own starts it: the system hands the peak of a process's memory on to those that
-//! it starts, and counts for a process what its children have used.
+//! What a command takes that knows nothing of this program. A small process of its own starts it: the system hands the
+//! peak of a process's memory on to those that it starts, and counts for a process what its children have used.
 
 use std::ffi::OsStr;
 use std::path::Path;

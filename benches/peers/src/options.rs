@@ -41,7 +41,8 @@ pub struct Options {
     #[arg(long, value_enum, default_value = "default")]
     pub profile: Profile,
 
-    /// Threads of the workloads that have several. Of a list, the first number is the one that means are made of. As many as processors unless given.
+    /// Threads of the workloads that have several. Of a list, the first number is the one that means are made of. As
+    /// many as processors unless given.
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Vec<u32>,
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::process;
 
-/// What the loader is asked for, in this order: a name in results, one in tables, the beginnings of file names, and Debian's package.
+/// What the loader is asked for, in this order: a name in results, one in tables, the beginnings of file names, and
+/// Debian's package.
 struct Known {
     name: &'static str,
     label: &'static str,

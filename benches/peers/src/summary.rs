@@ -99,7 +99,8 @@ impl Task {
     }
 }
 
-/// The geometric mean of the medians of some tasks, by contender. Who failed in one of them has none: all means are of the same tasks.
+/// The geometric mean of the medians of some tasks, by contender. Who failed in one of them has none: all means are of
+/// the same tasks.
 pub fn means<'a>(contest: &'a Contest, metric: Metric, among: impl Fn(&Task) -> bool) -> BTreeMap<&'a str, f64> {
     let tasks: Vec<_> = contest.tasks.iter().filter(|task| among(task)).collect();
     let mean = |name: &'a str| {

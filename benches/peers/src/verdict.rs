@@ -52,7 +52,8 @@ fn time_limit(profile: &str) -> f64 {
 /// More than this times the time at two threads, with the same work on more threads than processors, is a collapse.
 const COLLAPSE: f64 = 1.5;
 
-/// All verdicts of a contest. Commands that libraries are preloaded into have no limits: the targets are of linked programs.
+/// All verdicts of a contest. Commands that libraries are preloaded into have no limits: the targets are of linked
+/// programs.
 pub fn verdicts(contest: &Contest, settings: &Settings) -> Vec<Verdict> {
     let limit = |limit: f64| (contest.kind == Kind::Linked).then_some(limit);
     let mut verdicts = vec![

@@ -1,7 +1,8 @@
-//! Static memory without an operating system, a standard library or an allocator: a region of the board's memory becomes an arena.
+//! Static memory without an operating system, a standard library or an allocator: a region of the board's memory
+//! becomes an arena.
 //!
-//! On a board a start-up routine calls `main`. On a host the C library does, and the status is that of the process: 0, or the number of the
-//! first check that failed. `ci/bare-metal` builds and runs it.
+//! On a board a start-up routine calls `main`. On a host the C library does, and the status is that of the process: 0,
+//! or the number of the first check that failed. `ci/bare-metal` builds and runs it.
 
 #![no_std]
 #![no_main]

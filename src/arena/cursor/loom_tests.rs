@@ -6,7 +6,8 @@ use loom::sync::Arc;
 use loom::thread;
 use std::vec::Vec;
 
-/// An arena whose bytes loom watches: using one that another thread has used, without having heard of it, fails the model.
+/// An arena whose bytes loom watches: using one that another thread has used, without having heard of it, fails the
+/// model.
 struct Arena {
     cursor: Cursor,
     bytes: Vec<UnsafeCell<u8>>,
@@ -187,10 +188,11 @@ fn loom_bytes_that_a_closing_thread_gets_are_done_with() {
     });
 }
 
-/// What a thread does with a piece that it has divided: it counts its blocks and gives the rest back, of which it had used a part.
+/// What a thread does with a piece that it has divided: it counts its blocks and gives the rest back, of which it had
+/// used a part.
 ///
-/// Red where `give_up` moves the cursor with `Relaxed`, where `take` succeeds with `Relaxed`, and where `peak` is raised only after the cursor
-/// moved.
+/// Red where `give_up` moves the cursor with `Relaxed`, where `take` succeeds with `Relaxed`, and where `peak` is
+/// raised only after the cursor moved.
 #[test]
 fn loom_the_rest_of_a_piece_is_done_with_when_it_is_taken_again() {
     loom::model(|| {
@@ -217,7 +219,8 @@ fn loom_the_rest_of_a_piece_is_done_with_when_it_is_taken_again() {
     });
 }
 
-/// The piece grows, or the other thread's block comes behind it and the rest is dead; neither byte nor block is counted twice.
+/// The piece grows, or the other thread's block comes behind it and the rest is dead; neither byte nor block is counted
+/// twice.
 #[test]
 fn loom_a_piece_is_extended_only_where_nothing_lies_behind_it() {
     loom::model(|| {

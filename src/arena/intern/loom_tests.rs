@@ -79,8 +79,8 @@ impl Room for Words {
     }
 }
 
-/// Red where the compare-exchange succeeds with `Relaxed`, where it fails with `Relaxed`, and where the load before it is `Relaxed`; and
-/// where the place is filled by a store.
+/// Red where the compare-exchange succeeds with `Relaxed`, where it fails with `Relaxed`, and where the load before it
+/// is `Relaxed`; and where the place is filled by a store.
 #[test]
 fn loom_two_threads_that_intern_one_word_get_one_copy() {
     loom::model(|| {

@@ -112,7 +112,8 @@ fn tell_of_deed(done: &str, deed: &Deed) {
     write_frames(&frames[..len]);
 }
 
-/// Writes where the block was allocated and freed to which `address` is nearest, if that is on a page of the pool, and where the misuse is; false where it is not.
+/// Writes where the block was allocated and freed to which `address` is nearest, if that is on a page of the pool, and
+/// where the misuse is; false where it is not.
 pub(in crate::global) fn tell_origin(address: usize) -> bool {
     let Some(pool) = pool().filter(|pool| pool.holds(address)) else { return false };
     let mut trail = Trail::EMPTY;

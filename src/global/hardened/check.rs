@@ -1,12 +1,14 @@
-//! Check words: the last eight bytes of every block of a slab say how much of it was asked for, in a way that depends on its address and on the process's secret. What lies between is slack, and
-//! filled with a pattern. A block in quarantine has a word there that says whose quarantine it is; one that is free has zeros, as everywhere.
+//! Check words: the last eight bytes of every block of a slab say how much of it was asked for, in a way that depends
+//! on its address and on the process's secret. What lies between is slack, and filled with a pattern. A block in
+//! quarantine has a word there that says whose quarantine it is; one that is free has zeros, as everywhere.
 //!
 //! ```text
 //! block                  size          room       class size
 //!   | what was asked for   | slack        | check word |
 //! ```
 //!
-//! So one comparison tells whether a block starts at an address, is in use, has the size that is told, and was not written beyond.
+//! So one comparison tells whether a block starts at an address, is in use, has the size that is told, and was not
+//! written beyond.
 
 use super::size::{CHECK, room};
 use crate::secret;

@@ -5,8 +5,9 @@
 //! | head | not used | guard |  | what was asked for ... | slack | guard | not used |
 //! ```
 //!
-//! The head of a span or a mapping says how many bytes were asked for, and whether the block is in use. Slack, up to the end of the page, has a pattern. A block that is freed is closed: whoever
-//! touches it faults, until it leaves the quarantine. Where the system refuses a guard, as it may where there are very many mappings, the block does without.
+//! The head of a span or a mapping says how many bytes were asked for, and whether the block is in use. Slack, up to
+//! the end of the page, has a pattern. A block that is freed is closed: whoever touches it faults, until it leaves the
+//! quarantine. Where the system refuses a guard, as it may where there are very many mappings, the block does without.
 
 use super::super::exact;
 #[cfg(feature = "profile")]
@@ -28,7 +29,8 @@ use core::ptr::NonNull;
 /// In a head's word: the block is in use. Above it is the number of bytes that were asked for.
 const IN_USE: usize = 1;
 
-/// Mappings of up to so many bytes are looked at when they are handed out again; longer ones are given back to the system once more.
+/// Mappings of up to so many bytes are looked at when they are handed out again; longer ones are given back to the
+/// system once more.
 const LOOKED_AT: usize = 16 * 1024 * 1024;
 
 /// Spans above this size are closed while they are in quarantine.
@@ -129,8 +131,9 @@ impl Place {
         unsafe { self.at(start).write_bytes(0, end - start) };
     }
 
-    /// Looks whether the first `end` bytes of a free block, in whole pages, read as zero, and ends the process where somebody has written there. Touches nothing that is not resident, where
-    /// `is_given_back` says that nothing is to be, or the block is a mapping's, which was given back when it was freed.
+    /// Looks whether the first `end` bytes of a free block, in whole pages, read as zero, and ends the process where
+    /// somebody has written there. Touches nothing that is not resident, where `is_given_back` says that nothing is to
+    /// be, or the block is a mapping's, which was given back when it was freed.
     fn look_at(&self, end: usize, is_given_back: bool) {
         if self.is_mapping() && end > LOOKED_AT {
             // Nothing is said of what was written there, but nobody reads it.
@@ -151,7 +154,8 @@ impl Place {
         }
     }
 
-    /// The bytes that were asked for of a block in use; ends the process where it is not, or `told` is another number, or something was written behind it.
+    /// The bytes that were asked for of a block in use; ends the process where it is not, or `told` is another number,
+    /// or something was written behind it.
     fn size_in_use(&self, told: Option<usize>, deed: Deed) -> usize {
         let asked = self.asked.load(Ordering::Relaxed);
         let size = asked >> 1;
@@ -253,7 +257,8 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
     }
 }
 
-/// True for a block that faults where it is touched while it is in quarantine, as far as the system allows that. Of a smaller one it is looked at whether it was touched, which costs less.
+/// True for a block that faults where it is touched while it is in quarantine, as far as the system allows that. Of a
+/// smaller one it is looked at whether it was touched, which costs less.
 fn is_closed(place: &Place, size: usize) -> bool {
     place.is_mapping() || size > CLOSED_FROM
 }
@@ -274,7 +279,8 @@ pub(super) fn leave(block: NonNull<u8>) {
     large::release(block, place.len);
 }
 
-/// Makes a block of `old` bytes, in use and no slab's, `new` bytes large, without a copy; `None` where that cannot be. Ends the process where it is no such block.
+/// Makes a block of `old` bytes, in use and no slab's, `new` bytes large, without a copy; `None` where that cannot be.
+/// Ends the process where it is no such block.
 pub(in super::super) fn resize(block: NonNull<u8>, old: Option<usize>, new: Layout) -> Option<NonNull<u8>> {
     let owner = misuse::owner_of(block.addr().get());
     let Some(place) = Place::of(block, owner) else { misuse::refuse(block, old, owner, Deed::Use) };

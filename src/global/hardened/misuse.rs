@@ -18,7 +18,8 @@ pub(in super::super) enum Deed {
     Use,
 }
 
-/// Ends the process on `block`, of which it is said that it has `told` bytes, if anything is said, and which `owner` has.
+/// Ends the process on `block`, of which it is said that it has `told` bytes, if anything is said, and which `owner`
+/// has.
 #[cold]
 #[inline(never)]
 pub(in super::super) fn refuse(block: NonNull<u8>, told: Option<usize>, owner: Owner, deed: Deed) -> ! {

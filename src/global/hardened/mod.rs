@@ -1,8 +1,9 @@
 //! Hardened: a layer above the heap that looks at each block when it is handed out and when it is freed.
 //!
-//! The heap below is that of every build: magazines, slabs, spans and mappings. All that it holds reads as zero, since a block is wiped when it is freed, and that is looked at when it leaves the
-//! quarantine and once more when it is handed out. A block in use ends in a check word, by which a free sees whether
-//! it is one, and of which size. None of this takes a lock.
+//! The heap below is that of every build: magazines, slabs, spans and mappings. All that it holds reads as zero, since
+//! a block is wiped when it is freed, and that is looked at when it leaves the quarantine and once more when it is
+//! handed out. A block in use ends in a check word, by which a free sees whether it is one, and of which size. None of
+//! this takes a lock.
 //!
 //! ```text
 //! in use (check word) -- free: check, wipe --> quarantine (zeros, and whose it is) -- check --> magazine, slab (zeros) -- check --> in use
@@ -93,7 +94,8 @@ fn alloc_dynamic_slowly(class: SizeClass, layout: Layout) -> Option<NonNull<u8>>
     slow::alloc_dynamic(class, layout).map(|block| hand_out(block, class, layout.size()))
 }
 
-/// Makes a free block of `class`, which the heap has given, one in use; ends the process where somebody has written to it.
+/// Makes a free block of `class`, which the heap has given, one in use; ends the process where somebody has written to
+/// it.
 #[inline(always)]
 fn hand_out(block: NonNull<u8>, class: SizeClass, size: usize) -> NonNull<u8> {
     // SAFETY: the heap's block, as large as its class.
@@ -152,7 +154,8 @@ pub(super) fn free(block: NonNull<u8>, class: SizeClass, layout: Layout) {
     free_slowly(block, layout, owner);
 }
 
-/// A block that is not taken back as what it is said to be: it is in static memory, or the thread has no view of the map, or there is no such block.
+/// A block that is not taken back as what it is said to be: it is in static memory, or the thread has no view of the
+/// map, or there is no such block.
 #[cold]
 #[inline(never)]
 fn free_slowly(block: NonNull<u8>, layout: Layout, seen: Owner) {
@@ -182,10 +185,12 @@ fn free_noted_static(block: NonNull<u8>, layout: Layout) -> bool {
     free_static(block, layout)
 }
 
-/// Makes a block in use of `size` bytes a free one, which goes into the quarantine of `holder`, if there is one; false where there is no such block. Slack that was written to ends the process.
+/// Makes a block in use of `size` bytes a free one, which goes into the quarantine of `holder`, if there is one; false
+/// where there is no such block. Slack that was written to ends the process.
 ///
-/// Two threads that free a block in the same few nanoseconds may both find it in use. Then each puts its own word there, and the one whose word does not stay notices that when the block leaves its
-/// quarantine: before anybody else gets it from there.
+/// Two threads that free a block in the same few nanoseconds may both find it in use. Then each puts its own word
+/// there, and the one whose word does not stay notices that when the block leaves its quarantine: before anybody else
+/// gets it from there.
 ///
 /// # Safety
 /// - `class` bytes from `block` on, a multiple of 8, lie in a slab.
@@ -239,8 +244,8 @@ pub(super) unsafe fn size_in_use(
     }
 }
 
-/// Makes a block in use, of `class`, one of `size` bytes, where `to`, the class for so many, is the same; returns how many were asked for before. Ends the process where it is not in use, or where
-/// `told` is another number.
+/// Makes a block in use, of `class`, one of `size` bytes, where `to`, the class for so many, is the same; returns how
+/// many were asked for before. Ends the process where it is not in use, or where `told` is another number.
 ///
 /// # Safety
 /// - `class` bytes from `block` on, a multiple of 8, lie in a slab of a heap, `owner`.
@@ -272,7 +277,8 @@ fn learn_owners(thread: &Borrower) {
     }
 }
 
-/// A block was taken back that its program has freed: wipes it and puts it into the quarantine of `holder`, or gives it to its heap where there is none.
+/// A block was taken back that its program has freed: wipes it and puts it into the quarantine of `holder`, or gives it
+/// to its heap where there is none.
 #[inline(always)]
 fn freed(
     block: NonNull<u8>,

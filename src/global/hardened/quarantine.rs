@@ -15,7 +15,8 @@ pub(super) fn put(block: NonNull<u8>, class: SizeClass, heap: &'static Heap, thr
     }
 }
 
-/// Gives a block that leaves the quarantine of `from` back to its own heap; ends the process where somebody has written to it, or has freed it too.
+/// Gives a block that leaves the quarantine of `from` back to its own heap; ends the process where somebody has written
+/// to it, or has freed it too.
 #[inline(always)]
 fn leave(block: NonNull<u8>, class: SizeClass, from: &Heap, thread: &'static Borrower) {
     let key = check::key(block.addr().get());

@@ -1,4 +1,5 @@
-//! Sizes: which class serves a request, whose block has a check word behind what was asked for. Every decision of the hardened build that turns a size into a class is made here.
+//! Sizes: which class serves a request, whose block has a check word behind what was asked for. Every decision of the
+//! hardened build that turns a size into a class is made here.
 
 use crate::size_class::{SizeClass, UNTYPED_ALIGN};
 use core::alloc::Layout;
@@ -6,20 +7,23 @@ use core::alloc::Layout;
 /// Bytes of the check word, at the end of every block of a slab.
 pub(crate) const CHECK: usize = size_of::<u64>();
 
-/// The class that serves `layout`, or `None` where that is larger than a slab's block. Its blocks are aligned as the layout asks: the class holds a multiple of the alignment.
+/// The class that serves `layout`, or `None` where that is larger than a slab's block. Its blocks are aligned as the
+/// layout asks: the class holds a multiple of the alignment.
 #[inline(always)]
 pub(crate) fn class_of(layout: Layout) -> Option<SizeClass> {
     // No overflow: a layout's size is at most `isize::MAX`, and so is its alignment.
     SizeClass::of_size((layout.size() + CHECK + layout.align() - 1) & !(layout.align() - 1))
 }
 
-/// The class that serves a block of which only the size is known, which may be 0; `None` where it is larger than a slab's block.
+/// The class that serves a block of which only the size is known, which may be 0; `None` where it is larger than a
+/// slab's block.
 #[inline(always)]
 pub(crate) fn class_of_untyped(size: usize) -> Option<SizeClass> {
     SizeClass::of_untyped(size.checked_add(CHECK)?)
 }
 
-/// The class that serves `size` bytes at a multiple of `align`, and of 16, where only these are known. `None` also where `size` is 0 or `align` no power of two.
+/// The class that serves `size` bytes at a multiple of `align`, and of 16, where only these are known. `None` also
+/// where `size` is 0 or `align` no power of two.
 #[inline(always)]
 pub(crate) fn class_of_aligned(size: usize, align: usize) -> Option<SizeClass> {
     if size == 0 {
@@ -28,7 +32,8 @@ pub(crate) fn class_of_aligned(size: usize, align: usize) -> Option<SizeClass> {
     class_of(Layout::from_size_align(size, align.max(UNTYPED_ALIGN)).ok()?)
 }
 
-/// The layout of what the heap is asked for where a block is too large for a slab: a page more, for a guard. `None` where nothing can be so large.
+/// The layout of what the heap is asked for where a block is too large for a slab: a page more, for a guard. `None`
+/// where nothing can be so large.
 pub(crate) fn with_guard(layout: Layout, page_size: usize) -> Option<Layout> {
     Layout::from_size_align(layout.size().checked_add(page_size)?, layout.align()).ok()
 }

@@ -7,7 +7,8 @@ use crate::segment::Owner;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
-// SAFETY: blocks come from slabs, spans and mappings that are in use until the block is freed; none overlap; every path honours the layout.
+// SAFETY: blocks come from slabs, spans and mappings that are in use until the block is freed; none overlap; every path
+// honours the layout.
 unsafe impl GlobalAlloc for Tenure {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -37,7 +38,8 @@ unsafe impl GlobalAlloc for Tenure {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the caller says that `new_size`, rounded up to the alignment, is at most `isize::MAX`; and gives a block, which is not null.
+        // SAFETY: the caller says that `new_size`, rounded up to the alignment, is at most `isize::MAX`; and gives a
+        // block, which is not null.
         let (new, block) =
             unsafe { (Layout::from_size_align_unchecked(new_size, layout.align()), NonNull::new_unchecked(block)) };
         let owner = misuse::owner_of(block.addr().get());
@@ -66,7 +68,8 @@ unsafe impl GlobalAlloc for Tenure {
             None => large::alloc_dynamic(new),
         };
         let Some(target) = target else { return core::ptr::null_mut() };
-        // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's; the old one is the caller's.
+        // SAFETY: both blocks are as large as what is kept, and the new one is nobody else's; the old one is the
+        // caller's.
         unsafe {
             target.copy_from_nonoverlapping(block, layout.size().min(new_size));
             self.dealloc(block.as_ptr(), layout);

@@ -1,4 +1,5 @@
-//! Blocks without a layout, of a hardened build: the check word, or the head of a span or a mapping, says how many bytes were asked for.
+//! Blocks without a layout, of a hardened build: the check word, or the head of a span or a mapping, says how many
+//! bytes were asked for.
 
 use super::hardened::misuse::{self, Deed};
 use super::hardened::{self, large, size};
@@ -10,9 +11,10 @@ use core::ptr::NonNull;
 
 /// For programs that keep no layouts, as those in C do.
 ///
-/// A block from [`Tenure::alloc_untyped`] may be freed with [`Tenure::free_untyped`] alone, not with `dealloc`: its class is not that of any layout.
-/// The other way round it may: `free_untyped`, `realloc_untyped` and `usable_size` take every block of Tenure's, but for those of
-/// [static scopes](crate::static_scope), of which only a layout tells the size. Blocks without a layout are dynamic in every scope.
+/// A block from [`Tenure::alloc_untyped`] may be freed with [`Tenure::free_untyped`] alone, not with `dealloc`: its
+/// class is not that of any layout. The other way round it may: `free_untyped`, `realloc_untyped` and `usable_size`
+/// take every block of Tenure's, but for those of [static scopes](crate::static_scope), of which only a layout tells
+/// the size. Blocks without a layout are dynamic in every scope.
 impl Tenure {
     /// A block of `size` bytes; null where there is no memory. A size of 0 gives a block of its own too.
     ///
@@ -33,14 +35,16 @@ impl Tenure {
         })
     }
 
-    /// What [`Tenure::alloc_untyped`] gives where a free block waits in the calling thread's magazine; `None` otherwise. For callers that have something
-    /// of their own to do when it takes longer, without a cost for when it does not.
+    /// What [`Tenure::alloc_untyped`] gives where a free block waits in the calling thread's magazine; `None`
+    /// otherwise. For callers that have something of their own to do when it takes longer, without a cost for when it
+    /// does not.
     #[inline]
     pub fn untyped_at_hand(&self, size: usize) -> Option<NonNull<u8>> {
         hardened::at_hand(size::class_of_untyped(size)?, size)
     }
 
-    /// As [`Tenure::untyped_at_hand`], for the sizes that follow, up to 1 MiB: never one, as each is looked at when it is handed out.
+    /// As [`Tenure::untyped_at_hand`], for the sizes that follow, up to 1 MiB: never one, as each is looked at when it
+    /// is handed out.
     #[inline]
     pub fn untyped_span_at_hand(&self, _size: usize) -> Option<NonNull<u8>> {
         None
@@ -52,14 +56,16 @@ impl Tenure {
         self.alloc_untyped(size)
     }
 
-    /// A free block of `size` bytes at a multiple of `align`, and of 16, where one waits in the calling thread's magazine: what `alloc` gives for such a layout, to be freed without one, too.
-    /// `None` otherwise, and where `size` is 0 or `align` no power of two.
+    /// A free block of `size` bytes at a multiple of `align`, and of 16, where one waits in the calling thread's
+    /// magazine: what `alloc` gives for such a layout, to be freed without one, too. `None` otherwise, and where `size`
+    /// is 0 or `align` no power of two.
     #[inline]
     pub fn aligned_at_hand(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
         hardened::at_hand(size::class_of_aligned(size, align)?, size)
     }
 
-    /// As [`Tenure::alloc_untyped`], of a block whose first `size` bytes are zero: all blocks are when they are handed out.
+    /// As [`Tenure::alloc_untyped`], of a block whose first `size` bytes are zero: all blocks are when they are handed
+    /// out.
     #[inline]
     pub fn alloc_zeroed_untyped(&self, size: usize) -> *mut u8 {
         self.alloc_untyped(size)
@@ -68,7 +74,8 @@ impl Tenure {
     /// Frees a block, or does nothing where `block` is null. What is no block in use ends the process at once.
     ///
     /// # Safety
-    /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used afterwards.
+    /// - `block` is null or a block of Tenure's that is in use, allocated by any of its functions, and is not used
+    ///   afterwards.
     #[inline]
     pub unsafe fn free_untyped(&self, block: *mut u8) {
         if let Some(block) = NonNull::new(block) {
@@ -76,7 +83,8 @@ impl Tenure {
         }
     }
 
-    /// As [`Tenure::free_untyped`], of a block of which `size` bytes were asked for. A hardened build ends the process where they were not; any other needs no size, and does not look at it.
+    /// As [`Tenure::free_untyped`], of a block of which `size` bytes were asked for. A hardened build ends the process
+    /// where they were not; any other needs no size, and does not look at it.
     ///
     /// # Safety
     /// - As for [`Tenure::free_untyped`], and `size` is what was asked for.
@@ -87,15 +95,16 @@ impl Tenure {
         }
     }
 
-    /// Makes a block `size` bytes large, in place where that is possible, and returns where it is now. The first bytes are kept, as many as both
-    /// sizes have. Null where there is no memory: then the block is as it was. A null `block` is allocated anew.
+    /// Makes a block `size` bytes large, in place where that is possible, and returns where it is now. The first bytes
+    /// are kept, as many as both sizes have. Null where there is no memory: then the block is as it was. A null `block`
+    /// is allocated anew.
     ///
     /// A block of more than 1 MiB grows and shrinks without a copy.
     /// An alignment above 16 that the block was allocated with is not kept.
     ///
     /// # Safety
-    /// - `block` is null or a block of Tenure's that is in use. Where the result is not null, it takes the place of `block`, which is not used
-    ///   afterwards.
+    /// - `block` is null or a block of Tenure's that is in use. Where the result is not null, it takes the place of
+    ///   `block`, which is not used afterwards.
     pub unsafe fn realloc_untyped(&self, block: *mut u8, size: usize) -> *mut u8 {
         let Some(block) = NonNull::new(block) else { return self.alloc_untyped(size) };
         let owner = misuse::owner_of(block.addr().get());

@@ -3,8 +3,9 @@
 use super::{DEFAULT_RATE, MAX_RATE};
 use crate::number;
 
-/// Splits `FILE[:RATE]` into the file's name and the rate, [`DEFAULT_RATE`] where none is given. What follows the last colon is the rate where it is a number, with or without one of the suffixes `K`, `M`, `G` and `T`;
-/// `None` where that is no rate.
+/// Splits `FILE[:RATE]` into the file's name and the rate, [`DEFAULT_RATE`] where none is given. What follows the last
+/// colon is the rate where it is a number, with or without one of the suffixes `K`, `M`, `G` and `T`; `None` where that
+/// is no rate.
 ///
 /// ```
 /// use tenure::profile::split_setting;

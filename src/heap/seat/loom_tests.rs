@@ -5,7 +5,8 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-/// A seat, and the tops of two borrowers: memory that loom watches, so that reading it while it begins or ends fails the model.
+/// A seat, and the tops of two borrowers: memory that loom watches, so that reading it while it begins or ends fails
+/// the model.
 struct Loans {
     seat: Seat<UnsafeCell<bool>>,
     tops: [UnsafeCell<bool>; 2],
@@ -35,7 +36,8 @@ impl Loans {
     }
 }
 
-/// Red where `take` or the loads of `leave` and `read` or the end of `read` are `Relaxed`, and where either fence is `AcqRel` or missing.
+/// Red where `take` or the loads of `leave` and `read` or the end of `read` are `Relaxed`, and where either fence is
+/// `AcqRel` or missing.
 ///
 /// Explored twice, with the borrower on the first thread and on the last: of a load that comes before another thread's
 /// store, loom does not always see that it might have come after.

@@ -2,7 +2,8 @@ use super::super::core::GROWING_FROM;
 use super::*;
 use crate::segment::SEGMENT_SIZE;
 
-/// How many of a heap's segments huge pages were asked for, once it has two more than where it begins to grow, all of them taken by what `take` takes.
+/// How many of a heap's segments huge pages were asked for, once it has two more than where it begins to grow, all of
+/// them taken by what `take` takes.
 fn huge_segments(sample: &Sample, take: impl Fn() -> NonNull<u8>) -> usize {
     while sample.segments() < GROWING_FROM + 2 {
         take();

@@ -6,7 +6,8 @@ use core::ops::Range;
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The stream of `seed`, or of the environment's `TENURE_TEST_SEED` where there is one. Prints which, for the record of a failure.
+    /// The stream of `seed`, or of the environment's `TENURE_TEST_SEED` where there is one. Prints which, for the
+    /// record of a failure.
     pub(crate) fn new(seed: u64) -> Self {
         let seed = std::env::var("TENURE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(seed);
         std::println!("TENURE_TEST_SEED={seed}");

@@ -6,7 +6,8 @@ use loom::sync::Arc;
 use loom::thread;
 use std::vec::Vec;
 
-/// Heaps whose contents loom watches: using one that another thread has used, without having heard of it, fails the model.
+/// Heaps whose contents loom watches: using one that another thread has used, without having heard of it, fails the
+/// model.
 struct Heaps {
     parked: Parked<1>,
     contents: [UnsafeCell<u32>; 2],
@@ -26,7 +27,8 @@ impl Heaps {
         self.contents[index].with_mut(|contents| unsafe { *contents += 1 });
     }
 
-    /// A thread's life: borrows a heap, works and leaves. How many heaps it got: one, if it is not too late or too early.
+    /// A thread's life: borrows a heap, works and leaves. How many heaps it got: one, if it is not too late or too
+    /// early.
     fn live(&self) -> u32 {
         let Some(index) = self.parked.lend() else { return 0 };
         self.work_with(index);
@@ -62,7 +64,8 @@ fn loom_a_heap_is_lent_as_it_was_parked() {
     });
 }
 
-/// Needs no ordering: it is the read-modify-write that picks one thread. Red where `lend` does not look at what it returned.
+/// Needs no ordering: it is the read-modify-write that picks one thread. Red where `lend` does not look at what it
+/// returned.
 #[test]
 fn loom_two_threads_are_lent_different_heaps() {
     loom::model(|| {

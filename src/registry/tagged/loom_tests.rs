@@ -6,7 +6,8 @@ use loom::sync::Arc;
 use loom::thread;
 use std::boxed::Box;
 
-/// A heap whose contents loom watches: using one that another thread has used, without having heard of it, fails the model.
+/// A heap whose contents loom watches: using one that another thread has used, without having heard of it, fails the
+/// model.
 type Contents = UnsafeCell<u32>;
 
 fn tagged() -> Arc<Tagged<Contents>> {

@@ -86,8 +86,8 @@ fn loom_a_slot_holds_one_mapping() {
     });
 }
 
-/// Red where `fill` begins with `Relaxed`, and where `take` empties the slot with `Relaxed`: the earlier mapping's length could be taken for the
-/// later one's.
+/// Red where `fill` begins with `Relaxed`, and where `take` empties the slot with `Relaxed`: the earlier mapping's
+/// length could be taken for the later one's.
 #[test]
 fn loom_the_length_is_that_of_the_mapping_that_was_put_last() {
     explore(|| {
@@ -126,7 +126,8 @@ fn taken(cache: &RangeCache) -> usize {
     (0..CACHED_RANGES).filter(|_| cache.take(STEP).is_some()).count()
 }
 
-/// Red where a bit is cleared after the slot has been emptied: it could be that of the next mapping in the slot, which nobody would find.
+/// Red where a bit is cleared after the slot has been emptied: it could be that of the next mapping in the slot, which
+/// nobody would find.
 #[test]
 fn loom_what_is_in_a_slot_is_found() {
     loom::model(|| {

@@ -41,7 +41,8 @@ impl Sample {
         self.mock.calls(Some(Call::Purge)) > before
     }
 
-    /// Writes to a block here and there, has it cleared, and sees to it that it is; true where the system was given it for that.
+    /// Writes to a block here and there, has it cleared, and sees to it that it is; true where the system was given it
+    /// for that.
     fn clear(&self, block: NonNull<u8>) -> bool {
         let places = (0..LEN).step_by(5000).chain([LEN - 1]);
         for at in places.clone() {

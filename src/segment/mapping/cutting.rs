@@ -1,4 +1,5 @@
-//! Cutting: a long mapping that is kept serves several blocks, each of which has a head of its own then, and is whole again when they are free.
+//! Cutting: a long mapping that is kept serves several blocks, each of which has a head of its own then, and is whole
+//! again when they are free.
 
 use super::Mapping;
 use crate::segment::backend::Backend;
@@ -38,7 +39,8 @@ impl Mapping {
 }
 
 impl Backend {
-    /// Cuts a mapping, of which the caller holds all that lies from `end` on, at a granule's start: into what is in front of `end`, and a piece. `None` where too little would be in the piece; nothing has changed then.
+    /// Cuts a mapping, of which the caller holds all that lies from `end` on, at a granule's start: into what is in
+    /// front of `end`, and a piece. `None` where too little would be in the piece; nothing has changed then.
     ///
     /// In a hardened build free memory is looked at for what was written there, so nothing is cut.
     pub(super) fn cut(&self, range: Range, end: usize) -> Option<(Range, Range)> {
@@ -56,7 +58,8 @@ impl Backend {
         Some((Range { len: end - range.start, ..range }, piece))
     }
 
-    /// A piece is a mapping for itself, or no longer. The pages between its head and its block count for nothing then, as in every mapping.
+    /// A piece is a mapping for itself, or no longer. The pages between its head and its block count for nothing then,
+    /// as in every mapping.
     fn recount_piece(&self, is_mapping: bool) {
         let (counters, page) = (&self.counters, self.os.page_size());
         if is_mapping {
@@ -72,7 +75,8 @@ impl Backend {
         }
     }
 
-    /// What nobody uses just behind a mapping, which the caller holds: what the mapping left over, or was cut off it. It is part of the mapping, but for the length.
+    /// What nobody uses just behind a mapping, which the caller holds: what the mapping left over, or was cut off it.
+    /// It is part of the mapping, but for the length.
     pub(super) fn take_behind(&self, mapping: &Mapping) -> Option<Range> {
         let range = self.cache.take_behind(mapping.end())?;
         if range.has_head() {
@@ -96,7 +100,8 @@ impl Backend {
         self.append(front, range)
     }
 
-    /// A mapping of `len` bytes or more made of kept ones that lie in a row, and of what the system has between them and behind, which is not much. It is the caller's, and free.
+    /// A mapping of `len` bytes or more made of kept ones that lie in a row, and of what the system has between them
+    /// and behind, which is not much. It is the caller's, and free.
     pub(super) fn fill_in_kept(&self, len: usize) -> Option<Range> {
         if cfg!(feature = "hardened") {
             return None;
@@ -121,7 +126,8 @@ impl Backend {
         filled
     }
 
-    /// Makes a mapping of the caller's end at `end`, not earlier than it does; `None` where the system has something else there, or no memory.
+    /// Makes a mapping of the caller's end at `end`, not earlier than it does; `None` where the system has something
+    /// else there, or no memory.
     pub(super) fn map_up_to(&self, range: Range, end: usize) -> Option<Range> {
         let missing = end - range.end();
         if missing == 0 {
@@ -158,7 +164,8 @@ impl Backend {
     }
 }
 
-/// Of mappings in the order of their addresses, those in a row that have most of the `len` bytes from the first one's start on; `None` where that is less than five eighths.
+/// Of mappings in the order of their addresses, those in a row that have most of the `len` bytes from the first one's
+/// start on; `None` where that is less than five eighths.
 fn fullest_row(kept: &[Range], len: usize) -> Option<&[Range]> {
     let from = |first: usize| {
         let end = kept[first].start.saturating_add(len);

@@ -6,11 +6,13 @@ use crate::segment::backend::Backend;
 use crate::segment::owner::GRANULE;
 use core::ptr;
 
-/// Fresh huge pages from which on the first is touched: where the program does not get as far, it is resident for nothing.
+/// Fresh huge pages from which on the first is touched: where the program does not get as far, it is resident for
+/// nothing.
 const WORTH_TOUCHING: usize = 8;
 
 impl Backend {
-    /// Backs a mapping that is going to be filled by huge pages, where these come quickly: the first of many is touched to see.
+    /// Backs a mapping that is going to be filled by huge pages, where these come quickly: the first of many is touched
+    /// to see.
     ///
     /// All of the mapping: another advice for a part would make two mappings of one, which could not grow any more.
     ///

@@ -13,21 +13,24 @@ use core::ptr::NonNull;
 const MOST_LEFTOVERS: usize = cache::CACHED_RANGES / 2;
 
 impl Backend {
-    /// A mapping for `layout` of memory that is kept, whatever it holds, where a part of what is kept will do or can be made longer.
+    /// A mapping for `layout` of memory that is kept, whatever it holds, where a part of what is kept will do or can be
+    /// made longer.
     pub(crate) fn map_block_of_kept(&self, layout: Layout) -> Option<NonNull<u8>> {
         let len = self.kept_len(layout)?;
         let range = self.cache.take(len).or_else(|| self.part_of_kept(len)).or_else(|| self.lengthen_kept(len))?;
         Some(self.reuse(range, layout))
     }
 
-    /// Bytes that a kept mapping is to have for `layout`; `None` where its block has to stand elsewhere than those of kept mappings do.
+    /// Bytes that a kept mapping is to have for `layout`; `None` where its block has to stand elsewhere than those of
+    /// kept mappings do.
     fn kept_len(&self, layout: Layout) -> Option<usize> {
         let offset = Placement::of(layout.align()).offset;
         if offset == cache::OFFSET { self.mapping_len(layout.size(), offset) } else { None }
     }
 
-    /// As [`Backend::map_block_of_kept`], of a block that is to read as zero, and whether it does. Where the last block there was used here and there the memory is given back to the system first, so that only what
-    /// is used is resident.
+    /// As [`Backend::map_block_of_kept`], of a block that is to read as zero, and whether it does. Where the last block
+    /// there was used here and there the memory is given back to the system first, so that only what is used is
+    /// resident.
     pub(crate) fn map_zeroed_block_of_kept(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
         let block = self.map_block_of_kept(layout)?;
         // SAFETY: a mapping's block, which is the caller's.
@@ -45,8 +48,9 @@ impl Backend {
         Some((block, is_zero))
     }
 
-    /// The start of a kept mapping that is longer than `len`. The rest, from a granule's start on, serves others. What is between is part of the mapping where it is not much, and else left over behind it,
-    /// where not too many have left something.
+    /// The start of a kept mapping that is longer than `len`. The rest, from a granule's start on, serves others. What
+    /// is between is part of the mapping where it is not much, and else left over behind it, where not too many have
+    /// left something.
     fn part_of_kept(&self, len: usize) -> Option<Range> {
         let granules = align::up(len, GRANULE);
         let may_leave = self.cache.leftovers() < MOST_LEFTOVERS;
@@ -68,20 +72,23 @@ impl Backend {
         None
     }
 
-    /// The first `len` bytes of a kept mapping, which the caller has taken. The rest is kept, in case that the mapping grows.
+    /// The first `len` bytes of a kept mapping, which the caller has taken. The rest is kept, in case that the mapping
+    /// grows.
     fn part_of(&self, range: Range, len: usize) -> Range {
         self.put_back(Range::leftover(range.start + len, range.end()));
         Range { len, ..range }
     }
 
-    /// A mapping for a block that is growing, if a freed one is at hand in which it can grow further without a system call.
+    /// A mapping for a block that is growing, if a freed one is at hand in which it can grow further without a system
+    /// call.
     pub(crate) fn map_growing_block(&self, layout: Layout) -> Option<NonNull<u8>> {
         let len = self.kept_len(layout)?;
         let range = self.cache.take_at_least(len.checked_mul(2)?)?;
         Some(self.reuse(self.part_of(range, len), layout))
     }
 
-    /// A mapping of `len` bytes made of a kept one that is shorter, if there is one that is not much shorter: what is resident of it need not be touched anew. It is the caller's, and free.
+    /// A mapping of `len` bytes made of a kept one that is shorter, if there is one that is not much shorter: what is
+    /// resident of it need not be touched anew. It is the caller's, and free.
     fn lengthen_kept(&self, len: usize) -> Option<Range> {
         let range = self.cache.take_shorter(len)?;
         // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
@@ -110,8 +117,9 @@ impl Backend {
         moved
     }
 
-    /// Keeps a range that nobody uses. Where more would be kept then than may be, and than is already, what has been kept longest goes back to the system: what was freed last is the likeliest to be asked for. Of
-    /// what is larger than all that may be kept, the start is kept: what grows fills it first.
+    /// Keeps a range that nobody uses. Where more would be kept then than may be, and than is already, what has been
+    /// kept longest goes back to the system: what was freed last is the likeliest to be asked for. Of what is larger
+    /// than all that may be kept, the start is kept: what grows fills it first.
     ///
     /// Threads that do so at the same moment may each find the same room.
     pub(in crate::segment) fn keep(&self, range: Range) {
@@ -128,7 +136,8 @@ impl Backend {
         }
     }
 
-    /// Gives back to the system what was kept longest: `bytes` of it, or more where hardly anything would be left of a range.
+    /// Gives back to the system what was kept longest: `bytes` of it, or more where hardly anything would be left of a
+    /// range.
     fn drop_oldest(&self, mut bytes: usize) {
         while bytes > 0
             && let Some(oldest) = self.cache.take_oldest()
@@ -166,7 +175,8 @@ impl Backend {
         kept
     }
 
-    /// Gives back to the system what is kept since `before` or longer, or everything where that is `u64::MAX`; how many bytes that was.
+    /// Gives back to the system what is kept since `before` or longer, or everything where that is `u64::MAX`; how many
+    /// bytes that was.
     pub(in crate::segment) fn drop_unused(&self, before: u64, now: u64) -> usize {
         let mut dropped = 0;
         while let Some(range) = self.cache.take_unused(before, now) {

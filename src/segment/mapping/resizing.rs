@@ -1,4 +1,5 @@
-//! Resizing: the block of a mapping gets longer or shorter without a copy, by what lies behind it or by moving its pages.
+//! Resizing: the block of a mapping gets longer or shorter without a copy, by what lies behind it or by moving its
+//! pages.
 
 use super::{Mapping, Placement};
 use crate::segment::backend::{Backend, Place};
@@ -12,8 +13,8 @@ use core::ptr::NonNull;
 const HUGE_FROM: usize = 8 * 1024 * 1024;
 
 impl Backend {
-    /// Makes the block of a mapping `layout` large, without copying: where it stands, or by moving its pages. `None`: not possible, and nothing
-    /// has changed, but that the block may have more room.
+    /// Makes the block of a mapping `layout` large, without copying: where it stands, or by moving its pages. `None`:
+    /// not possible, and nothing has changed, but that the block may have more room.
     ///
     /// # Safety
     /// - `block` is a mapping's, in use, and the caller's; it was allocated with the alignment of `layout`.
@@ -85,11 +86,13 @@ impl Backend {
         NonNull::new(moved.block())
     }
 
-    /// Moves a mapping's pages to a place where it can be `len` long, which is longer than it is. No entry of the owner map speaks of it. `None`: not possible, and nothing has changed.
+    /// Moves a mapping's pages to a place where it can be `len` long, which is longer than it is. No entry of the owner
+    /// map speaks of it. `None`: not possible, and nothing has changed.
     pub(super) fn move_pages(&self, mapping: &Mapping, len: usize, place: Place) -> Option<&'static Mapping> {
         let target = self.map_placed(len, place)?;
         let _ = target.as_ptr().expose_provenance();
-        // SAFETY: both mappings are this thread's alone. Where this fails, what has become of the target is not known, so it is left as it is: untouched addresses at worst.
+        // SAFETY: both mappings are this thread's alone. Where this fails, what has become of the target is not known,
+        // so it is left as it is: untouched addresses at worst.
         if !unsafe { self.os.relocate(mapping.start(), mapping.len(), target, len) } {
             return None;
         }
@@ -99,7 +102,8 @@ impl Backend {
         Some(moved)
     }
 
-    /// A mapping was `old_len` long. What was filled before it grew is going to be filled from its start to its end, for which huge pages are made: one costs a fraction of the page faults that it saves.
+    /// A mapping was `old_len` long. What was filled before it grew is going to be filled from its start to its end,
+    /// for which huge pages are made: one costs a fraction of the page faults that it saves.
     fn has_grown(&self, mapping: &Mapping, old_len: usize) {
         // SAFETY: inside the mapping, which the caller holds.
         if mapping.len() >= HUGE_FROM && unsafe { self.is_resident(mapping.address() + old_len - old_len / 8) } {
@@ -108,7 +112,8 @@ impl Backend {
         }
     }
 
-    /// Makes a mapping `len` long by what nobody uses behind it; true where that is enough. Otherwise the mapping has all of it.
+    /// Makes a mapping `len` long by what nobody uses behind it; true where that is enough. Otherwise the mapping has
+    /// all of it.
     fn grow_in_place(&self, mapping: &Mapping, len: usize) -> bool {
         if len <= mapping.len() {
             return false;

@@ -1,7 +1,7 @@
 //! Shift: the block of a mapping that is used again starts at another page than the last ones.
 //!
-//! Between a mapping's head and its block there are pages that nobody uses. A block that stands some of them further in front has another address than its last owner may still have, which is nobody's then: who
-//! frees that one is noticed.
+//! Between a mapping's head and its block there are pages that nobody uses. A block that stands some of them further in
+//! front has another address than its last owner may still have, which is nobody's then: who frees that one is noticed.
 
 use crate::sync::Cell;
 
@@ -14,7 +14,8 @@ pub(super) struct Shift {
 }
 
 impl Shift {
-    /// Moves the block on, where `align` allows that; `room` bytes are between the head's start and the block's place. The block is as large as ever.
+    /// Moves the block on, where `align` allows that; `room` bytes are between the head's start and the block's place.
+    /// The block is as large as ever.
     pub(super) fn advance(&self, room: usize, align: usize, page_size: usize) {
         let most = (room / page_size).saturating_sub(1).min(MOST);
         // A hardened build has a guard there, and a quarantine.

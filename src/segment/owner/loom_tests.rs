@@ -1,4 +1,5 @@
-//! Loom models of the owner map. Each ordering above `Relaxed` has one that goes red when it is weakened, or says why none can.
+//! Loom models of the owner map. Each ordering above `Relaxed` has one that goes red when it is weakened, or says why
+//! none can.
 
 use super::*;
 use loom::cell::UnsafeCell;
@@ -80,7 +81,8 @@ fn loom_a_segment_is_claimed_once_and_as_it_was_given_up() {
     });
 }
 
-/// As a purge does: claims, works, and gives up again. Red where `claim` succeeds with `Relaxed`, and where `give_up` stores with `Relaxed`.
+/// As a purge does: claims, works, and gives up again. Red where `claim` succeeds with `Relaxed`, and where `give_up`
+/// stores with `Relaxed`.
 #[test]
 fn loom_a_segment_that_is_claimed_for_a_while_has_one_owner_at_a_time() {
     loom::model(|| {
@@ -117,7 +119,8 @@ fn loom_a_walk_meets_pooled_segments_as_they_were_given_up() {
 
 /// The system as one thread sees it: refuses large reservations, or does not, and has memory for one map.
 ///
-/// That is there from the start, since loom would take the making of an entry for a write to it. A system's zeros are nobody's write.
+/// That is there from the start, since loom would take the making of an entry for a write to it. A system's zeros are
+/// nobody's write.
 struct System {
     can_reserve: bool,
     entries: &'static [AtomicU16; EXISTING],
@@ -221,7 +224,8 @@ impl FirstUse {
         Arc::new(Self { owners: OwnerMap::new(), systems })
     }
 
-    /// Thread `nth` makes sure that there is a map, and takes the `nth` granule that it covers; false where there is no map.
+    /// Thread `nth` makes sure that there is a map, and takes the `nth` granule that it covers; false where there is no
+    /// map.
     fn start(&self, nth: usize) -> bool {
         let (os, mut metadata) = (&self.systems[nth], 0);
         if !self.owners.prepare(os, &mut metadata) {
@@ -244,7 +248,8 @@ impl FirstUse {
     }
 }
 
-/// Red where `publish` succeeds with `Relaxed`, and where `prepare` begins with `Relaxed`: a thread that finds a map might not know how far it reaches.
+/// Red where `publish` succeeds with `Relaxed`, and where `prepare` begins with `Relaxed`: a thread that finds a map
+/// might not know how far it reaches.
 #[test]
 fn loom_two_first_users_end_with_one_map() {
     for can_reserve in [true, false] {
@@ -259,8 +264,8 @@ fn loom_two_first_users_end_with_one_map() {
     }
 }
 
-/// The thread that is refused may come too early for the other's map, and then has none, for this time. Its second look needs no ordering:
-/// the thread knows by then what was agreed on.
+/// The thread that is refused may come too early for the other's map, and then has none, for this time. Its second look
+/// needs no ordering: the thread knows by then what was agreed on.
 #[test]
 fn loom_first_users_agree_where_one_is_refused_the_full_map() {
     for refused in 0..2 {

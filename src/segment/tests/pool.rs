@@ -6,7 +6,8 @@ use crate::os::mock::{Call, Mock};
 use core::alloc::Layout;
 use std::vec::Vec;
 
-/// How often a test is made that needs the addresses that it has given back: what else maps memory in this process, as other tests do, may have taken them meanwhile.
+/// How often a test is made that needs the addresses that it has given back: what else maps memory in this process, as
+/// other tests do, may have taken them meanwhile.
 pub(in crate::segment) const ATTEMPTS: usize = 100;
 
 impl Source {

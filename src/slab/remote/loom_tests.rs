@@ -122,8 +122,9 @@ impl Heap {
     }
 }
 
-/// Each list of gifts has a thread of its own, beside which the owner collects `rounds` times, and once more at the end: every block is to be collected
-/// then, exactly once. Threads are interrupted `preemptions` times at most, or at every step.
+/// Each list of gifts has a thread of its own, beside which the owner collects `rounds` times, and once more at the
+/// end: every block is to be collected then, exactly once. Threads are interrupted `preemptions` times at most, or at
+/// every step.
 ///
 /// Explored twice, with the owner on the first thread and on the last: of a load that comes before another thread's
 /// store, loom does not always see that it might have come after.
@@ -167,7 +168,8 @@ fn loom_blocks_of_one_word_are_each_collected_once_and_done_with() {
     explore(1, &[&[(0, 0, 0b01)], &[(0, 0, 0b10)]], 2, None);
 }
 
-/// Red where `put` sets the summary with `Relaxed` or `Acquire`, and where `collect` takes it with `Relaxed` or `Release`.
+/// Red where `put` sets the summary with `Relaxed` or `Acquire`, and where `collect` takes it with `Relaxed` or
+/// `Release`.
 #[test]
 fn loom_a_slab_is_left_alone_once_all_of_its_blocks_are_collected() {
     explore(1, &[&[(0, 0, 0b11)], &[(0, 1, 0b01)]], 2, None);
@@ -179,8 +181,8 @@ fn loom_slabs_that_are_pushed_at_once_are_all_found() {
     explore(2, &[&[(0, 0, 0b01)], &[(1, 0, 0b01)]], 1, None);
 }
 
-/// Red where `put` sets the summary with `Release`, and where `collect` takes it with `Acquire`: the link of a slab that is pushed again would not be
-/// known to be newer than the one that the owner has followed.
+/// Red where `put` sets the summary with `Release`, and where `collect` takes it with `Acquire`: the link of a slab
+/// that is pushed again would not be known to be newer than the one that the owner has followed.
 #[test]
 fn loom_a_slab_that_is_pushed_again_has_its_new_link() {
     explore(2, &[&[(0, 0, 0b01)], &[(1, 0, 0b01), (0, 1, 0b01)]], 2, Some(3));
@@ -192,8 +194,8 @@ fn loom_three_threads_return_blocks_and_none_is_lost() {
     explore(2, &[&[(0, 0, 0b01)], &[(0, 0, 0b10)], &[(1, 0, 0b01)]], 1, Some(3));
 }
 
-/// Either the second `put` finds the bit set, or the owner gets the block twice, and finds it free already. No ordering does that.
-/// Red where `put` does not return what was set before.
+/// Either the second `put` finds the bit set, or the owner gets the block twice, and finds it free already. No ordering
+/// does that. Red where `put` does not return what was set before.
 #[test]
 fn loom_a_block_returned_twice_is_noticed_by_the_giver_or_by_the_owner() {
     loom::model(|| {

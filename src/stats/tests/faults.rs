@@ -1,4 +1,5 @@
-//! Every system call of a workload fails once, alone or with all that follow. A request may then be met with nothing; nothing else may happen.
+//! Every system call of a workload fails once, alone or with all that follow. A request may then be met with nothing;
+//! nothing else may happen.
 
 use super::world::{Live, Thread, World};
 use crate::os::mock::{Call, Mock};

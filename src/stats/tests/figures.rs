@@ -37,7 +37,8 @@ fn spans_and_mappings_are_counted_however_they_are_had() {
     let world = World::new();
     let (mine, other) = (world.thread().unwrap(), world.thread().unwrap());
     let mut live = Live::default();
-    // From a magazine, past it since it is aligned, and with a mapping of its own; then the same again, from what is kept.
+    // From a magazine, past it since it is aligned, and with a mapping of its own; then the same again, from what is
+    // kept.
     for _ in 0..2 {
         for (size, align) in [(100_000, 8), (100_000, 128 * 1024), (2_000_000, 8)] {
             assert!(live.alloc(&mine, size, align, false));

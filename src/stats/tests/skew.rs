@@ -52,7 +52,8 @@ fn traffic_of_blocks_does_not_skew_the_balance_and_live_blocks_by_a_magazine_for
         }
         let class = SizeClass::of_size(64).unwrap().index();
         let (mut least, mut most, mut snapshots) = (usize::MAX, 0, 0);
-        // Where other programs keep the processors, all snapshots may fit into a time in which none of the threads runs.
+        // Where other programs keep the processors, all snapshots may fit into a time in which none of the threads
+        // runs.
         while snapshots < SNAPSHOTS || least >= most && bursts.load(Ordering::Relaxed) < PATIENCE {
             snapshots += 1;
             let stats = world.stats();

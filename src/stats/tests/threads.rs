@@ -9,7 +9,8 @@ use std::thread;
 
 const THREADS: usize = 4;
 
-/// One thread's work: it takes blocks over from others, leaves blocks to them, and ends and begins anew now and then. Calls `pause` before each step.
+/// One thread's work: it takes blocks over from others, leaves blocks to them, and ends and begins anew now and then.
+/// Calls `pause` before each step.
 fn work(world: &World, left: &Mutex<Live>, seed: u64, steps: usize, pause: impl Fn(usize)) {
     let mut random = Random::new(seed);
     let mut mine = Live::default();

@@ -1,5 +1,5 @@
-//! A world of a test's own: a mock, a backend and a registry; threads that borrow heaps in it; and a list of the blocks that are live, whose
-//! contents are checked.
+//! A world of a test's own: a mock, a backend and a registry; threads that borrow heaps in it; and a list of the blocks
+//! that are live, whose contents are checked.
 
 use crate::heap::{self, Borrower, Heap};
 use crate::magazine::Place;
@@ -84,7 +84,8 @@ impl World {
         stats
     }
 
-    /// Panics unless what the mock has mapped is what the counters say. `lost` more bytes may be mapped, whose unmapping failed.
+    /// Panics unless what the mock has mapped is what the counters say. `lost` more bytes may be mapped, whose
+    /// unmapping failed.
     #[track_caller]
     pub(super) fn assert_no_leak(&self, map: usize, lost: usize) {
         let guards = if cfg!(feature = "hardened") { 2 * self.mock.page_size() } else { 0 };

@@ -1,4 +1,5 @@
-//! The allocator of this program. With several features the first here is taken, so that a build with all of them is one, too; `NAME` says which it was.
+//! The allocator of this program. With several features the first here is taken, so that a build with all of them is
+//! one, too; `NAME` says which it was.
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "tenure")] {
@@ -41,7 +42,8 @@ cfg_if::cfg_if! {
         use talc::source::GlobalAllocSource;
 
         pub const NAME: &str = "talc";
-        /// Behind the lock that its manual names: one that waits for the system would allocate, inside of an allocation.
+        /// Behind the lock that its manual names: one that waits for the system would allocate, inside of an
+        /// allocation.
         #[global_allocator]
         static GLOBAL: TalcLock<RawSpinlock, GlobalAllocSource<System>> = TalcLock::new(GlobalAllocSource::new(System));
     } else {

@@ -1,4 +1,5 @@
-//! One allocator, and all workloads. A process runs one of them and says in one line of JSON what it took, so that none finds the memory that another left behind.
+//! One allocator, and all workloads. A process runs one of them and says in one line of JSON what it took, so that none
+//! finds the memory that another left behind.
 //!
 //! ```text
 //! tenure-peers-contender list

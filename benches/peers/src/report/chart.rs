@@ -1,4 +1,5 @@
-//! Pictures: bars with their spread, and memory against time. Colours are placeholders, which the page's style replaces by those of the reader's theme.
+//! Pictures: bars with their spread, and memory against time. Colours are placeholders, which the page's style replaces
+//! by those of the reader's theme.
 
 use std::fmt::Display;
 

@@ -1,7 +1,7 @@
 //! Runs one workload on the system allocator and prints its checksum, its time, and what it asked of the allocator.
 //!
-//! `cargo run --release -p tenure-workloads --example time -- NAME [THREADS [SHARE]]`; without a name all workloads, one after another in the same
-//! process.
+//! `cargo run --release -p tenure-workloads --example time -- NAME [THREADS [SHARE]]`; without a name all workloads,
+//! one after another in the same process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::env;

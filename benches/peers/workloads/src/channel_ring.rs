@@ -55,7 +55,8 @@ fn run(scale: &Scale) -> u64 {
     })
 }
 
-/// Sends the orders with these numbers and consumes those that come in. Never waits for room while there is something to consume.
+/// Sends the orders with these numbers and consumes those that come in. Never waits for room while there is something
+/// to consume.
 fn take_part(
     words: &Words,
     numbers: impl Iterator<Item = usize>,

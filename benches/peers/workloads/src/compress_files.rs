@@ -1,4 +1,5 @@
-//! Files compressed by several threads at once, each file with a compressor of its own, as an archiver or a web server does.
+//! Files compressed by several threads at once, each file with a compressor of its own, as an archiver or a web server
+//! does.
 
 use crate::input::{Words, checksum_of, sum_of_jobs};
 use crate::{Scale, Threads, Workload};

@@ -1,5 +1,5 @@
-//! A server's objects outlive its threads, as in the benchmark of Larson and Krishnan: each generation of threads replaces some of the objects that it
-//! has from the one before and leaves them all to the next.
+//! A server's objects outlive its threads, as in the benchmark of Larson and Krishnan: each generation of threads
+//! replaces some of the objects that it has from the one before and leaves them all to the next.
 
 use crate::input::checksum_of;
 use crate::{Scale, Threads, Workload};

@@ -1,8 +1,9 @@
 //! Real things that people do, with real libraries, on whichever allocator the program has chosen.
 //!
-//! A program that declares a `#[global_allocator]` runs a [`Workload`] and compares its time and memory with those of the same program on another
-//! allocator. Every workload makes its own input from a fixed seed and returns a checksum of its results: that is equal over all allocators, all runs
-//! and all numbers of threads, so a difference means that an allocator has handed out bad memory.
+//! A program that declares a `#[global_allocator]` runs a [`Workload`] and compares its time and memory with those of
+//! the same program on another allocator. Every workload makes its own input from a fixed seed and returns a checksum
+//! of its results: that is equal over all allocators, all runs and all numbers of threads, so a difference means that
+//! an allocator has handed out bad memory.
 //!
 //! ```
 //! use tenure_workloads::{Scale, all};

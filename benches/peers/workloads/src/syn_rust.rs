@@ -1,4 +1,5 @@
-//! Rust sources as a procedural macro or a code generator sees them: parsed to a full syntax tree, visited, and made tokens again.
+//! Rust sources as a procedural macro or a code generator sees them: parsed to a full syntax tree, visited, and made
+//! tokens again.
 
 use crate::input::{Checksum, Words};
 use crate::{Scale, Threads, Workload};

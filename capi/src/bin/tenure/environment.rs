@@ -1,5 +1,5 @@
-//! What the program's environment says beyond this command's own. The process id in it is this command's: the program, which takes its place, has
-//! the same.
+//! What the program's environment says beyond this command's own. The process id in it is this command's: the program,
+//! which takes its place, has the same.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -45,7 +45,8 @@ pub fn prepare(program: &mut Command, run: &Run, library: &Path) -> io::Result<(
     Ok(())
 }
 
-/// The library first, so that its malloc is the one that is found; then what was there, without a second mention of the library.
+/// The library first, so that its malloc is the one that is found; then what was there, without a second mention of the
+/// library.
 fn preload(library: &OsStr, others: &OsStr) -> OsString {
     let mut list = library.as_bytes().to_vec();
     let others = others.as_bytes().split(|byte| b" :".contains(byte));

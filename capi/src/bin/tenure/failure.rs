@@ -21,7 +21,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// 127 where the program is missing; 126 where it cannot be run, or not on Tenure; 1 for what has to do with files alone.
+    /// 127 where the program is missing; 126 where it cannot be run, or not on Tenure; 1 for what has to do with files
+    /// alone.
     pub fn status(&self) -> u8 {
         match self {
             Self::ProgramNotFound(_) => 127,

@@ -1,5 +1,5 @@
-//! What kind of executable a file is, as far as preloading goes. The loader that preloads is itself named in the file: a program that names none is
-//! run without one, and without any library.
+//! What kind of executable a file is, as far as preloading goes. The loader that preloads is itself named in the file:
+//! a program that names none is run without one, and without any library.
 
 use std::fs::File;
 use std::io::{self, Read};

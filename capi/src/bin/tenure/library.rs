@@ -1,4 +1,5 @@
-//! Where the library is. The loader splits its list of libraries at spaces and colons, so a path with either cannot be preloaded at all.
+//! Where the library is. The loader splits its list of libraries at spaces and colons, so a path with either cannot be
+//! preloaded at all.
 
 use std::env;
 use std::io;
@@ -22,7 +23,8 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Beside this command, where cargo builds both; then in the `lib` next to the command's folder, where installations put libraries.
+/// Beside this command, where cargo builds both; then in the `lib` next to the command's folder, where installations
+/// put libraries.
 fn usual_places() -> io::Result<Vec<PathBuf>> {
     let command = env::current_exe()?;
     let folder = command.parent().unwrap_or(Path::new("/"));

@@ -1,5 +1,6 @@
-//! `tenure`: starts any program on Tenure, and shows what became of its memory. To start one it replaces itself by the program, so signals, standard
-//! input and the exit status are the program's own, and nothing of this command is left while the program runs.
+//! `tenure`: starts any program on Tenure, and shows what became of its memory. To start one it replaces itself by the
+//! program, so signals, standard input and the exit status are the program's own, and nothing of this command is left
+//! while the program runs.
 #![forbid(unsafe_code)]
 
 mod environment;

@@ -1,4 +1,5 @@
-//! The command line. A wrong one is answered in one line; where the parser would print a page, its first paragraph is folded.
+//! The command line. A wrong one is answered in one line; where the parser would print a page, its first paragraph is
+//! folded.
 
 use std::env;
 use std::ffi::OsString;
@@ -30,15 +31,16 @@ pub enum Action {
 
 /// Read the text of a heap profile, and write it in another form.
 ///
-/// The library starts this by itself at the end of a program that runs with TENURE_PROFILE or TENURE_LEAKS. The text names the files in which the names of functions are
-/// looked for, so it is best read where it was written.
+/// The library starts this by itself at the end of a program that runs with TENURE_PROFILE or TENURE_LEAKS. The text
+/// names the files in which the names of functions are looked for, so it is best read where it was written.
 #[derive(Args)]
 pub struct Profile {
     /// The text: FILE.heap, where the library could not start this command, or - for standard input.
     #[arg(value_name = "TEXT")]
     pub text: PathBuf,
 
-    /// Write the profile to this file, in the form that the end of its name stands for: .pb.gz for pprof, .folded for folded stacks, .svg for a flame graph.
+    /// Write the profile to this file, in the form that the end of its name stands for: .pb.gz for pprof, .folded for
+    /// folded stacks, .svg for a flame graph.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -65,7 +67,8 @@ pub enum Value {
 
 /// Run a program on Tenure: malloc, free, new, delete and their kin come from libtenure_malloc.so.
 ///
-/// The program takes this command's place. Its process id, signals, standard input and exit status are as if it had been started directly.
+/// The program takes this command's place. Its process id, signals, standard input and exit status are as if it had
+/// been started directly.
 #[derive(Args)]
 #[command(after_help = help::RUN, group(ArgGroup::new("reports").args(["stats", "profile", "leaks"]).multiple(true)))]
 pub struct Run {
@@ -81,12 +84,14 @@ pub struct Run {
     #[arg(long, requires = "reports")]
     pub children: bool,
 
-    /// Write a heap profile when the program ends: pprof, folded stacks or a flame graph, as FILE ends in .pb.gz, .folded or .svg. RATE is the number of bytes from one
-    /// sample to the next, 524288 unless given; %p stands for the process id.
+    /// Write a heap profile when the program ends: pprof, folded stacks or a flame graph, as FILE ends in .pb.gz,
+    /// .folded or .svg. RATE is the number of bytes from one sample to the next, 524288 unless given; %p stands for the
+    /// process id.
     #[arg(long, value_name = "FILE[:RATE]")]
     pub profile: Option<PathBuf>,
 
-    /// Print what is still in use when the program ends, by call stack. Without --profile each allocation is looked at, which takes time.
+    /// Print what is still in use when the program ends, by call stack. Without --profile each allocation is looked at,
+    /// which takes time.
     #[arg(long)]
     pub leaks: bool,
 
@@ -105,14 +110,14 @@ pub struct Run {
 
 /// Make a page of what processes have said of their memory.
 ///
-/// The page is one file, which fetches nothing. It has memory over time, the balance of the last snapshot, the utilisation of size classes, all
-/// figures, and flame graphs where there are profiles. It needs no JavaScript.
+/// The page is one file, which fetches nothing. It has memory over time, the balance of the last snapshot, the
+/// utilisation of size classes, all figures, and flame graphs where there are profiles. It needs no JavaScript.
 #[cfg(feature = "view")]
 #[derive(Args)]
 #[command(after_help = help::REPORT)]
 pub struct Report {
-    /// Statistics in JSON, one snapshot or any number of them, of one process or several; and profiles as flame graphs (.svg) or folded stacks
-    /// (.folded).
+    /// Statistics in JSON, one snapshot or any number of them, of one process or several; and profiles as flame graphs
+    /// (.svg) or folded stacks (.folded).
     #[arg(value_name = "STATS.json", required = true)]
     pub files: Vec<PathBuf>,
 
@@ -128,7 +133,8 @@ pub struct Report {
 #[derive(Args)]
 #[command(after_help = help::TOP)]
 pub struct Top {
-    /// The id of a process, whose environment names the file; or the file. A file whose name is a number is written as ./NUMBER.
+    /// The id of a process, whose environment names the file; or the file. A file whose name is a number is written as
+    /// ./NUMBER.
     #[arg(value_name = "PID|FILE")]
     pub target: OsString,
 
@@ -158,8 +164,8 @@ impl Format {
     }
 }
 
-/// The command line of this process; or the status with which to exit, everything having been printed: 0 after `--help` and `--version`, and 2
-/// where the command line is wrong.
+/// The command line of this process; or the status with which to exit, everything having been printed: 0 after `--help`
+/// and `--version`, and 2 where the command line is wrong.
 pub fn parse() -> Result<Options, ExitCode> {
     Options::try_parse().map_err(|error| {
         match error.kind() {

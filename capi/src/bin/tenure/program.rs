@@ -1,4 +1,5 @@
-//! The program's file: found as `execvp` finds it, to say beforehand what cannot be seen afterwards, namely that it will ignore the library.
+//! The program's file: found as `execvp` finds it, to say beforehand what cannot be seen afterwards, namely that it
+//! will ignore the library.
 
 use std::env;
 use std::ffi::OsStr;

@@ -23,7 +23,8 @@ impl Source {
         self.assert_balance();
     }
 
-    /// Keeps two mappings of so many granules that lie side by side, as if each had been mapped for itself. Where the lower one starts.
+    /// Keeps two mappings of so many granules that lie side by side, as if each had been mapped for itself. Where the
+    /// lower one starts.
     fn keep_neighbours(&self, counts: [usize; 2]) -> NonNull<u8> {
         let block = self.block(granules(counts[0] + counts[1]));
         mark(block, granules(counts[0] + counts[1]));

@@ -21,7 +21,8 @@ impl Checksum {
     }
 }
 
-/// The checksum of a single result. Threads' results are made one by a sum of these, in which their order does not count.
+/// The checksum of a single result. Threads' results are made one by a sum of these, in which their order does not
+/// count.
 pub fn checksum_of(result: impl Hash) -> u64 {
     let mut checksum = Checksum::new();
     checksum.add(result);

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Runs `job` for every number below `jobs`, on `threads` threads each of which takes the next number when it has done one.
-/// Returns the sum of the results, which does not depend on who did what.
+/// Runs `job` for every number below `jobs`, on `threads` threads each of which takes the next number when it has done
+/// one. Returns the sum of the results, which does not depend on who did what.
 pub fn sum_of_jobs(threads: usize, jobs: usize, job: impl Fn(usize) -> u64 + Sync) -> u64 {
     let next = AtomicUsize::new(0);
     let work = || {

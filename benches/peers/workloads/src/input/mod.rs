@@ -10,5 +10,6 @@ pub use checksum::{Checksum, checksum_of};
 pub use crew::sum_of_jobs;
 pub use words::Words;
 
-/// The standard library's hash with the same key in every process: a map's order is the same, too, and with it the order of its blocks.
+/// The standard library's hash with the same key in every process: a map's order is the same, too, and with it the
+/// order of its blocks.
 pub type FixedHash = BuildHasherDefault<DefaultHasher>;

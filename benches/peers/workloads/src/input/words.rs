@@ -11,7 +11,8 @@ const SYLLABLES: [&str; 40] = [
     "tor", "ver",
 ];
 
-/// A vocabulary whose word of rank n is drawn with a likelihood of about 1/n (Zipf's law, with Mandelbrot's shift of the rank).
+/// A vocabulary whose word of rank n is drawn with a likelihood of about 1/n (Zipf's law, with Mandelbrot's shift of
+/// the rank).
 ///
 /// Invariant: every entry of `draw` is an index into `words`.
 pub struct Words {

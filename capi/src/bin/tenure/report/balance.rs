@@ -62,8 +62,8 @@ fn hundredth(coordinate: f64) -> String {
     format!("{coordinate:.2}")
 }
 
-/// The table, which is the key to the colours too: the last snapshot, and beside it the one with the most memory, where that is another. Lines that
-/// were never there are named below it.
+/// The table, which is the key to the colours too: the last snapshot, and beside it the one with the most memory, where
+/// that is another. Lines that were never there are named below it.
 pub fn table(last: &Snapshot, most: Option<&Snapshot>, lines: &[Line], absent: &[Line]) -> Markup {
     let of_most = most.map(|most| parts(most, lines));
     html! {

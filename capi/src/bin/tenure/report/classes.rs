@@ -10,7 +10,8 @@ const ROW: f64 = 19.0;
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 700.0;
 
-/// What becomes of a class's slabs: colour, name and bytes of each part. What is missing to the whole is the slabs' ends.
+/// What becomes of a class's slabs: colour, name and bytes of each part. What is missing to the whole is the slabs'
+/// ends.
 fn parts(class: &Class) -> [(&'static str, &'static str, u64); 3] {
     [
         ("live_in_slabs", "live", class.live_bytes()),

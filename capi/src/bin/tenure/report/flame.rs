@@ -1,4 +1,5 @@
-//! Flame graph: of a heap profile, from a picture or from folded stacks. It is shown in a frame that can reach nothing outside of itself.
+//! Flame graph: of a heap profile, from a picture or from folded stacks. It is shown in a frame that can reach nothing
+//! outside of itself.
 
 use std::fmt;
 use std::fs;

@@ -75,7 +75,8 @@ fn number(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Makes `contents` the whole of a file: written beside it and renamed, so that there is never half a page. What is no regular file is written to.
+/// Makes `contents` the whole of a file: written beside it and renamed, so that there is never half a page. What is no
+/// regular file is written to.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
         return fs::write(path, contents);

@@ -1,4 +1,5 @@
-//! Lines: the parts of the balance, in the order in which pictures stack them: what the program has, what is on its way, what is unused.
+//! Lines: the parts of the balance, in the order in which pictures stack them: what the program has, what is on its
+//! way, what is unused.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Process: the snapshots of one process, in the order of time. Ids are used again, and are the same in different containers, so the time at which a
-//! process began tells processes apart too.
+//! Process: the snapshots of one process, in the order of time. Ids are used again, and are the same in different
+//! containers, so the time at which a process began tells processes apart too.
 
 use super::snapshot::Snapshot;
 
@@ -22,13 +22,15 @@ impl Process {
         &self.snapshots[self.snapshots.len() - 1]
     }
 
-    /// The snapshot with the most committed memory, and among equals with the most that is live; none where the last has as much.
+    /// The snapshot with the most committed memory, and among equals with the most that is live; none where the last
+    /// has as much.
     pub fn most(&self) -> Option<&Snapshot> {
         let most = self.snapshots.iter().max_by_key(|snapshot| (snapshot.committed, snapshot.live_bytes))?;
         (most.committed > self.last().committed).then_some(most)
     }
 
-    /// The milliseconds at which a snapshot is drawn: since the process began, or where that is not known, since the first snapshot.
+    /// The milliseconds at which a snapshot is drawn: since the process began, or where that is not known, since the
+    /// first snapshot.
     pub fn clock_ms(&self, snapshot: &Snapshot) -> u64 {
         let since_first = || Some(snapshot.time_ms?.saturating_sub(self.first().time_ms?));
         snapshot.uptime_ms.or_else(since_first).unwrap_or(0)

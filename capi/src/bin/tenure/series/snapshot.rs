@@ -1,4 +1,5 @@
-//! Snapshot: the statistics of a process at one time. `docs/stats.schema.json` says what the figures mean; those that are not shown are not read.
+//! Snapshot: the statistics of a process at one time. `docs/stats.schema.json` says what the figures mean; those that
+//! are not shown are not read.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! `tenure top`: the memory of a process as it is at the moment, from the file that the library appends its statistics to.
+//! `tenure top`: the memory of a process as it is at the moment, from the file that the library appends its statistics
+//! to.
 
 mod follow;
 mod rates;
@@ -52,7 +53,8 @@ fn print(source: Source) -> Result<(), TopError> {
     let mut watch = Watch::new(source);
     watch.refresh();
     if watch.latest.is_none() {
-        // Read as a whole it may have one all the same, over several lines, and otherwise there is more to be said of what is wrong.
+        // Read as a whole it may have one all the same, over several lines, and otherwise there is more to be said of
+        // what is wrong.
         let snapshots = series::read(&watch.source.file).map_err(TopError::Input)?;
         snapshots.into_iter().for_each(|snapshot| watch.take(snapshot));
     }

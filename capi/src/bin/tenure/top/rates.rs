@@ -34,8 +34,8 @@ pub struct Busy {
     pub remote: f64,
 }
 
-/// The classes of a snapshot, the busiest first: those with the most blocks that went to threads and back, and among equals those with the most
-/// live bytes.
+/// The classes of a snapshot, the busiest first: those with the most blocks that went to threads and back, and among
+/// equals those with the most live bytes.
 pub fn busiest(before: Option<&Snapshot>, after: &Snapshot) -> Vec<Busy> {
     let interval = before.and_then(|before| Interval::between(before, after));
     let earlier = |block_size: u64| {
