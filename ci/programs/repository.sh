@@ -1,5 +1,5 @@
-# A git repository of many commits: made, cloned, read, repacked and checked. Prints names and sums that depend on the number of commits
-# alone: `repository.sh [COMMITS]`, 120 by default. Works in the current folder.
+# A git repository of many commits: made, cloned, read, repacked and checked. Prints names and sums that depend on the
+# number of commits alone: `repository.sh [COMMITS]`, 120 by default. Works in the current folder.
 set -eu
 commits=${1:-120}
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null

@@ -7,20 +7,23 @@ Examples:
   tenure run --python --stats=stats.%p.json --format json --children -- python3 -m http.server
   tenure run --python --profile heap.svg -- python3 script.py
 
-See `tenure run --help` for the options, the environment and the exit statuses. Each subcommand has such a page.";
+See `tenure run --help` for the options, the environment and the exit statuses. Each subcommand has
+such a page.";
 
 #[cfg(feature = "view")]
 pub const REPORT: &str = "\
-Exit status: 0, or 1 where a file cannot be read, is not what it should be, or cannot be written, or 2 where the command line is wrong.
+Exit status: 0, or 1 where a file cannot be read, is not what it should be, or cannot be written, or
+2 where the command line is wrong.
 
 Examples:
-  TENURE_STATS_EVERY=100ms TENURE_STATS_FILE=shop.json tenure run -- sqlite3 shop.db 'select count(*) from orders'
+  TENURE_STATS_EVERY=100ms TENURE_STATS_FILE=shop.json tenure run -- sqlite3 shop.db .tables
   tenure report shop.json -o shop.html
   tenure report shop.json shop.svg -o - > shop.html";
 
 #[cfg(feature = "view")]
 pub const TOP: &str = "\
-Exit status: 0, or 1 where there is no such process, it writes no statistics, or the file cannot be read, or 2 where the command line is wrong.
+Exit status: 0, or 1 where there is no such process, it writes no statistics, or the file cannot be
+read, or 2 where the command line is wrong.
 
 Examples:
   TENURE_STATS_EVERY=1s TENURE_STATS_FILE=/tmp/stats.%p tenure run -- redis-server &
@@ -28,29 +31,44 @@ Examples:
   tenure top --once /tmp/stats.4711";
 
 pub const RUN: &str = "\
-Environment, read by the library in every process that it is preloaded into; the options above set it for the program:
-  TENURE_STATS         0, 1, text, json or prom: print statistics when the process ends; 1 is text (default 0)
-  TENURE_STATS_EVERY   10ms to 24h: print them at intervals, too, as json unless TENURE_STATS says otherwise
-  TENURE_STATS_SIGNAL  USR1, USR2, HUP, 12, ...: print them whenever the process gets this signal, too, and write a heap profile
-  TENURE_STATS_FILE    append them to this file instead of standard error; prom replaces it; %p stands for the process id
-  TENURE_STATS_PID     print and write all this in the process of this id alone (default: in every process)
-  TENURE_PROFILE       FILE[:RATE]: write a heap profile when the process ends, as --profile says, and numbered ones on the signal
+Environment, read by the library in every process that it is preloaded into; the options above set
+it for the program:
+  TENURE_STATS         0, 1, text, json or prom: print statistics when the process ends; 1 is text
+                       (default 0)
+  TENURE_STATS_EVERY   10ms to 24h: print them at intervals, too, as json unless TENURE_STATS says
+                       otherwise
+  TENURE_STATS_SIGNAL  USR1, USR2, HUP, 12, ...: print them whenever the process gets this signal,
+                       too, and write a heap profile
+  TENURE_STATS_FILE    append them to this file instead of standard error; prom replaces it; %p
+                       stands for the process id
+  TENURE_STATS_PID     print and write all this in the process of this id alone (default: in every
+                       process)
+  TENURE_PROFILE       FILE[:RATE]: write a heap profile when the process ends, as --profile says,
+                       and numbered ones on the signal
   TENURE_LEAKS         0 or 1: print what is still in use when the process ends (default 0)
-  TENURE_COMMAND       this command, which writes profiles (default: beside the library, or in ../bin)
-  TENURE_GUARD         N: one in N small allocations stands beside a guard page; a misuse of it prints where it was made, allocated and freed
-  TENURE_PURGE_DELAY   milliseconds that unused memory is kept before it goes back to the system, 0 to 3600000 (default 1000)
-  TENURE_LIMIT         committed memory at most, such as 512M, or 400M:512M (soft and hard), or cgroup (default: no limit)
-  TENURE_PURGER        0 or 1: a thread of the library gives unused memory back, also in an idle process (default 0)
+  TENURE_COMMAND       this command, which writes profiles (default: beside the library, or in
+                       ../bin)
+  TENURE_GUARD         N: one in N small allocations stands beside a guard page; a misuse of it
+                       prints where it was made, allocated and freed
+  TENURE_EXACT         0 or 1: count exact bytes, for what rounding costs (default 0)
+  TENURE_PURGE_DELAY   milliseconds that unused memory is kept before it goes back to the system, 0
+                       to 3600000 (default 1000)
+  TENURE_LIMIT         committed memory at most, such as 512M, or 400M:512M (soft and hard), or
+                       cgroup (default: no limit)
+  TENURE_PURGER        0 or 1: a thread of the library gives unused memory back, also in an idle
+                       process (default 0)
   A wrong value is reported on standard error and ignored.
-  --profile and --leaks set what is theirs; --stats replaces TENURE_STATS and TENURE_STATS_FILE and, as they do, TENURE_STATS_PID too. LD_PRELOAD keeps what it holds, behind the library.
+  --profile and --leaks set what is theirs; --stats replaces TENURE_STATS and TENURE_STATS_FILE and,
+  as they do, TENURE_STATS_PID too. LD_PRELOAD keeps what it holds, behind the library.
 
 Exit status: the program's own, and otherwise
   2    the command line is wrong
   126  the program cannot be run, or the library is not found or cannot be preloaded
   127  there is no such program
 
-A program that ends by a fatal signal or by _exit, as some shells do, prints no statistics and writes no profile. One that is statically linked, or that gains rights on
-being run (set-user-id), ignores the library.
+A program that ends by a fatal signal or by _exit, as some shells do, prints no statistics and
+writes no profile. One that is statically linked, or that gains rights on being
+run (set-user-id), ignores the library.
 
 Examples:
   tenure run -- ls -l
