@@ -100,6 +100,18 @@ fn a_module_imports_only_from_the_layers_below_it() {
     assert!(checked > 50, "only {checked} imports were found: does the check still see them?");
 }
 
+/// What the formatter sees to for code. A table's rows cannot be broken.
+#[test]
+fn comments_are_no_wider_than_code() {
+    for source in sources() {
+        for (index, line) in source.text.lines().enumerate() {
+            let comment = line.trim_start();
+            let is_text = comment.starts_with("//") && !comment.starts_with("/// |");
+            assert!(!is_text || line.chars().count() <= 120, "{}:{}", source.path.display(), index + 1);
+        }
+    }
+}
+
 #[test]
 fn atomics_and_cells_come_from_sync_alone() {
     for source in sources().iter().filter(|source| !source.is_test() && source.layer() != "sync") {

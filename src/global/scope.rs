@@ -28,8 +28,10 @@ use core::task::{Context, Poll};
 /// #[global_allocator]
 /// static GLOBAL: tenure::Tenure = tenure::Tenure::new();
 ///
-/// let ports: HashMap<String, u16> =
-///     static_scope(|| "ssh 22 http 80".split(' ').collect::<Vec<_>>().chunks(2).map(|p| (p[0].into(), p[1].parse().unwrap())).collect());
+/// let ports: HashMap<String, u16> = static_scope(|| {
+///     let lines = "ssh 22\nhttp 80".lines();
+///     lines.filter_map(|line| line.split_once(' ')).map(|(name, port)| (name.into(), port.parse().unwrap())).collect()
+/// });
 /// assert_eq!(ports["ssh"], 22);
 /// assert!(GLOBAL.stats().scopes.blocks > 0);
 /// ```

@@ -5,7 +5,8 @@
 //! again, which is all that a program can notice.
 //!
 //! ```text
-//! purged (bit set): the page is not resident, every block that touches it is free (bit set in the bitmap), and none of its bytes is committed
+//! purged (bit set): the page is not resident, every block that touches it is free (bit set in the bitmap), and none of
+//!                   its bytes is committed
 //! ```
 
 use super::{Blocks, Slab};

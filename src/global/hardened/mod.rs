@@ -6,7 +6,8 @@
 //! this takes a lock.
 //!
 //! ```text
-//! in use (check word) -- free: check, wipe --> quarantine (zeros, and whose it is) -- check --> magazine, slab (zeros) -- check --> in use
+//! in use (check word) -- free: check, wipe --> quarantine (zeros, and whose it is) -- check --> magazine, slab (zeros)
+//!                                                                              magazine, slab -- check --> in use
 //! ```
 //!
 //! What is larger than a slab's block has pages of its own.
