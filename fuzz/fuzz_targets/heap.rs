@@ -6,6 +6,7 @@ use tenure::{Limit, Tenure};
 use tenure_fuzz::intervals::Intervals;
 use tenure_fuzz::operations;
 use tenure_fuzz::player::Player;
+use tenure_fuzz::sampled;
 
 fuzz_target!(|input: &[u8]| {
     let intervals = Intervals::new();
@@ -14,4 +15,5 @@ fuzz_target!(|input: &[u8]| {
     player.finish();
     assert!(intervals.is_empty());
     Tenure::new().set_limit(Limit::NONE);
+    sampled::finish();
 });

@@ -10,6 +10,7 @@ use tenure_fuzz::held::Held;
 use tenure_fuzz::intervals::Intervals;
 use tenure_fuzz::operations;
 use tenure_fuzz::player::Player;
+use tenure_fuzz::sampled;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&first, input)) = input.split_first() else { return };
@@ -33,6 +34,7 @@ fuzz_target!(|input: &[u8]| {
     assert!(intervals.is_empty());
     let tenure = Tenure::new();
     tenure.set_limit(Limit::NONE);
+    sampled::finish();
     let stats = tenure.stats();
     assert!(stats.is_balanced() && stats.live_blocks() == 0, "{stats}");
 });

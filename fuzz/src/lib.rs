@@ -8,3 +8,4 @@ pub mod pattern;
 pub mod held;
 pub mod operations;
 pub mod player;
+pub mod sampled;

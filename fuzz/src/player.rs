@@ -4,6 +4,7 @@
 use crate::held::{Held, Interface};
 use crate::intervals::Intervals;
 use crate::operations::{Operation, count};
+use crate::sampled;
 use std::alloc::Layout;
 use std::sync::Mutex;
 use tenure::{Limit, Region, Tag, Tenure, dynamic_scope, static_scope, tagged};
@@ -34,11 +35,14 @@ pub struct Player<'a> {
     calls: usize,
     /// Called after each operation.
     after: fn(&Self),
+    /// False where no block is to have a page of its own.
+    pub may_guard: bool,
 }
 
 impl<'a> Player<'a> {
     pub fn new(intervals: &'a Intervals, places: &'a Places, after: fn(&Self)) -> Self {
-        Self { intervals, places, blocks: Vec::new(), bytes: 0, depth: 0, is_static: false, calls: 0, after }
+        let blocks = Vec::new();
+        Self { intervals, places, blocks, bytes: 0, depth: 0, is_static: false, calls: 0, after, may_guard: true }
     }
 
     /// Does all of `operations`.
@@ -64,6 +68,8 @@ impl<'a> Player<'a> {
             26 => self.add_many(operation),
             27 => (0..choice).for_each(|nth| self.free(usize::from(nth))),
             28 if choice < 32 => drop(TENURE.purge()),
+            28 if choice >= 224 => sampled::change(operation.size(), choice),
+            29 if choice >= 224 && self.may_guard => sampled::change_guarded(operation.size(), choice),
             29 if choice < 16 => self.limit(usize::from(choice)),
             30 | 31 if self.depth < DEEPEST => self.within_scope(operation, rest),
             _ => self.free(usize::from(choice)),
