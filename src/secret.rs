@@ -48,13 +48,19 @@ impl Dice {
         Self(Cell::new(number_of(what)))
     }
 
-    /// The next number, below `count`, which is less than 2^32.
+    /// The next number.
     #[inline(always)]
-    pub(crate) fn below(&self, count: u32) -> usize {
+    pub(crate) fn throw(&self) -> u32 {
         // Knuth's linear congruential generator, begun by the secret: the upper half is the better one.
         let next = self.0.get().wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(get());
         self.0.set(next);
-        (((next >> 32) * u64::from(count)) >> 32) as usize
+        (next >> 32) as u32
+    }
+
+    /// As [`Dice::throw`], below `count`.
+    #[inline(always)]
+    pub(crate) fn below(&self, count: u32) -> usize {
+        ((u64::from(self.throw()) * u64::from(count)) >> 32) as usize
     }
 }
 

@@ -32,6 +32,20 @@ pub(super) unsafe fn is_zero(start: NonNull<u8>, len: usize) -> bool {
     bits == 0
 }
 
+/// As [`is_zero`], of the first 32 of the bytes and the last 32 alone, which is where most that should not be is written.
+///
+/// # Safety
+/// - As for [`is_zero`].
+#[inline(always)]
+pub(super) unsafe fn has_zero_ends(start: NonNull<u8>, len: usize) -> bool {
+    if len <= 64 {
+        // SAFETY: passed on.
+        return unsafe { is_zero(start, len) };
+    }
+    // SAFETY: passed on, of parts that are as aligned as the whole.
+    unsafe { is_zero(start, 32) && is_zero(start.add(len - 32), 32) }
+}
+
 /// True where `len` bytes from `start` on, which may be none, are all `byte`.
 ///
 /// # Safety
@@ -91,6 +105,22 @@ pub(super) unsafe fn wipe(start: NonNull<u8>, len: usize) {
 mod tests {
     use super::*;
     use std::vec;
+
+    #[test]
+    fn the_ends_are_the_first_and_the_last_32_bytes() {
+        for words in 1..80 {
+            let (len, mut memory) = (words * 8, vec![0_u64; words]);
+            let start = NonNull::from(&mut memory[0]).cast::<u8>();
+            for at in 0..len {
+                // SAFETY: the test's own memory.
+                unsafe {
+                    start.add(at).write(1);
+                    assert_eq!(has_zero_ends(start, len), (32..len.max(32) - 32).contains(&at), "{at} of {len}");
+                    start.add(at).write(0);
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_byte_is_looked_at_and_wiped() {

@@ -16,7 +16,7 @@ pub(super) fn put(block: NonNull<u8>, class: SizeClass, heap: &'static Heap, thr
 }
 
 /// Gives a block that leaves the quarantine of `from` back to its own heap; ends the process where somebody has written
-/// to it, or has freed it too.
+/// to its ends, or has freed it too. All of it is looked at when it is handed out.
 #[inline(always)]
 fn leave(block: NonNull<u8>, class: SizeClass, from: &Heap, thread: &'static Borrower) {
     let key = check::key(block.addr().get());
@@ -24,7 +24,7 @@ fn leave(block: NonNull<u8>, class: SizeClass, from: &Heap, thread: &'static Bor
     let place = unsafe { check::place(block, class) };
     let is_whole = place.load(Ordering::Relaxed) == check::word_in_quarantine(key, from.owner());
     // SAFETY: a free block's memory.
-    if !is_whole || size::room(class) > 0 && !unsafe { contents::is_zero(block, size::room(class)) } {
+    if !is_whole || size::room(class) > 0 && !unsafe { contents::has_zero_ends(block, size::room(class)) } {
         misuse::changed_in_quarantine(block, class);
     }
     place.store(0, Ordering::Relaxed);
