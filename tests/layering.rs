@@ -107,7 +107,7 @@ fn comments_are_no_wider_than_code() {
         for (index, line) in source.text.lines().enumerate() {
             let comment = line.trim_start();
             let is_text = comment.starts_with("//") && !comment.starts_with("/// |");
-            assert!(!is_text || line.chars().count() <= 120, "{}:{}", source.path.display(), index + 1);
+            assert!(!is_text || line.chars().count() <= 120, "{}:{} is too wide", source.path.display(), index + 1);
         }
     }
 }

@@ -32,7 +32,8 @@ pub(super) unsafe fn is_zero(start: NonNull<u8>, len: usize) -> bool {
     bits == 0
 }
 
-/// As [`is_zero`], of the first 32 of the bytes and the last 32 alone, which is where most that should not be is written.
+/// As [`is_zero`], of the first 32 of the bytes and the last 32 alone, which is where most that should not be is
+/// written.
 ///
 /// # Safety
 /// - As for [`is_zero`].
