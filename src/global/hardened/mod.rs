@@ -38,21 +38,13 @@ use misuse::Deed;
 /// A block of `class` for `layout`.
 #[inline(never)]
 pub(super) fn alloc(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
-    // SAFETY: the calling thread's own tops.
-    match unsafe { tls::current().tops.pop(class) } {
-        Some(block) => Some(hand_out(block, class, layout.size())),
-        None => alloc_slowly(tenure, class, layout, false),
-    }
+    at_hand(class, layout.size()).or_else(|| alloc_slowly(tenure, class, layout, false))
 }
 
 /// As [`alloc`], of a block that reads as zero: all do that do not lie in static memory.
 #[inline(never)]
 pub(super) fn alloc_zeroed(tenure: &Tenure, class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
-    // SAFETY: the calling thread's own tops.
-    match unsafe { tls::current().tops.pop(class) } {
-        Some(block) => Some(hand_out(block, class, layout.size())),
-        None => alloc_slowly(tenure, class, layout, true),
-    }
+    at_hand(class, layout.size()).or_else(|| alloc_slowly(tenure, class, layout, true))
 }
 
 #[cold]
@@ -70,7 +62,7 @@ fn alloc_slowly(tenure: &Tenure, class: SizeClass, layout: Layout, is_zeroed: bo
     Some(hand_out(block, class, layout.size()))
 }
 
-/// A block of which only the size is known, from the calling thread's magazine.
+/// A block of `class` for `size` bytes, from the calling thread's magazine; `None` where that is empty.
 #[inline(always)]
 pub(super) fn at_hand(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
     // SAFETY: the calling thread's own tops.
@@ -78,7 +70,7 @@ pub(super) fn at_hand(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
     Some(hand_out(block, class, size))
 }
 
-/// As [`at_hand`], from the calling thread's heap.
+/// A block of which only the size is known, from the calling thread's heap.
 #[cold]
 #[inline(never)]
 pub(super) fn alloc_untyped(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
