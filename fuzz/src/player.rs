@@ -35,14 +35,14 @@ pub struct Player<'a> {
     calls: usize,
     /// Called after each operation.
     after: fn(&Self),
-    /// False where no block is to have a page of its own.
+    /// False where no block is to have a page of its own: a hardened build has no such blocks.
     pub may_guard: bool,
 }
 
 impl<'a> Player<'a> {
     pub fn new(intervals: &'a Intervals, places: &'a Places, after: fn(&Self)) -> Self {
-        let blocks = Vec::new();
-        Self { intervals, places, blocks, bytes: 0, depth: 0, is_static: false, calls: 0, after, may_guard: true }
+        let (blocks, may_guard) = (Vec::new(), !cfg!(feature = "hardened"));
+        Self { intervals, places, blocks, bytes: 0, depth: 0, is_static: false, calls: 0, after, may_guard }
     }
 
     /// Does all of `operations`.

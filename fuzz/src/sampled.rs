@@ -11,9 +11,9 @@ pub fn change(rate: usize, choice: u8) {
     }
 }
 
-/// The same of guarded blocks, of which a hardened build has none.
+/// The same of guarded blocks.
 pub fn change_guarded(one_in: usize, choice: u8) {
-    if choice % 4 == 0 || cfg!(feature = "hardened") {
+    if choice % 4 == 0 {
         guard::disarm();
     } else {
         guard::arm(1 + one_in as u64 % 64).expect("there is memory for guarded blocks, and a handler");

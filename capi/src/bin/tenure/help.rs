@@ -16,7 +16,8 @@ Exit status: 0, or 1 where a file cannot be read, is not what it should be, or c
 2 where the command line is wrong.
 
 Examples:
-  TENURE_STATS_EVERY=100ms TENURE_STATS_FILE=shop.json tenure run -- sqlite3 shop.db .tables
+  TENURE_STATS_EVERY=100ms TENURE_STATS_FILE=shop.json \\
+    tenure run -- sqlite3 shop.db 'select count(*) from orders'
   tenure report shop.json -o shop.html
   tenure report shop.json shop.svg -o - > shop.html";
 
