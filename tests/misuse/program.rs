@@ -81,11 +81,15 @@ pub fn use_much(size: usize) -> Vec<Block> {
     blocks
 }
 
+/// By how much longer programs go on where a block leaves the quarantine by chance, so that one in 10^12 ends before it
+/// has left.
+const LONGER: usize = if cfg!(feature = "hardened") { 4 } else { 1 };
+
 /// Number of blocks of `size` bytes that a program has which goes on.
 fn count_of(size: usize) -> usize {
     match size {
-        0..=4096 => 300,
-        4097..=65536 => 40,
+        0..=4096 => 300 * LONGER,
+        4097..=65536 => 40 * LONGER,
         65537..=1_048_576 => 10,
         _ => 4,
     }

@@ -199,6 +199,10 @@ unsafe fn take_back(block: NonNull<u8>, class: SizeClass, size: usize, holder: O
     }
     // SAFETY: the block was in use, and is the caller's.
     if !unsafe { check::is_filled(block, class, size, key) } {
+        if place.load(Ordering::Relaxed) != word {
+            // Another thread has freed it meanwhile, and has wiped it.
+            return false;
+        }
         misuse::written_beyond(block, class.size(), Some(size));
     }
     match holder {
