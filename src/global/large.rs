@@ -101,12 +101,16 @@ fn take_any(
     map: impl Fn(Layout) -> Option<(NonNull<u8>, bool)>,
     refill: impl FnOnce(SizeClass) -> Option<NonNull<u8>>,
 ) -> Option<(NonNull<u8>, bool)> {
+    let class = SizeClass::of_span(layout);
+    if let Some(span) = class.and_then(span_at_hand) {
+        return Some((span, false));
+    }
     #[cfg(feature = "profile")]
     if let Some(found) = samples::alloc_large(layout, &map) {
         return Some(found);
     }
-    if let Some(class) = SizeClass::of_span(layout) {
-        return span_at_hand(class).or_else(|| refill(class)).map(|span| (span, false));
+    if let Some(class) = class {
+        return refill(class).map(|span| (span, false));
     }
     if layout.size().max(layout.align()) >= segment::ADDRESSES {
         return None;
@@ -234,13 +238,10 @@ fn take_back(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static 
         }
         if let Some((heap, thread)) = own() {
             let _busy = Busy::new(thread);
-            // No span waits where each that is taken is to be counted.
             #[cfg(feature = "profile")]
-            if thread.sampling.get().is_some() {
-                // SAFETY: the block is this heap's.
-                let is_freed = unsafe { heap.put_span(block, layout) };
-                debug_assert!(is_freed, "looked at just now");
-                return;
+            if let Some(sampling) = thread.sampling.get() {
+                // SAFETY: the calling thread's own heap and tops, and a span of this heap.
+                return unsafe { heap.put_span_sampled(sampling, tops, class, block) };
             }
             // SAFETY: the calling thread's own heap and tops.
             unsafe { heap.make_way_for_span(tops, class) };

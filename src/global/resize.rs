@@ -109,7 +109,7 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
         // SAFETY: the caller's block.
         let resize = || unsafe { in_place(block, new, is_mapping) };
         #[cfg(feature = "profile")]
-        let resize = || samples::resize(block, new.size(), is_mapping, resize);
+        let resize = || samples::resize(block, new, is_mapping, resize);
         if stays && let Some(block) = resize() {
             return resized(block);
         }

@@ -8,8 +8,8 @@
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
 use super::{BACKEND, REGISTRY, guard, large, routing, tls};
-use crate::heap::{self, Borrower, Chosen, Heap, Next, Pace, Sampling};
-use crate::sampling::{MAX_FRAMES, Tables, Weight};
+use crate::heap::{self, Borrower, Chosen, Extent, Heap, Next, Pace, Sampling};
+use crate::sampling::{MAX_FRAMES, Tables};
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::SlotKind;
@@ -123,7 +123,7 @@ fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling)
         Some(found) => found,
         None => REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?,
     };
-    let weight = Weight::of(class.size(), sampling.rate());
+    let weight = sampling.weigh(Extent::Class(class), BACKEND.os.now_ms());
     tables.add(found.0.addr().get(), layout.size(), weight, PROFILE.unwinder());
     Some(found)
 }
@@ -186,15 +186,28 @@ fn block_around(address: usize) -> Option<usize> {
     }
 }
 
-/// A block for `layout`, of more than 32 KiB, which is a sample, and whether it reads as zero; `None` where it is to be
-/// none, or where there is no memory.
+/// A block for `layout`, of more than 32 KiB, which is a sample or has waited behind one, and whether it reads as zero;
+/// `None` where there is none such, or no memory.
 #[inline]
 pub(super) fn alloc_large(
     layout: Layout,
     map: impl FnOnce(Layout) -> Option<(NonNull<u8>, bool)>,
 ) -> Option<(NonNull<u8>, bool)> {
-    let sampling = is_sample(layout.size())?;
-    sample_large(layout, sampling, map)
+    let (heap, thread, sampling) = sampled()?;
+    let extent = Extent::of(layout);
+    let Extent::Class(class) = extent else {
+        return if sampling.is_sample(extent) { sample_large(layout, sampling, map) } else { None };
+    };
+    let tops = routing::tops(heap, thread);
+    // What waits has been counted. Where the tops are set aside, nobody has looked there yet.
+    if tops.next(class).is_some() {
+        return None;
+    }
+    if sampling.is_sample(extent) {
+        return sample_large(layout, sampling, map);
+    }
+    let _busy = Busy::new(thread);
+    sampling.take_span(tops, class).map(|span| (span, false))
 }
 
 #[cold]
@@ -213,13 +226,13 @@ fn sample_large(
     } else {
         map(layout)?
     };
-    add(tables, found.0, layout.size(), sampling);
+    add(tables, found.0, layout.size(), Extent::of(layout), sampling);
     Some(found)
 }
 
 /// Takes a block that is no slab's as a sample, for which the heap was asked for `size` bytes.
-fn add(tables: &Tables, block: NonNull<u8>, size: usize, sampling: &Sampling) {
-    let weight = Weight::of(size, sampling.rate());
+fn add(tables: &Tables, block: NonNull<u8>, size: usize, extent: Extent, sampling: &Sampling) {
+    let weight = sampling.weigh(extent, BACKEND.os.now_ms());
     tables.add(block.addr().get(), asked(size), weight, PROFILE.unwinder());
 }
 
@@ -229,32 +242,37 @@ fn asked(size: usize) -> usize {
     if cfg!(feature = "hardened") { size - BACKEND.os.page_size() } else { size }
 }
 
-/// Counts an allocation of `size` bytes, more than 32 KiB; what the thread has for the profile where it is a sample,
-/// `None` where it is not.
+/// The calling thread, its heap and what it has for the profile, where its allocations are sampled.
 #[inline]
-fn is_sample(size: usize) -> Option<&'static Sampling> {
+fn sampled() -> Option<(&'static Heap, &'static Borrower, &'static Sampling)> {
     let (heap, thread) = own()?;
     {
         let _busy = Busy::new(thread);
         follow(heap, thread);
     }
-    let sampling = thread.sampling.get()?;
-    sampling.is_sample(size).then_some(sampling)
+    Some((heap, thread, thread.sampling.get()?))
 }
 
 /// Counts a mapping that was made just now for a block of `size` bytes, and takes it as a sample where it is one.
 pub(super) fn mapped(block: NonNull<u8>, size: usize) {
-    if let Some(sampling) = is_sample(size)
-        && let (Some(tables), Some((_, thread))) = (PROFILE.tables(), own())
+    let extent = Extent::Bytes(size);
+    if let Some((_, thread, sampling)) = sampled()
+        && sampling.is_sample(extent)
+        && let Some(tables) = PROFILE.tables()
     {
         let _busy = Busy::new(thread);
-        add(tables, block, size, sampling);
+        add(tables, block, size, extent, sampling);
     }
 }
 
 /// A span that is to be another size stays where it is, unless it is a sample: then here is another, for `layout`.
+/// Counts it.
 pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
-    alloc_large(layout, large::map_any).map(|(block, _)| block)
+    let (_, _, sampling) = sampled()?;
+    if !sampling.is_sample(Extent::of(layout)) {
+        return None;
+    }
+    sample_large(layout, sampling, large::map_any).map(|(block, _)| block)
 }
 
 /// A block for `layout`, of more than 32 KiB, for one that is copied to grow: a sample where it is to be one, else what
@@ -266,22 +284,22 @@ pub(super) fn alloc_growing(
     take: impl FnOnce() -> Option<NonNull<u8>>,
 ) -> Option<NonNull<u8>> {
     let Some(sampling) = thread.sampling.get() else { return take() };
-    if let Some((block, _)) = alloc_large(layout, large::map_any) {
+    if let Some(block) = alloc_instead_of_resizing(layout) {
         return Some(block);
     }
     let taken = take();
     if taken.is_none() {
-        sampling.take_off_count(layout.size());
+        sampling.take_off_count(Extent::of(layout));
     }
     taken
 }
 
-/// Runs `resize` on a span or a mapping, which gives a block of `size` bytes in its place, or `None`. To the profile
+/// Runs `resize` on a span or a mapping, which gives a block for `layout` in its place, or `None`. To the profile
 /// one is freed and the other allocated. That of a span has been counted.
 #[inline]
 pub(super) fn resize(
     block: NonNull<u8>,
-    size: usize,
+    layout: Layout,
     is_mapping: bool,
     resize: impl FnOnce() -> Option<NonNull<u8>>,
 ) -> Option<NonNull<u8>> {
@@ -292,7 +310,7 @@ pub(super) fn resize(
             && let Some(sampling) = thread.sampling.get()
         {
             // It will be counted where it is allocated after all.
-            sampling.take_off_count(size);
+            sampling.take_off_count(Extent::of(layout));
         }
         return resized;
     }
@@ -307,7 +325,7 @@ pub(super) fn resize(
         }
     }
     if let Some(block) = resized {
-        mapped(block, size);
+        mapped(block, layout.size());
     }
     resized
 }

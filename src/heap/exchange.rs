@@ -295,6 +295,10 @@ impl Heap {
         // SAFETY: passed on.
         let waiting = unsafe { self.waiting_places(other, tops) };
         if !waiting.is_empty() {
+            #[cfg(feature = "profile")]
+            if let Some(sampling) = self.sampling() {
+                sampling.take_off(other, waiting.len());
+            }
             self.put_back(&mut self.core.lock(), other, waiting);
         }
         tops.give_up(other);

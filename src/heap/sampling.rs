@@ -9,14 +9,16 @@
 //! allocations up to the next that is looked at, without it == blocks in the magazine + `beyond`
 //! ```
 
-use super::{Heap, stealing};
+mod exchange;
+
+use super::Heap;
 use crate::magazine::{Magazine, Tops};
-use crate::sampling::Gaps;
+use crate::sampling::{Gaps, Stretch, Throttle, Weight};
 use crate::segment::Owner;
-use crate::size_class::{self, STEP, SizeClass};
-use crate::sync::{Cell, Ordering};
-use core::ptr::NonNull;
-use core::slice;
+use crate::size_class::{self, SLOT_SIZE, STEP, SizeClass};
+use crate::sync::{AtomicPtr, Cell, Ordering};
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
 
 /// How often allocations are looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,15 +40,22 @@ pub(crate) struct Sampling {
     /// The returns.
     magazines: [Magazine; size_class::SLABS],
     returns: Tops,
+    /// The span that waits behind a sample of its class, with the class's index in its low bits; null where none does.
+    span: AtomicPtr<u8>,
     /// The heap's.
     owner: Cell<Owner>,
     /// Found by a class's code, as the tops are. All zeros under the code that is no class's, and of spans, which do
     /// not come back here.
     gaps_left: [GapsLeft; size_class::COUNT + 1],
-    one_in: Cell<u64>,
+    pace: Cell<Pace>,
+    /// Where the gaps began.
+    seed: Cell<Option<u64>>,
     /// Bytes of larger blocks up to the next sample; 0 where none are counted yet.
     bytes_left: Cell<u64>,
+    /// By how much that gap is longer than others.
+    bytes_stretch: Cell<Stretch>,
     gaps: Gaps,
+    throttle: Throttle,
     /// True while the allocations of whoever has borrowed the heap are sampled: it stays so while the thread allocates
     /// from another.
     is_on: Cell<bool>,
@@ -62,6 +71,8 @@ struct GapsLeft {
     to_sample: Cell<u64>,
     /// From there to the next that is to be guarded, in the same way.
     to_guarded: Cell<u64>,
+    /// By how much the gap to the next sample is longer than others, or that to the last was, where none is drawn yet.
+    stretch: Cell<Stretch>,
     /// True while the gaps are drawn.
     are_drawn: Cell<bool>,
 }
@@ -74,6 +85,22 @@ pub(crate) enum Next {
     Chosen(Chosen),
     /// None, and nor are those that follow until there were so many, with this one.
     Others(u64),
+}
+
+/// As what an allocation is counted.
+#[derive(Clone, Copy)]
+pub(crate) enum Extent {
+    /// A block of a slab, or a span.
+    Class(SizeClass),
+    /// A mapping, or a span that has no class.
+    Bytes(usize),
+}
+
+impl Extent {
+    /// Of a block for `layout`, too large for a slab.
+    pub(crate) fn of(layout: Layout) -> Self {
+        SizeClass::of_span(layout).map_or(Self::Bytes(layout.size()), Self::Class)
+    }
 }
 
 /// Why an allocation is looked at.
@@ -126,13 +153,16 @@ impl Sampling {
 
     /// What the next allocation of `class` is, whose magazine is empty.
     pub(crate) fn next(&self, class: SizeClass) -> Next {
-        let GapsLeft { beyond, to_sample, to_guarded, are_drawn } = self.left(class);
+        let GapsLeft { beyond, to_sample, to_guarded, stretch, are_drawn } = self.left(class);
+        let Pace { rate, one_in } = self.pace.get();
         if beyond.get() == 0 && !are_drawn.get() {
             if to_sample.get() == 0 {
-                to_sample.set(self.gaps.blocks(class.size()));
+                stretch.set(self.throttle.stretch());
+                to_sample.set(self.gaps.blocks(class.size(), stretch.get().of(rate)));
             }
             if to_guarded.get() == 0 {
-                to_guarded.set(self.gaps.chosen(self.one_in.get()));
+                // What is guarded has at most a page.
+                to_guarded.set(self.gaps.chosen(if class.is_span() { 0 } else { one_in }));
             }
             let gap = to_sample.get().min(to_guarded.get());
             to_sample.set(to_sample.get() - gap);
@@ -180,11 +210,20 @@ impl Sampling {
         unsafe { &*self.gaps_left.as_ptr().byte_add(code * (size_of::<GapsLeft>() / STEP)) }
     }
 
-    /// Counts an allocation of `size` bytes that no magazine serves; true where it is a sample.
-    pub(crate) fn is_sample(&self, size: usize) -> bool {
+    /// Counts an allocation of more than 32 KiB that no magazine serves; true where it is a sample.
+    pub(crate) fn is_sample(&self, extent: Extent) -> bool {
+        let size = match extent {
+            Extent::Class(class) => {
+                let Next::Others(_) = self.next(class) else { return true };
+                self.count(class, 1);
+                return false;
+            }
+            Extent::Bytes(size) => size,
+        };
         let left = &self.bytes_left;
         if left.get() == 0 {
-            left.set(self.gaps.bytes());
+            self.bytes_stretch.set(self.throttle.stretch());
+            left.set(self.gaps.bytes(self.bytes_stretch.get().of(self.pace.get().rate)));
         }
         let rest = left.get().saturating_sub(size as u64);
         left.set(rest);
@@ -192,9 +231,21 @@ impl Sampling {
     }
 
     /// Takes back what [`Sampling::is_sample`] has counted, and did not find to be a sample.
-    pub(crate) fn take_off_count(&self, size: usize) {
-        if self.bytes_left.get() > 0 {
-            self.bytes_left.set(self.bytes_left.get().saturating_add(size as u64));
+    pub(crate) fn take_off_count(&self, extent: Extent) {
+        match extent {
+            Extent::Class(class) => self.take_off(class, 1),
+            Extent::Bytes(size) if self.bytes_left.get() > 0 => {
+                self.bytes_left.set(self.bytes_left.get().saturating_add(size as u64));
+            }
+            Extent::Bytes(_) => {}
+        }
+    }
+
+    /// Blocks of `class` go from the magazine without having been allocated.
+    pub(super) fn take_off(&self, class: SizeClass, blocks: usize) {
+        if self.left(class).are_drawn.get() {
+            let beyond = self.beyond(class);
+            beyond.set(beyond.get().saturating_add(blocks as u64));
         }
     }
 
@@ -204,13 +255,19 @@ impl Sampling {
         beyond.set(beyond.get() - blocks as u64);
     }
 
-    /// Bytes between samples, on average.
-    pub(crate) fn rate(&self) -> u64 {
-        self.gaps.rate()
+    /// Takes note of a sample, and returns what it stands for.
+    pub(crate) fn weigh(&self, extent: Extent, now_ms: u64) -> Weight {
+        let rate = self.pace.get().rate;
+        self.throttle.note(rate, now_ms);
+        let (size, stretch) = match extent {
+            Extent::Class(class) => (class.size(), self.left(class).stretch.get()),
+            Extent::Bytes(size) => (size, self.bytes_stretch.get()),
+        };
+        Weight::of(size, stretch.of(rate))
     }
 
     pub(crate) fn pace(&self) -> Pace {
-        Pace { rate: self.gaps.rate(), one_in: self.one_in.get() }
+        self.pace.get()
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -224,10 +281,15 @@ impl Sampling {
 
     fn start(&self, pace: Pace, seed: u64) {
         self.is_on.set(true);
-        self.one_in.set(pace.one_in);
-        self.gaps.start(pace.rate, seed ^ u64::from(self.owner.get().0) << 48);
+        self.pace.set(pace);
+        // A thread that wanted none of its allocations to be sampled for a while goes on where it was: with the same
+        // gaps again, it would take samples of the same things again.
+        if self.seed.replace(Some(seed)) != Some(seed) {
+            self.throttle.start();
+            self.gaps.start(seed ^ u64::from(self.owner.get().0) << 48);
+        }
         self.bytes_left.set(0);
-        for GapsLeft { beyond, to_sample, to_guarded, are_drawn } in &self.gaps_left {
+        for GapsLeft { beyond, to_sample, to_guarded, are_drawn, .. } in &self.gaps_left {
             beyond.set(0);
             to_sample.set(0);
             to_guarded.set(0);
@@ -235,44 +297,44 @@ impl Sampling {
         }
     }
 
-    /// Number of blocks of `class` among the returns, and 0 of spans, which never go there.
+    /// Number of blocks of `class` among the returns; of spans, of those that wait behind a sample.
     pub(crate) fn waiting(&self, class: SizeClass) -> usize {
-        self.magazines.get(class.index()).map_or(0, |magazine| self.returns.waiting_in(magazine, class))
+        match self.magazines.get(class.index()) {
+            Some(magazine) => self.returns.waiting_in(magazine, class),
+            None => self.span().is_some_and(|(other, _)| other == class).into(),
+        }
+    }
+
+    /// The span that waits behind a sample.
+    fn span(&self) -> Option<(SizeClass, NonNull<u8>)> {
+        let word = NonNull::new(self.span.load(Ordering::Relaxed))?;
+        let index = word.addr().get() % SLOT_SIZE;
+        Some((SizeClass::from_index(index), NonNull::new(word.as_ptr().wrapping_sub(index))?))
+    }
+
+    /// Makes `span` the one that waits, and returns the one that did.
+    fn replace_span(&self, span: Option<(SizeClass, NonNull<u8>)>) -> Option<(SizeClass, NonNull<u8>)> {
+        let before = self.span();
+        let word = span.map_or(ptr::null_mut(), |(class, block)| block.as_ptr().wrapping_add(class.index()));
+        self.span.store(word, Ordering::Relaxed);
+        before
+    }
+
+    /// The span of `class` that waits behind a sample, for an allocation that was counted and is none.
+    pub(crate) fn take_span(&self, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
+        let (_, block) = self.span().filter(|&(other, _)| other == class)?;
+        self.replace_span(None);
+        tops.count(class, 1);
+        Some(block)
     }
 
     /// In a forked child, where the borrower does not exist.
     pub(super) fn forget(&self) {
         self.is_on.set(false);
         self.returns.reset();
+        self.replace_span(None);
     }
 }
-
-/// Blocks of the returns that a magazine is given at a time: those that were freed last, which are in the processor's
-/// cache still.
-#[inline(always)]
-fn hot(class: SizeClass) -> usize {
-    /// Bytes of them, at most, and at least [`LEAST`] blocks.
-    const BYTES: usize = 1024;
-    const MOST: usize = 16;
-    static HOT: [u8; size_class::SLABS] = {
-        let mut hot = [0; size_class::SLABS];
-        let mut index = 0;
-        while index < size_class::SLABS {
-            hot[index] = match BYTES / size_class::size_of(index) {
-                LEAST..MOST => BYTES / size_class::size_of(index),
-                MOST.. => MOST,
-                _ => LEAST,
-            } as u8;
-            index += 1;
-        }
-        hot
-    };
-    HOT[class.index()].into()
-}
-
-/// Returns of fewer blocks are left to become more, since each visit has a cost of its own: the magazine is filled from
-/// slabs then.
-const LEAST: usize = 4;
 
 impl Heap {
     /// What the borrower has at hand for a profile, if one was ever armed.
@@ -310,136 +372,5 @@ impl Heap {
         self.sampling.store(place, Ordering::Release);
         // SAFETY: never given back.
         Some(unsafe { sampling.as_ref() })
-    }
-
-    /// A block of `class`, whose magazine is empty, and more of them into the magazine, but no more than `most` in all:
-    /// returns first, then those of slabs. `None` where the system has no memory.
-    ///
-    /// # Safety
-    /// - The calling thread has borrowed this heap, whose `sampling` this is, and `tops` are its tops.
-    pub(crate) unsafe fn refill_sampled(
-        &self,
-        sampling: &Sampling,
-        tops: &Tops,
-        class: SizeClass,
-        most: u64,
-    ) -> Option<NonNull<u8>> {
-        let held = sampling.waiting(class);
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        if held < LEAST.min(most) {
-            // SAFETY: passed on.
-            let (block, taken) = unsafe { self.refill_within(tops, class, most, stealing::NONE) }?;
-            sampling.count(class, taken);
-            return Some(block);
-        }
-        // SAFETY: passed on.
-        unsafe { self.take_hot(sampling, tops, class, held, most) }
-    }
-
-    /// A block of `class`, whose magazine is empty, from the returns, and more of them into the magazine, where that is
-    /// all that there is to be done: so it is for most allocations that find a magazine empty.
-    ///
-    /// # Safety
-    /// - As for [`Heap::refill_sampled`].
-    #[inline(always)]
-    pub(crate) unsafe fn refill_hot(&self, sampling: &Sampling, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
-        let held = sampling.waiting(class);
-        let most = sampling.beyond(class).get() as usize;
-        if held < LEAST || most < LEAST || tops.next(class).is_some() {
-            return None;
-        }
-        // SAFETY: passed on.
-        unsafe { self.take_hot(sampling, tops, class, held, most) }
-    }
-
-    /// At most `most` of the `held` blocks of `class` among the returns.
-    ///
-    /// # Safety
-    /// - As for [`Heap::refill_sampled`].
-    #[inline(always)]
-    unsafe fn take_hot(
-        &self,
-        sampling: &Sampling,
-        tops: &Tops,
-        class: SizeClass,
-        held: usize,
-        most: usize,
-    ) -> Option<NonNull<u8>> {
-        let moved = held.min(most).min(hot(class));
-        let from = sampling.magazines[class.index()].low(class).wrapping_add(held - moved);
-        let low = self.low(class);
-        // SAFETY: the returns hold `held` blocks up to their top, and a magazine has room for as many; the borrower
-        // alone has access.
-        unsafe { from.copy_to_nonoverlapping(low, moved) };
-        sampling.returns.set(class, from);
-        sampling.count(class, moved);
-        tops.set(class, low.wrapping_add(moved - 1));
-        tops.count(class, 1);
-        // SAFETY: copied there just now.
-        NonNull::new(unsafe { *low.wrapping_add(moved - 1) })
-    }
-
-    /// As [`Heap::refill_sampled`], for a block that is to read as zero; says whether it does already.
-    ///
-    /// # Safety
-    /// - As for [`Heap::refill_sampled`].
-    pub(crate) unsafe fn refill_sampled_zeroed(
-        &self,
-        sampling: &Sampling,
-        tops: &Tops,
-        class: SizeClass,
-        most: u64,
-    ) -> Option<(NonNull<u8>, bool)> {
-        if sampling.waiting(class) == 0 && Self::is_worth_asking_for_zeros(class) {
-            let found = self.take_one(class)?;
-            sampling.count(class, 1);
-            return Some(found);
-        }
-        // SAFETY: passed on.
-        unsafe { self.refill_sampled(sampling, tops, class, most) }.map(|block| (block, false))
-    }
-
-    /// Takes back a block of `class`, for which there is no room, or no magazine yet.
-    ///
-    /// # Safety
-    /// - The calling thread has borrowed this heap, whose `sampling` this is, and `tops` are its tops.
-    /// - `block` lies in one of this heap's segments, and `class` is one of slabs.
-    pub(crate) unsafe fn flush_sampled(&self, sampling: &Sampling, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
-        let beyond = sampling.beyond(class);
-        if beyond.get() == 0 {
-            // SAFETY: passed on; the returns' tops stand in the returns' magazines.
-            return unsafe {
-                self.flush_from(&sampling.magazines[class.index()], &sampling.returns, class, block);
-            };
-        }
-        let before = self.waiting_in(class, tops) as u64;
-        // SAFETY: passed on.
-        unsafe { self.flush(tops, class, block) };
-        // One more waits at most.
-        beyond.set((beyond.get() + before).saturating_sub(self.waiting_in(class, tops) as u64));
-    }
-
-    /// Empties the returns, if there are any, and takes note of what is about to go from the magazines without having
-    /// been allocated.
-    ///
-    /// # Safety
-    /// - The calling thread has borrowed this heap, and `tops` are its tops.
-    pub(super) unsafe fn empty_returns(&self, tops: &Tops) {
-        let Some(sampling) = self.sampling() else { return };
-        let mut core = self.core.lock();
-        for class in SizeClass::slabs() {
-            if sampling.left(class).are_drawn.get() {
-                let beyond = sampling.beyond(class);
-                beyond.set(beyond.get().saturating_add(self.waiting_in(class, tops) as u64));
-            }
-            let held = sampling.waiting(class);
-            if held > 0 {
-                let low = sampling.magazines[class.index()].low(class);
-                // SAFETY: the returns hold `held` blocks from their low end on, and the borrower alone has access.
-                let places = unsafe { slice::from_raw_parts(low, held) };
-                self.put_back(&mut core, class, places);
-            }
-        }
-        sampling.returns.reset();
     }
 }

@@ -13,40 +13,35 @@ const NEVER: u64 = u64::MAX;
 /// A thread's source of gaps. Touched by one thread at a time.
 pub(crate) struct Gaps {
     state: Cell<u64>,
-    /// Bytes between sample points, on average. At 1, every allocation is a sample; at 0, none.
-    rate: Cell<u64>,
 }
 
 impl Gaps {
     /// Starts anew. The same seed gives the same gaps.
-    pub(crate) fn start(&self, rate: u64, seed: u64) {
-        self.rate.set(rate);
+    pub(crate) fn start(&self, seed: u64) {
         self.state.set(mix::mix(seed));
     }
 
-    pub(crate) fn rate(&self) -> u64 {
-        self.rate.get()
-    }
-
-    /// Blocks of `size` bytes up to the next in which a sample point lies, with that one.
-    pub(crate) fn blocks(&self, size: usize) -> u64 {
-        match self.rate.get() {
+    /// Blocks of `size` bytes up to the next in which a sample point lies, with that one, where these are `rate` bytes
+    /// apart on average: at 1, every allocation is a sample; at 0, none.
+    pub(crate) fn blocks(&self, size: usize, rate: u64) -> u64 {
+        match rate {
             0 => return NEVER,
             1 => return 1,
             _ => {}
         }
         // A cast of a number that is too large gives the largest there is.
-        ((self.bytes_exactly() / size as f64) as u64).saturating_add(1)
+        ((self.exponential() * rate as f64 / size as f64) as u64).saturating_add(1)
     }
 
-    /// Bytes up to the next sample point, with the one in which it lies.
-    pub(crate) fn bytes(&self) -> u64 {
-        match self.rate.get() {
+    /// Bytes up to the next sample point, with the one in which it lies, where they are `rate` bytes apart, as for
+    /// [`Gaps::blocks`].
+    pub(crate) fn bytes(&self, rate: u64) -> u64 {
+        match rate {
             0 => return NEVER,
             1 => return 1,
             _ => {}
         }
-        (self.bytes_exactly() as u64).saturating_add(1)
+        ((self.exponential() * rate as f64) as u64).saturating_add(1)
     }
 
     /// Blocks up to the next of those of which one in `one_in` is chosen, with that one; whatever their size.
@@ -59,11 +54,6 @@ impl Gaps {
         // None of n blocks is chosen with a likelihood of (1 - 1 / one_in)^n.
         let mean = -1.0 / libm::log1p(-1.0 / one_in as f64);
         ((self.exponential() * mean) as u64).saturating_add(1)
-    }
-
-    /// Exponentially distributed.
-    fn bytes_exactly(&self) -> f64 {
-        self.exponential() * self.rate.get() as f64
     }
 
     /// Exponentially distributed, with a mean of 1.
@@ -80,9 +70,9 @@ impl Gaps {
 mod tests {
     use super::*;
 
-    fn gaps(rate: u64) -> Gaps {
-        let gaps = Gaps { state: Cell::new(0), rate: Cell::new(0) };
-        gaps.start(rate, 7);
+    fn gaps() -> Gaps {
+        let gaps = Gaps { state: Cell::new(0) };
+        gaps.start(7);
         gaps
     }
 
@@ -93,16 +83,16 @@ mod tests {
 
     #[test]
     fn gaps_are_as_long_as_they_are_to_be_on_average() {
-        let gaps = gaps(512 * 1024);
-        let mean = (0..DRAWS).map(|_| gaps.bytes()).sum::<u64>() as f64 / DRAWS as f64;
+        let gaps = gaps();
+        let mean = (0..DRAWS).map(|_| gaps.bytes(512 * 1024)).sum::<u64>() as f64 / DRAWS as f64;
         assert!((mean / (512.0 * 1024.0) - 1.0).abs() < TOLERANCE, "{mean}");
     }
 
     #[test]
     fn a_block_is_a_sample_as_often_as_its_size_makes_it_likely() {
         for (size, rate) in [(8_usize, 512 * 1024_u64), (32 * 1024, 512 * 1024), (4096, 4096), (32 * 1024, 4096)] {
-            let gaps = gaps(rate);
-            let mean = (0..DRAWS).map(|_| gaps.blocks(size)).sum::<u64>() as f64 / DRAWS as f64;
+            let gaps = gaps();
+            let mean = (0..DRAWS).map(|_| gaps.blocks(size, rate)).sum::<u64>() as f64 / DRAWS as f64;
             let likelihood = 1.0 - (-(size as f64) / rate as f64).exp();
             assert!((mean * likelihood - 1.0).abs() < TOLERANCE, "{size} at {rate}: one in {mean}");
         }
@@ -110,8 +100,8 @@ mod tests {
 
     #[test]
     fn one_block_in_so_many_is_chosen() {
-        let gaps = gaps(0);
-        assert_eq!((gaps.chosen(0), gaps.chosen(1), gaps.blocks(8), gaps.bytes()), (NEVER, 1, NEVER, NEVER));
+        let gaps = gaps();
+        assert_eq!((gaps.chosen(0), gaps.chosen(1), gaps.blocks(8, 0), gaps.bytes(0)), (NEVER, 1, NEVER, NEVER));
         for one_in in [2, 3, 1000] {
             let mean = (0..DRAWS).map(|_| gaps.chosen(one_in)).sum::<u64>() as f64 / DRAWS as f64;
             assert!((mean / one_in as f64 - 1.0).abs() < TOLERANCE, "one in {one_in}: one in {mean}");
@@ -120,7 +110,7 @@ mod tests {
 
     #[test]
     fn at_a_rate_of_one_byte_every_block_is_a_sample() {
-        let gaps = gaps(1);
-        assert!((0..1000).all(|_| gaps.blocks(8) == 1 && gaps.bytes() == 1));
+        let gaps = gaps();
+        assert!((0..1000).all(|_| gaps.blocks(8, 1) == 1 && gaps.bytes(1) == 1));
     }
 }

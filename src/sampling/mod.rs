@@ -11,6 +11,7 @@ mod profile;
 mod recent;
 mod rules;
 mod stacks;
+mod throttle;
 mod unwind;
 mod weight;
 
@@ -18,6 +19,7 @@ pub(crate) use gaps::Gaps;
 pub(crate) use mix::mix;
 pub(crate) use profile::{Profile, Tables, Trail};
 pub(crate) use stacks::{Figures, MAX_FRAMES};
+pub(crate) use throttle::{Stretch, Throttle};
 pub use unwind::Unwinder;
 pub(crate) use unwind::{walk_from, walk_whole};
 pub(crate) use weight::Weight;

@@ -71,7 +71,7 @@ impl Tags {
             self.take_off_depot(heap);
             #[cfg(feature = "profile")]
             if let Some(sampling) = heap.sampling() {
-                for class in SizeClass::slabs() {
+                for class in SizeClass::all() {
                     let waiting = sampling.waiting(class) as isize;
                     self.count(heap.tag(), -waiting, -waiting * class.size() as isize);
                 }

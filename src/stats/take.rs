@@ -139,9 +139,7 @@ impl Stats {
             self.add_magazines(heap, heap.aside());
             #[cfg(feature = "profile")]
             if let Some(sampling) = heap.sampling() {
-                for class in SizeClass::slabs() {
-                    self.classes[class.index()].in_magazines += sampling.waiting(class);
-                }
+                self.add_waiting(|class| sampling.waiting(class));
             }
             #[cfg(feature = "hardened")]
             self.add_quarantine(backend, heap);
@@ -162,8 +160,12 @@ impl Stats {
     }
 
     fn add_magazines(&mut self, heap: &Heap, tops: &Tops) {
+        self.add_waiting(|class| heap.waiting_in(class, tops));
+    }
+
+    fn add_waiting(&mut self, of_class: impl Fn(SizeClass) -> usize) {
         for class in SizeClass::all() {
-            let waiting = heap.waiting_in(class, tops);
+            let waiting = of_class(class);
             if class.is_span() {
                 self.keep_spans(class, waiting);
             } else {

@@ -7,7 +7,11 @@ use std::alloc::Layout;
 use tenure::profile::{self, Options, Unwinder};
 
 fn arm() {
-    profile::arm_with(Options { rate: 1, unwinder: Unwinder::Tables, seed: None }).unwrap();
+    arm_at(1);
+}
+
+fn arm_at(rate: usize) {
+    profile::arm_with(Options { rate, unwinder: Unwinder::Tables, seed: None }).unwrap();
     // The thread learns of it in a slow path.
     profile::unsampled(|| ());
 }
@@ -29,6 +33,23 @@ fn the_second_of_two_frees_of_a_sample_is_told_of_with_where_it_was_allocated() 
         report.assert_says(libc::SIGABRT, &["free of "]);
         report.assert_stacks(&[(&format!("allocated, for {size} bytes"), "allocates")]);
     });
+}
+
+/// Wherever it waits: in its magazine, behind a sample, or, as a sample itself, not at all.
+#[test]
+fn the_second_of_two_frees_of_a_span_is_noticed_however_near_the_next_sample_is() {
+    const SIZE: usize = 100_000;
+    let body = |&earlier: &usize| {
+        arm_at(2 * SIZE);
+        for _ in 0..earlier {
+            frees(allocates(layout(SIZE)), layout(SIZE));
+        }
+        let block = allocates(layout(SIZE));
+        announce(block);
+        frees(block, layout(SIZE));
+        frees(block, layout(SIZE));
+    };
+    report::of_each(&Vec::from_iter(0..24), body, |_, report| report.assert_says(libc::SIGABRT, &["free of "]));
 }
 
 #[test]

@@ -303,7 +303,7 @@ pub(in super::super) fn resize(block: NonNull<u8>, old: Option<usize>, new: Layo
     // SAFETY: the caller's block, as it was allocated.
     let resize = || unsafe { resize::in_place(block, padded, is_mapping) };
     #[cfg(feature = "profile")]
-    let resize = || samples::resize(block, padded.size(), is_mapping, resize);
+    let resize = || samples::resize(block, padded, is_mapping, resize);
     let Some(moved) = resize() else {
         place.enclose(size);
         return None;

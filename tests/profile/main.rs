@@ -1,9 +1,14 @@
 //! The heap profile's figures, held against exact ones that the tests keep themselves.
 #![cfg(all(feature = "profile", not(loom)))]
 
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
+mod estimates;
+mod sites;
+
+use sites::{SITES, arm, estimates};
+use std::alloc::{Layout, alloc_zeroed, dealloc, realloc};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::thread;
@@ -11,134 +16,10 @@ use support::extent::extent;
 use support::memory::{KIB, MIB};
 use support::process::alone;
 use support::random::{Random, seed};
-use tenure::profile::{self, Options, Unwinder};
+use tenure::profile;
 
 #[global_allocator]
 static GLOBAL: tenure::Tenure = tenure::Tenure::new();
-
-/// What came from one call site, and what of it is still in use.
-#[derive(Clone, Copy, Default, Debug)]
-struct Sums {
-    blocks: f64,
-    bytes: f64,
-    live_blocks: f64,
-    live_bytes: f64,
-}
-
-/// A function that allocates, in a copy for each site, so that each has an address of its own.
-type Site = fn(Layout) -> *mut u8;
-
-macro_rules! sites {
-    ($($number:literal)*) => {
-        [$({
-            #[inline(never)]
-            fn site(layout: Layout) -> *mut u8 {
-                black_box($number);
-                // SAFETY: no layout of the test has a size of zero.
-                let block = unsafe { alloc(layout) };
-                // Not a jump: the function has to be found on the stack.
-                black_box(block)
-            }
-            site as Site
-        }),*]
-    };
-}
-
-static SITES: [Site; 20] = sites!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19);
-
-/// The site whose code an address is in, if it is one's: they are short.
-fn site_of(frames: &[usize]) -> Option<usize> {
-    frames.iter().find_map(|&frame| {
-        let nearest = (0..SITES.len()).filter(|&nth| SITES[nth] as usize <= frame);
-        nearest.max_by_key(|&nth| SITES[nth] as usize).filter(|&nth| frame - (SITES[nth] as usize) < 256)
-    })
-}
-
-fn estimates() -> Vec<Sums> {
-    let mut sums = vec![Sums::default(); SITES.len()];
-    profile::each_stack(|stack| {
-        if let Some(site) = site_of(stack.frames) {
-            let sum = &mut sums[site];
-            sum.blocks += stack.blocks as f64;
-            sum.bytes += stack.bytes as f64;
-            sum.live_blocks += stack.live_blocks as f64;
-            sum.live_bytes += stack.live_bytes as f64;
-        }
-    });
-    sums
-}
-
-fn arm(rate: usize, seed: u64) {
-    profile::arm_with(Options { rate, unwinder: Unwinder::Tables, seed: Some(seed) })
-        .expect("the profile can be armed");
-}
-
-/// How far an estimate is from what is true, as a part of that.
-fn error(estimate: f64, truth: f64) -> f64 {
-    (estimate / truth - 1.0).abs()
-}
-
-/// Ten million allocations, from 20 sites. At four of them blocks have 128 bytes on average, so that of each of these
-/// 16,000 samples are taken, 4 KiB apart; at the others up to 16 times as much. A block of s bytes stands for 4,096/s,
-/// so the estimate of n of them has a variance of 4,096 n/s in blocks and of 4,096 n s in bytes: over the sizes from 1
-/// to 256 a standard deviation of 1.2 % and 0.8 %. The 5 % that are let pass are more than four of the former, which
-/// one in twenty thousand figures exceeds. The seed is fixed. Of what is live at the end, which is one block in 32, the
-/// samples are fewer, so it is looked at over all sites at once.
-#[test]
-fn estimates_of_ten_million_allocations_from_twenty_sites_are_within_five_hundredths() {
-    alone(300, || {
-        const ALLOCATIONS: usize = 10_000_000;
-        let mut random = Random::new(1);
-        let mut truth = vec![Sums::default(); SITES.len()];
-        let mut live: Vec<(*mut u8, Layout, usize)> = Vec::with_capacity(ALLOCATIONS / 32);
-        arm(4 * KIB, 1);
-        for nth in 0..ALLOCATIONS {
-            let site = random.below(SITES.len());
-            // Each site has its own sizes.
-            let size = 1 + random.below(256 << (site % 5));
-            let layout = Layout::from_size_align(size, 8).unwrap();
-            let block = SITES[site](layout);
-            let sum = &mut truth[site];
-            sum.blocks += 1.0;
-            sum.bytes += size as f64;
-            if nth % 32 == 0 {
-                sum.live_blocks += 1.0;
-                sum.live_bytes += size as f64;
-                live.push((block, layout, site));
-            } else {
-                // SAFETY: allocated above.
-                unsafe { dealloc(block, layout) };
-            }
-        }
-        profile::disarm();
-        let found = estimates();
-        let totals = profile::totals();
-        println!("{totals:?}");
-        assert_eq!(totals.dropped, 0);
-        for (site, (found, truth)) in found.iter().zip(&truth).enumerate() {
-            println!("{site}: {:.4} {:.4}", found.blocks / truth.blocks - 1.0, found.bytes / truth.bytes - 1.0);
-            assert!(error(found.blocks, truth.blocks) < 0.05, "site {site}: {found:?}, in truth {truth:?}");
-            assert!(error(found.bytes, truth.bytes) < 0.05, "site {site}: {found:?}, in truth {truth:?}");
-        }
-        let sum = |sums: &[Sums], figure: fn(&Sums) -> f64| sums.iter().map(figure).sum::<f64>();
-        for figure in [|sums: &Sums| sums.live_blocks, |sums: &Sums| sums.live_bytes] {
-            let (found, truth) = (sum(&found, figure), sum(&truth, figure));
-            println!("live: {:.4}", found / truth - 1.0);
-            assert!(error(found, truth) < 0.05, "{found}, in truth {truth}");
-        }
-        // A profile that is not armed any more notices frees all the same, on any thread.
-        let blocks: Vec<_> = live.iter().map(|&(block, layout, _)| (block.expose_provenance(), layout)).collect();
-        thread::spawn(move || {
-            for (block, layout) in blocks {
-                // SAFETY: allocated above, and freed once.
-                unsafe { dealloc(std::ptr::with_exposed_provenance_mut(block), layout) };
-            }
-        })
-        .join()
-        .unwrap();
-        assert!(estimates().iter().all(|sums| sums.live_blocks == 0.0 && sums.live_bytes == 0.0));
-    });
-}
 
 /// At a rate of one byte every allocation is a sample, so the figures are exact.
 #[test]
@@ -195,37 +76,6 @@ fn a_block_that_is_resized_is_one_that_went_and_one_that_came() {
         }
         // SAFETY: allocated with this layout.
         unsafe { dealloc(block, layout(sizes[sizes.len() - 1])) };
-    });
-}
-
-/// 200,000 blocks that grow from class to class, most of them from magazine to magazine. The estimate of 259 MB that
-/// were allocated has a standard deviation of √(4,096 / 259,000,000), which is 0.4 %; of the blocks, of which the small
-/// ones weigh most, 0.8 %. Five of those are let pass.
-#[test]
-fn blocks_that_grow_from_magazine_to_magazine_are_estimated_without_bias() {
-    alone(60, || {
-        const SIZES: [usize; 6] = [16, 48, 100, 250, 300, 580];
-        const ROUNDS: usize = 200_000;
-        arm(4 * KIB, 7);
-        let layout = |size| Layout::from_size_align(size, 8).unwrap();
-        for _ in 0..ROUNDS {
-            let mut block = SITES[5](layout(SIZES[0]));
-            for pair in SIZES.windows(2) {
-                // SAFETY: allocated with this layout, and the new size is not zero.
-                block = unsafe { realloc(block, layout(pair[0]), pair[1]) };
-            }
-            // SAFETY: allocated with this layout.
-            unsafe { dealloc(black_box(block), layout(SIZES[5])) };
-        }
-        profile::disarm();
-        let (mut blocks, mut bytes) = (0, 0);
-        profile::each_stack(|stack| {
-            blocks += stack.blocks;
-            bytes += stack.bytes;
-        });
-        let (true_blocks, true_bytes) = (ROUNDS * SIZES.len(), ROUNDS * SIZES.iter().sum::<usize>());
-        assert!(error(blocks as f64, true_blocks as f64) < 0.04, "{blocks} blocks, in truth {true_blocks}");
-        assert!(error(bytes as f64, true_bytes as f64) < 0.02, "{bytes} bytes, in truth {true_bytes}");
     });
 }
 
