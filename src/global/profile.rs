@@ -47,7 +47,7 @@ use core::fmt::{self, Display, Formatter};
 pub(super) static PROFILE: Profile = Profile::new();
 
 /// Bytes between samples that are usual: 512 KiB. A program that allocates a gigabyte in a second is looked at two
-/// thousand times.
+/// thousand times; more than some 2,500 a second are [not taken](Options::rate).
 pub const DEFAULT_RATE: usize = 512 * 1024;
 
 /// Most bytes between samples: a tebibyte.
@@ -61,6 +61,9 @@ pub const MAX_FRAMES: usize = crate::sampling::MAX_FRAMES;
 pub struct Options {
     /// Bytes that are allocated from one sample to the next, on average, at most [`MAX_RATE`]. At 1 every allocation is
     /// a sample.
+    ///
+    /// From 64 KiB on, a thread that would take more than some 2,500 samples a second takes fewer: the bytes between
+    /// them are doubled until that is so, and each stands for more. Below that, it takes as many as come.
     pub rate: usize,
     /// How the callers are found.
     pub unwinder: Unwinder,

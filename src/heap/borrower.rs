@@ -150,7 +150,8 @@ impl Borrower {
     #[inline(always)]
     pub(crate) unsafe fn keep_for_later(&self, class: SizeClass, block: NonNull<u8>, owner: Owner) -> bool {
         // SAFETY: passed on.
-        self.returns.get().is_some_and(|sampling| unsafe { sampling.keep_for_later(class, block.as_ptr(), owner) })
+        let keep = |sampling: &Sampling| unsafe { sampling.keep_for_later(&self.tops, class, block.as_ptr(), owner) };
+        self.returns.get().is_some_and(keep)
     }
 
     /// True while the thread's allocations are sampled, so that how many blocks its magazines hold says when the next

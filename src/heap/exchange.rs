@@ -211,6 +211,11 @@ impl Heap {
     pub(crate) fn take_one(&self, class: SizeClass) -> Option<(NonNull<u8>, bool)> {
         let mut core = self.core.lock();
         core.collect_in_time(self.home());
+        // All that comes back to a heap of sampled blocks is returned by others, and what it has touched is to be few.
+        #[cfg(feature = "profile")]
+        if self.is_for_samples() {
+            core.collect(self.home());
+        }
         let (block, is_zero) = core.take_block(self.home(), class)?;
         self.counts_of(class).refill(1);
         self.live_changed(0, class.size());

@@ -137,18 +137,32 @@ impl Sampling {
     /// - As for [`Sampling::keep`]; `class` is the block's.
     pub(crate) unsafe fn take_back(&self, tops: &Tops, class: SizeClass, block: *mut u8, owner: Owner) -> bool {
         // SAFETY: passed on.
-        unsafe { self.keep(tops, class.code(), block, owner) || self.keep_for_later(class, block, owner) }
+        unsafe { self.keep(tops, class.code(), block, owner) || self.keep_for_later(tops, class, block, owner) }
     }
 
-    /// Takes back a block that the thread frees to the returns, where no more allocations are to come than
-    /// [`Sampling::keep`] asks for; false as there.
+    /// Takes back a block that the thread frees, where no more allocations are to come than [`Sampling::keep`] asks
+    /// for; false as there. It goes to the magazine all the same, and the block that has waited longest there to the
+    /// returns. Otherwise each sample would have all blocks of a magazine used, of which a program may need two.
     ///
     /// # Safety
     /// - As for [`Sampling::keep`]; `class` is the block's.
     #[inline(always)]
-    pub(crate) unsafe fn keep_for_later(&self, class: SizeClass, block: *mut u8, owner: Owner) -> bool {
-        // SAFETY: passed on: the calling thread's own returns.
-        owner == self.owner.get() && self.beyond(class).get() == 0 && unsafe { self.returns.push(class, block) }
+    pub(crate) unsafe fn keep_for_later(&self, tops: &Tops, class: SizeClass, block: *mut u8, owner: Owner) -> bool {
+        if owner != self.owner.get() || self.beyond(class).get() > 0 {
+            return false;
+        }
+        let lowest = tops.lowest(class);
+        // SAFETY: a magazine's place, where a block waits.
+        let leaves = lowest.map_or(block, |lowest| unsafe { lowest.read() });
+        // SAFETY: the calling thread's own returns.
+        if !unsafe { self.returns.push(class, leaves) } {
+            return false;
+        }
+        if let Some(lowest) = lowest {
+            // SAFETY: the calling thread's own tops.
+            unsafe { tops.replace_lowest(class, lowest, block) };
+        }
+        true
     }
 
     /// What the next allocation of `class` is, whose magazine is empty.

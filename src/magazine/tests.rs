@@ -51,6 +51,30 @@ fn a_thread_without_magazines_can_neither_take_nor_keep_a_block_of_any_class() {
     assert!(NO_MAGAZINE._places.iter().all(|&place| place == 0), "nobody has written there");
 }
 
+#[cfg(feature = "profile")]
+#[test]
+fn the_block_that_waits_longest_makes_way_for_another() {
+    for class in [SizeClass::of_size(8), SizeClass::of_size(20_000), SizeClass::of_untyped_span(100_000)] {
+        let class = class.unwrap();
+        let (magazine, tops) = (fresh(), Mine(Tops::nowhere()));
+        assert!(tops.0.lowest(class).is_none());
+        for count in 1..=capacity(class) {
+            tops.0.set(class, magazine.low(class));
+            assert!(tops.0.lowest(class).is_none());
+            assert!((1..=count).all(|nth| tops.push(class, block(nth))));
+            for nth in 1..=2 * count {
+                let lowest = tops.0.lowest(class).unwrap();
+                // SAFETY: a place of this magazine, in which a block waits.
+                assert_eq!(unsafe { lowest.read() }, block(nth));
+                // SAFETY: as above.
+                unsafe { tops.0.replace_lowest(class, lowest, block(count + nth)) };
+            }
+            let rest: Vec<_> = core::iter::from_fn(|| tops.pop(class)).collect();
+            assert_eq!(rest, (2 * count + 1..=3 * count).rev().map(block).collect::<Vec<_>>());
+        }
+    }
+}
+
 #[test]
 fn the_top_that_is_nowhere_is_full_and_empty_at_once() {
     assert!(NOWHERE.addr().is_multiple_of(ALIGN));

@@ -1,7 +1,11 @@
 //! Tops: a thread's stacks of all classes, and the ways to find one.
 
+#[cfg(feature = "profile")]
+use super::PLACES;
 use super::stack::Stack;
 use super::{Magazine, NOWHERE, Place, capacity};
+#[cfg(feature = "profile")]
+use crate::align;
 use crate::size_class::{self, SizeClass};
 use crate::sync::{array_of, constructor};
 #[cfg(not(loom))]
@@ -203,6 +207,31 @@ impl Tops {
         let Some(top) = self.get(class) else { return 0 };
         let held = top.addr().wrapping_sub(magazine.low(class).addr()) / size_of::<Place>();
         if held <= capacity(class) { held } else { 0 }
+    }
+
+    /// The place of the block of `class` that waits longest in the magazine; `None` where none does. Own thread only.
+    #[cfg(feature = "profile")]
+    pub(crate) fn lowest(&self, class: SizeClass) -> Option<NonNull<Place>> {
+        let top = self.get(class)?;
+        // A magazine's first place holds no block, so that the top stands behind it at least.
+        let start = top.wrapping_sub(1).map_addr(|address| align::down(address, size_of::<Magazine>()));
+        let low = start.wrapping_add(PLACES - capacity(class));
+        NonNull::new(low).filter(|_| low != top)
+    }
+
+    /// Takes the block at `lowest` out, and puts `block` on top. Own thread only.
+    ///
+    /// # Safety
+    /// - `lowest` is what [`Tops::lowest`] says of `class`.
+    #[cfg(feature = "profile")]
+    pub(crate) unsafe fn replace_lowest(&self, class: SizeClass, lowest: NonNull<Place>, block: Place) {
+        let (low, top) = (lowest.as_ptr(), self.stack(class).top());
+        let above = (top.addr() - low.addr()) / size_of::<Place>() - 1;
+        // SAFETY: blocks wait from the lowest place up to the top, and the borrower alone has access.
+        unsafe {
+            low.add(1).copy_to(low, above);
+            low.add(above).write(block);
+        }
     }
 
     /// Says where the magazine of `class` has its top. Own thread only.

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod gaps;
+mod levels;
 mod mix;
 mod profile;
 mod recent;

@@ -3,6 +3,7 @@
 //! A stack is known by a hash of 64 bits: of a full table, two stacks have the same with a likelihood of one in 30
 //! thousand millions, and are then taken for one.
 
+use super::levels::levels;
 use super::mix::mix;
 use super::weight::{UNITS, Weight};
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
@@ -10,8 +11,9 @@ use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 /// Most return addresses that are kept of a stack, the innermost ones.
 pub(crate) const MAX_FRAMES: usize = 128;
 
-/// Slots that are looked through for a stack.
-const REACH: usize = 64;
+/// Slots of each level that are looked through for a stack, and of the last one.
+const REACH: usize = 4;
+const LAST_REACH: usize = 64;
 
 /// Sums over samples, as estimates of sums over all allocations.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -73,9 +75,8 @@ impl<'a> Stacks<'a> {
     /// no room.
     pub(super) fn intern(&self, stack: &[usize]) -> Option<usize> {
         let hash = stack.iter().fold(stack.len() as u64, |hash, &frame| mix(hash.rotate_left(5) ^ frame as u64)).max(1);
-        let mask = self.slots.len() - 1;
-        for nth in 0..REACH {
-            let index = (hash as usize).wrapping_add(nth) & mask;
+        // In the same order for everybody, and none is ever free again: so a stack is not entered twice.
+        for index in self.places(hash) {
             match self.slots[index].hash.compare_exchange(0, hash, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
                     self.keep_frames(index, stack);
@@ -86,6 +87,16 @@ impl<'a> Stacks<'a> {
             }
         }
         None
+    }
+
+    /// The slots in which a stack of this hash may be.
+    fn places(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
+        let slots = self.slots.len();
+        levels(slots, REACH).flat_map(move |level| {
+            let reach = if level.end == slots { LAST_REACH } else { REACH };
+            let mask = level.len() - 1;
+            (0..reach.min(level.len())).map(move |nth| level.start + ((hash as usize).wrapping_add(nth) & mask))
+        })
     }
 
     /// Keeps the addresses of a stack that is new. Where there is no room it stays without, and is counted all the

@@ -35,6 +35,14 @@ fn hot(class: SizeClass) -> usize {
 /// slabs then.
 const LEAST: usize = 4;
 
+/// Of blocks of so many bytes one is enough: another from a slab would be memory that is touched for the first time.
+const LARGE: usize = 1024;
+
+#[inline(always)]
+fn least(class: SizeClass) -> usize {
+    if class.size() >= LARGE { 1 } else { LEAST }
+}
+
 impl Heap {
     /// A block of `class`, whose magazine is empty, and more of them into the magazine, but no more than `most` in all:
     /// returns first, then those of slabs. `None` where the system has no memory.
@@ -50,7 +58,7 @@ impl Heap {
     ) -> Option<NonNull<u8>> {
         let held = sampling.waiting(class);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        if held < LEAST.min(most) {
+        if held < least(class).min(most) {
             // SAFETY: passed on.
             let (block, taken) = unsafe { self.refill_within(tops, class, most, stealing::NONE) }?;
             sampling.count(class, taken);
@@ -69,7 +77,7 @@ impl Heap {
     pub(crate) unsafe fn refill_hot(&self, sampling: &Sampling, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
         let held = sampling.waiting(class);
         let most = sampling.beyond(class).get() as usize;
-        if held < LEAST || most < LEAST || tops.next(class).is_some() {
+        if held < least(class) || most < least(class) || tops.next(class).is_some() {
             return None;
         }
         // SAFETY: passed on.
