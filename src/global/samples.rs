@@ -8,7 +8,7 @@
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
 use super::{BACKEND, REGISTRY, guard, large, routing, tls};
-use crate::heap::{self, Borrower, Chosen, Extent, Heap, Next, Pace, Sampling};
+use crate::heap::{self, Borrower, Chosen, Extent, Heap, Next, Others, Pace, Sampling};
 use crate::sampling::{MAX_FRAMES, Tables};
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -88,6 +88,7 @@ pub(super) fn alloc(
     class: SizeClass,
     layout: Layout,
     is_zeroed: bool,
+    others: Others<'_>,
 ) -> Option<Option<(NonNull<u8>, bool)>> {
     follow(heap, thread);
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
@@ -102,9 +103,9 @@ pub(super) fn alloc(
     // SAFETY: the calling thread's own heap and tops.
     Some(unsafe {
         if is_zeroed {
-            heap.refill_sampled_zeroed(sampling, tops, class, most)
+            heap.refill_sampled_zeroed(sampling, tops, class, most, others)
         } else {
-            heap.refill_sampled(sampling, tops, class, most).map(|block| (block, false))
+            heap.refill_sampled(sampling, tops, class, most, others).map(|block| (block, false))
         }
     })
 }

@@ -87,7 +87,7 @@ pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
                 return Some(block);
             }
             #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc(heap, thread, class, layout, false) {
+            if let Some(served) = samples::alloc(heap, thread, class, layout, false, &others(heap)) {
                 return served.map(|(block, _)| block);
             }
             if class.is_span() {
@@ -142,7 +142,7 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
                 return Some((block, false));
             }
             #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc(heap, thread, class, layout, true) {
+            if let Some(served) = samples::alloc(heap, thread, class, layout, true, &others(heap)) {
                 return served;
             }
             // SAFETY: the calling thread's own heap and tops.
@@ -179,6 +179,11 @@ pub(super) fn free(block: NonNull<u8>, request: Request, class: SizeClass, owner
 fn keep_stolen(block: NonNull<u8>, class: SizeClass, owner: Owner, thread: &Borrower) -> bool {
     // A thread in the midst of a slow path has none.
     let Some(heap) = thread.heap.get().filter(|_| !thread.is_busy.get()) else { return false };
+    #[cfg(feature = "profile")]
+    if let Some(sampling) = thread.sampling.get() {
+        // SAFETY: as below.
+        return unsafe { heap.keep_stolen_sampled(sampling, owner, &thread.tops, class, block) };
+    }
     // SAFETY: the calling thread's own heap and tops, and a block of the heap that was robbed.
     unsafe { heap.keep_stolen(owner, &thread.tops, class, block) }
 }

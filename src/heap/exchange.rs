@@ -164,6 +164,10 @@ impl Heap {
             }
             self.live_changed(0, taken * class.size());
             if let (Some((span, _)), None) = (waiting, left) {
+                #[cfg(feature = "profile")]
+                if let Some(sampling) = self.sampling() {
+                    sampling.take_off(span, 1);
+                }
                 self.counts_of(span).flush(1);
                 self.live_changed(span.size(), 0);
             }

@@ -54,6 +54,8 @@ pub(crate) use span::asked as span_asked;
 pub(crate) use span::{is_at as is_span_at, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely};
 #[cfg(test)]
 pub(crate) use stealing::NONE;
+#[cfg(feature = "profile")]
+pub(crate) use stealing::Others;
 
 use self::core::Core;
 use crate::align;

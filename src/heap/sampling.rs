@@ -269,6 +269,18 @@ impl Sampling {
         beyond.set(beyond.get() - blocks as u64);
     }
 
+    /// Counts a block of `class` where `keep` puts it into the magazine, which it is not to do where no more are to come
+    /// before the next sample than wait there.
+    #[inline(always)]
+    pub(super) fn count_if(&self, class: SizeClass, keep: impl FnOnce() -> bool) -> bool {
+        let beyond = self.beyond(class);
+        let is_kept = beyond.get() > 0 && keep();
+        if is_kept {
+            beyond.set(beyond.get() - 1);
+        }
+        is_kept
+    }
+
     /// Takes note of a sample, and returns what it stands for.
     pub(crate) fn weigh(&self, extent: Extent, now_ms: u64) -> Weight {
         let rate = self.pace.get().rate;

@@ -7,6 +7,8 @@
 //! block's owner when it gives blocks back.
 
 use super::Heap;
+#[cfg(feature = "profile")]
+use super::Sampling;
 use super::core::{Core, Growth};
 use super::outbox;
 use crate::magazine::{Place, Tops};
@@ -18,7 +20,7 @@ use core::ptr::NonNull;
 pub(crate) type Others<'a> = &'a dyn Fn(SizeClass, &mut [Place]) -> usize;
 
 /// No other heap.
-#[cfg(any(test, feature = "profile"))]
+#[cfg(test)]
 pub(crate) const NONE: Others<'static> = &|_, _| 0;
 
 /// Bytes that have to be unclaimed for any to be stolen. A stolen block takes the slow path when it is freed, so for
@@ -52,6 +54,25 @@ impl Heap {
             && tops.next(class).is_some()
             // SAFETY: the caller's tops.
             && unsafe { tops.push(class, block.as_ptr()) }
+    }
+
+    /// As [`Heap::keep_stolen`], where the borrower's allocations are sampled.
+    ///
+    /// # Safety
+    /// - As there; `sampling` is this heap's.
+    #[cfg(feature = "profile")]
+    #[inline(always)]
+    pub(crate) unsafe fn keep_stolen_sampled(
+        &self,
+        sampling: &Sampling,
+        owner: Owner,
+        tops: &Tops,
+        class: SizeClass,
+        block: NonNull<u8>,
+    ) -> bool {
+        // SAFETY: passed on.
+        let keep = || unsafe { self.keep_stolen(owner, tops, class, block) };
+        sampling.count_if(class, keep)
     }
 
     /// Fills `places` from their end with free blocks of one of the `others`; returns how many. Borrower-only.

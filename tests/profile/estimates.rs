@@ -7,6 +7,8 @@ use crate::support::random::{Random, seed};
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::hint::black_box;
 use std::mem;
+use std::ptr;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tenure::profile;
@@ -181,6 +183,49 @@ fn large_blocks_that_grow_are_estimated_without_bias() {
         let (true_blocks, true_bytes) = (ROUNDS * SIZES.len(), ROUNDS * SIZES.iter().sum::<usize>());
         assert!(error(blocks as f64, true_blocks as f64) < 0.01, "{blocks} blocks, in truth {true_blocks}");
         assert!(error(bytes as f64, true_bytes as f64) < 0.01, "{bytes} bytes, in truth {true_bytes}");
+    });
+}
+
+/// Two threads by turns replace what the other has allocated, so each takes what the other's heap has no use for. Of
+/// blocks of 512 bytes one in nine is a sample: the estimate of 600,000 has a standard deviation of 0.4 %.
+#[test]
+fn blocks_that_another_thread_frees_are_estimated_without_bias() {
+    alone(60, || {
+        const BLOCKS: usize = 20_000;
+        const ROUNDS: usize = 30;
+        let layout = Layout::from_size_align(512, 8).unwrap();
+        arm(4 * KIB, seed());
+        let mut blocks = vec![0; BLOCKS];
+        let replace = move |site: usize, blocks: &mut [usize]| {
+            for place in blocks {
+                if *place != 0 {
+                    // SAFETY: allocated below, by whichever thread had them before.
+                    unsafe { dealloc(ptr::with_exposed_provenance_mut(*place), layout) };
+                }
+                *place = SITES[site](layout).expose_provenance();
+            }
+        };
+        // Each thread lives through all rounds, and waits for the other's.
+        let (to_other, from_main) = mpsc::channel::<Vec<usize>>();
+        let (to_main, from_other) = mpsc::channel();
+        let other = thread::spawn(move || {
+            for mut blocks in from_main {
+                replace(1, &mut blocks);
+                to_main.send(blocks).unwrap();
+            }
+        });
+        for _ in 0..ROUNDS {
+            replace(0, &mut blocks);
+            to_other.send(blocks).unwrap();
+            blocks = from_other.recv().unwrap();
+        }
+        drop(to_other);
+        other.join().unwrap();
+        profile::disarm();
+        for (site, found) in estimates()[..2].iter().enumerate() {
+            let truth = (BLOCKS * ROUNDS) as f64;
+            assert!(error(found.blocks, truth) < 0.02, "{site}: {found:?}, in truth {truth} blocks");
+        }
     });
 }
 

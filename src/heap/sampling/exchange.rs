@@ -1,7 +1,8 @@
 //! Refills and flushes of a heap whose borrower's allocations are sampled.
 
+use super::super::Heap;
 use super::super::core::{Misuse, refuse};
-use super::super::{Heap, stealing};
+use super::super::stealing::Others;
 use super::Sampling;
 use crate::magazine::Tops;
 use crate::size_class::{self, SizeClass};
@@ -45,7 +46,8 @@ fn least(class: SizeClass) -> usize {
 
 impl Heap {
     /// A block of `class`, whose magazine is empty, and more of them into the magazine, but no more than `most` in all:
-    /// returns first, then those of slabs. `None` where the system has no memory.
+    /// returns first, then those of slabs, or of `others` before the heap takes a segment. `None` where the system has no
+    /// memory.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, whose `sampling` this is, and `tops` are its tops.
@@ -55,12 +57,13 @@ impl Heap {
         tops: &Tops,
         class: SizeClass,
         most: u64,
+        others: Others<'_>,
     ) -> Option<NonNull<u8>> {
         let held = sampling.waiting(class);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         if held < least(class).min(most) {
             // SAFETY: passed on.
-            let (block, taken) = unsafe { self.refill_within(tops, class, most, stealing::NONE) }?;
+            let (block, taken) = unsafe { self.refill_within(tops, class, most, others) }?;
             sampling.count(class, taken);
             return Some(block);
         }
@@ -121,6 +124,7 @@ impl Heap {
         tops: &Tops,
         class: SizeClass,
         most: u64,
+        others: Others<'_>,
     ) -> Option<(NonNull<u8>, bool)> {
         if sampling.waiting(class) == 0 && Self::is_worth_asking_for_zeros(class) {
             let found = self.take_one(class)?;
@@ -128,7 +132,7 @@ impl Heap {
             return Some(found);
         }
         // SAFETY: passed on.
-        unsafe { self.refill_sampled(sampling, tops, class, most) }.map(|block| (block, false))
+        unsafe { self.refill_sampled(sampling, tops, class, most, others) }.map(|block| (block, false))
     }
 
     /// Takes back a span of `class` that the thread frees: to its magazine, where it would go if nothing were sampled,
