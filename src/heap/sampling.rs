@@ -269,8 +269,8 @@ impl Sampling {
         beyond.set(beyond.get() - blocks as u64);
     }
 
-    /// Counts a block of `class` where `keep` puts it into the magazine, which it is not to do where no more are to come
-    /// before the next sample than wait there.
+    /// Counts a block of `class` where `keep` puts it into the magazine, which it is not to do where no more are to
+    /// come before the next sample than wait there.
     #[inline(always)]
     pub(super) fn count_if(&self, class: SizeClass, keep: impl FnOnce() -> bool) -> bool {
         let beyond = self.beyond(class);
