@@ -46,8 +46,8 @@ fn least(class: SizeClass) -> usize {
 
 impl Heap {
     /// A block of `class`, whose magazine is empty, and more of them into the magazine, but no more than `most` in all:
-    /// returns first, then those of slabs, or of `others` before the heap takes a segment. `None` where the system has no
-    /// memory.
+    /// returns first, then those of slabs; before the heap takes a segment, `others` are asked. `None` where the system
+    /// has no memory.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, whose `sampling` this is, and `tops` are its tops.
