@@ -8,7 +8,7 @@
 use super::profile::PROFILE;
 use super::thread::{Busy, own};
 use super::{BACKEND, REGISTRY, guard, large, routing, tls};
-use crate::heap::{self, Borrower, Chosen, Extent, Heap, Next, Others, Pace, Sampling};
+use crate::heap::{self, Borrower, Chosen, Heap, Next, Others, Pace, Sampling, Unit};
 use crate::sampling::{MAX_FRAMES, Tables};
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -124,7 +124,7 @@ fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling)
         Some(found) => found,
         None => REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?,
     };
-    let weight = sampling.weigh(Extent::Class(class), BACKEND.os.now_ms());
+    let weight = sampling.weigh(Unit::Class(class), BACKEND.os.now_ms());
     tables.add(found.0.addr().get(), layout.size(), weight, PROFILE.unwinder());
     Some(found)
 }
@@ -195,16 +195,16 @@ pub(super) fn alloc_large(
     map: impl FnOnce(Layout) -> Option<(NonNull<u8>, bool)>,
 ) -> Option<(NonNull<u8>, bool)> {
     let (heap, thread, sampling) = sampled()?;
-    let extent = Extent::of(layout);
-    let Extent::Class(class) = extent else {
-        return if sampling.is_sample(extent) { sample_large(layout, sampling, map) } else { None };
+    let unit = Unit::of(layout);
+    let Unit::Class(class) = unit else {
+        return if sampling.is_sample(unit) { sample_large(layout, sampling, map) } else { None };
     };
     let tops = routing::tops(heap, thread);
     // What waits has been counted. Where the tops are set aside, nobody has looked there yet.
     if tops.next(class).is_some() {
         return None;
     }
-    if sampling.is_sample(extent) {
+    if sampling.is_sample(unit) {
         return sample_large(layout, sampling, map);
     }
     let _busy = Busy::new(thread);
@@ -227,13 +227,13 @@ fn sample_large(
     } else {
         map(layout)?
     };
-    add(tables, found.0, layout.size(), Extent::of(layout), sampling);
+    add(tables, found.0, layout.size(), Unit::of(layout), sampling);
     Some(found)
 }
 
 /// Takes a block that is no slab's as a sample, for which the heap was asked for `size` bytes.
-fn add(tables: &Tables, block: NonNull<u8>, size: usize, extent: Extent, sampling: &Sampling) {
-    let weight = sampling.weigh(extent, BACKEND.os.now_ms());
+fn add(tables: &Tables, block: NonNull<u8>, size: usize, unit: Unit, sampling: &Sampling) {
+    let weight = sampling.weigh(unit, BACKEND.os.now_ms());
     tables.add(block.addr().get(), asked(size), weight, PROFILE.unwinder());
 }
 
@@ -256,13 +256,13 @@ fn sampled() -> Option<(&'static Heap, &'static Borrower, &'static Sampling)> {
 
 /// Counts a mapping that was made just now for a block of `size` bytes, and takes it as a sample where it is one.
 pub(super) fn mapped(block: NonNull<u8>, size: usize) {
-    let extent = Extent::Bytes(size);
+    let unit = Unit::Bytes(size);
     if let Some((_, thread, sampling)) = sampled()
-        && sampling.is_sample(extent)
+        && sampling.is_sample(unit)
         && let Some(tables) = PROFILE.tables()
     {
         let _busy = Busy::new(thread);
-        add(tables, block, size, extent, sampling);
+        add(tables, block, size, unit, sampling);
     }
 }
 
@@ -270,7 +270,7 @@ pub(super) fn mapped(block: NonNull<u8>, size: usize) {
 /// Counts it.
 pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
     let (_, _, sampling) = sampled()?;
-    if !sampling.is_sample(Extent::of(layout)) {
+    if !sampling.is_sample(Unit::of(layout)) {
         return None;
     }
     sample_large(layout, sampling, large::map_any).map(|(block, _)| block)
@@ -290,7 +290,7 @@ pub(super) fn alloc_growing(
     }
     let taken = take();
     if taken.is_none() {
-        sampling.take_off_count(Extent::of(layout));
+        sampling.take_off_count(Unit::of(layout));
     }
     taken
 }
@@ -311,7 +311,7 @@ pub(super) fn resize(
             && let Some(sampling) = thread.sampling.get()
         {
             // It will be counted where it is allocated after all.
-            sampling.take_off_count(Extent::of(layout));
+            sampling.take_off_count(Unit::of(layout));
         }
         return resized;
     }

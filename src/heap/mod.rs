@@ -48,7 +48,7 @@ pub(crate) use misuse::{Misuse, refuse};
 pub(crate) use outbox::return_remotely;
 pub(crate) use rounding::{MAPPINGS, Roundings};
 #[cfg(feature = "profile")]
-pub(crate) use sampling::{Chosen, Extent, Next, Pace, Sampling};
+pub(crate) use sampling::{Chosen, Next, Pace, Sampling, Unit};
 #[cfg(feature = "hardened")]
 pub(crate) use span::asked as span_asked;
 pub(crate) use span::{is_at as is_span_at, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely};

@@ -3,7 +3,8 @@
 //! Nothing is counted on the fast path of an allocation: a magazine never holds more blocks than are allocated before
 //! the next sample, so the allocation that finds it empty knows how many there were. A refill takes no more than that,
 //! and a free puts a block back only while more are to come than wait there, which it counts. In the short while in
-//! which no more are to come, what is freed goes to other magazines, the *returns*.
+//! which no more are to come, a block goes to another magazine, the *returns*, for each that is freed. Spans, of which
+//! one waits in a magazine, are counted in the same way; one more waits here while the next is a sample.
 //!
 //! ```text
 //! allocations up to the next that is looked at, without it == blocks in the magazine + `beyond`
@@ -87,16 +88,16 @@ pub(crate) enum Next {
     Others(u64),
 }
 
-/// As what an allocation is counted.
+/// In what an allocation is counted: a gap is one of blocks of a class, or of bytes.
 #[derive(Clone, Copy)]
-pub(crate) enum Extent {
+pub(crate) enum Unit {
     /// A block of a slab, or a span.
     Class(SizeClass),
     /// A mapping, or a span that has no class.
     Bytes(usize),
 }
 
-impl Extent {
+impl Unit {
     /// Of a block for `layout`, too large for a slab.
     pub(crate) fn of(layout: Layout) -> Self {
         SizeClass::of_span(layout).map_or(Self::Bytes(layout.size()), Self::Class)
@@ -225,14 +226,14 @@ impl Sampling {
     }
 
     /// Counts an allocation of more than 32 KiB that no magazine serves; true where it is a sample.
-    pub(crate) fn is_sample(&self, extent: Extent) -> bool {
-        let size = match extent {
-            Extent::Class(class) => {
+    pub(crate) fn is_sample(&self, unit: Unit) -> bool {
+        let size = match unit {
+            Unit::Class(class) => {
                 let Next::Others(_) = self.next(class) else { return true };
                 self.count(class, 1);
                 return false;
             }
-            Extent::Bytes(size) => size,
+            Unit::Bytes(size) => size,
         };
         let left = &self.bytes_left;
         if left.get() == 0 {
@@ -245,13 +246,13 @@ impl Sampling {
     }
 
     /// Takes back what [`Sampling::is_sample`] has counted, and did not find to be a sample.
-    pub(crate) fn take_off_count(&self, extent: Extent) {
-        match extent {
-            Extent::Class(class) => self.take_off(class, 1),
-            Extent::Bytes(size) if self.bytes_left.get() > 0 => {
+    pub(crate) fn take_off_count(&self, unit: Unit) {
+        match unit {
+            Unit::Class(class) => self.take_off(class, 1),
+            Unit::Bytes(size) if self.bytes_left.get() > 0 => {
                 self.bytes_left.set(self.bytes_left.get().saturating_add(size as u64));
             }
-            Extent::Bytes(_) => {}
+            Unit::Bytes(_) => {}
         }
     }
 
@@ -282,12 +283,12 @@ impl Sampling {
     }
 
     /// Takes note of a sample, and returns what it stands for.
-    pub(crate) fn weigh(&self, extent: Extent, now_ms: u64) -> Weight {
+    pub(crate) fn weigh(&self, unit: Unit, now_ms: u64) -> Weight {
         let rate = self.pace.get().rate;
         self.throttle.note(rate, now_ms);
-        let (size, stretch) = match extent {
-            Extent::Class(class) => (class.size(), self.left(class).stretch.get()),
-            Extent::Bytes(size) => (size, self.bytes_stretch.get()),
+        let (size, stretch) = match unit {
+            Unit::Class(class) => (class.size(), self.left(class).stretch.get()),
+            Unit::Bytes(size) => (size, self.bytes_stretch.get()),
         };
         Weight::of(size, stretch.of(rate))
     }
