@@ -62,8 +62,8 @@ pub struct Options {
     /// Bytes that are allocated from one sample to the next, on average, at most [`MAX_RATE`]. At 1 every allocation is
     /// a sample.
     ///
-    /// From 64 KiB on, a thread that would take more than some 2,500 samples a second takes fewer: the bytes between
-    /// them are doubled until that is so, and each stands for more. Below that, it takes as many as come.
+    /// From [`DEFAULT_RATE`] on, a thread that would take more than some 2,500 samples a second takes fewer: the bytes
+    /// between them are doubled until that is so, and each stands for more. Below that rate it takes all that come.
     pub rate: usize,
     /// How the callers are found.
     pub unwinder: Unwinder,

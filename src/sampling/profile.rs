@@ -7,7 +7,6 @@ use super::addresses::{Addresses, BUCKET};
 use super::recent::{Freed, Recent};
 use super::rules::{RULES, Rules};
 use super::stacks::{Figures, MAX_FRAMES, Slot, Stacks};
-use super::throttle::DENSE;
 use super::unwind::{Unwinder, walk};
 use super::weight::Weight;
 use crate::os::Platform;
@@ -57,6 +56,9 @@ const LIVE: usize = 1 << 16;
 
 /// And where it is dense.
 const LIVE_WHEN_DENSE: usize = 1 << 20;
+
+/// The rate below which a profile is dense, in bytes.
+const DENSE: u64 = 64 * 1024;
 
 /// Stacks of a process.
 const STACKS: usize = 1 << 15;

@@ -23,8 +23,9 @@ const WINDOW_MS: u64 = WINDOW * 1000 / MOST_PER_SECOND;
 /// Samples are at most so many doublings further apart.
 const MOST: u8 = 16;
 
-/// The rate below which nothing is held back, in bytes: who asks for that wants many samples, or all.
-pub(super) const DENSE: u64 = 64 * 1024;
+/// The rate below which nothing is held back, in bytes, which is the usual one: who asks for less wants many samples, or
+/// all.
+const LEAST_RATE: u64 = 512 * 1024;
 
 /// By how many doublings the bytes between samples are more than was asked for.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -58,7 +59,7 @@ impl Throttle {
 
     /// A sample is taken, where samples would be `rate` bytes apart.
     pub(crate) fn note(&self, rate: u64, now_ms: u64) {
-        if rate < DENSE {
+        if rate < LEAST_RATE {
             return;
         }
         let taken = self.taken.get() + 1;
@@ -131,9 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn a_dense_profile_takes_all_that_it_was_told_to() {
+    fn a_profile_that_was_told_to_take_more_takes_all() {
         let throttle = throttle();
-        (0..100_000).for_each(|_| throttle.note(DENSE - 1, 5));
-        assert_eq!(throttle.stretch().of(DENSE - 1), DENSE - 1);
+        (0..100_000).for_each(|_| throttle.note(LEAST_RATE - 1, 5));
+        assert_eq!(throttle.stretch().of(LEAST_RATE - 1), LEAST_RATE - 1);
     }
 }
