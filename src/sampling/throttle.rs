@@ -23,8 +23,8 @@ const WINDOW_MS: u64 = WINDOW * 1000 / MOST_PER_SECOND;
 /// Samples are at most so many doublings further apart.
 const MOST: u8 = 16;
 
-/// The rate below which nothing is held back, in bytes, which is the usual one: who asks for less wants many samples, or
-/// all.
+/// The rate below which nothing is held back, in bytes, which is the usual one: who asks for less wants many samples,
+/// or all.
 const LEAST_RATE: u64 = 512 * 1024;
 
 /// By how many doublings the bytes between samples are more than was asked for.
