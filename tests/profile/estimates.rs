@@ -1,6 +1,6 @@
 //! Estimates: within their stated bounds of what the tests count themselves.
 
-use crate::sites::{SITES, Sums, arm, error, estimates};
+use crate::sites::{SITES, Sums, arm, error, estimates, everything};
 use crate::support::memory::{KIB, MIB};
 use crate::support::process::alone;
 use crate::support::random::{Random, seed};
@@ -95,14 +95,10 @@ fn blocks_that_grow_from_magazine_to_magazine_are_estimated_without_bias() {
             unsafe { dealloc(black_box(block), layout(SIZES[5])) };
         }
         profile::disarm();
-        let (mut blocks, mut bytes) = (0, 0);
-        profile::each_stack(|stack| {
-            blocks += stack.blocks;
-            bytes += stack.bytes;
-        });
+        let Sums { blocks, bytes, .. } = everything();
         let (true_blocks, true_bytes) = (ROUNDS * SIZES.len(), ROUNDS * SIZES.iter().sum::<usize>());
-        assert!(error(blocks as f64, true_blocks as f64) < 0.04, "{blocks} blocks, in truth {true_blocks}");
-        assert!(error(bytes as f64, true_bytes as f64) < 0.02, "{bytes} bytes, in truth {true_bytes}");
+        assert!(error(blocks, true_blocks as f64) < 0.04, "{blocks} blocks, in truth {true_blocks}");
+        assert!(error(bytes, true_bytes as f64) < 0.02, "{bytes} bytes, in truth {true_bytes}");
     });
 }
 
@@ -175,14 +171,10 @@ fn large_blocks_that_grow_are_estimated_without_bias() {
             unsafe { dealloc(black_box(block), layout(SIZES[3])) };
         }
         profile::disarm();
-        let (mut blocks, mut bytes) = (0, 0);
-        profile::each_stack(|stack| {
-            blocks += stack.blocks;
-            bytes += stack.bytes;
-        });
+        let Sums { blocks, bytes, .. } = everything();
         let (true_blocks, true_bytes) = (ROUNDS * SIZES.len(), ROUNDS * SIZES.iter().sum::<usize>());
-        assert!(error(blocks as f64, true_blocks as f64) < 0.01, "{blocks} blocks, in truth {true_blocks}");
-        assert!(error(bytes as f64, true_bytes as f64) < 0.01, "{bytes} bytes, in truth {true_bytes}");
+        assert!(error(blocks, true_blocks as f64) < 0.01, "{blocks} blocks, in truth {true_blocks}");
+        assert!(error(bytes, true_bytes as f64) < 0.01, "{bytes} bytes, in truth {true_bytes}");
     });
 }
 

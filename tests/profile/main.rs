@@ -7,7 +7,7 @@ mod support;
 mod estimates;
 mod sites;
 
-use sites::{SITES, arm, estimates};
+use sites::{SITES, arm, estimates, everything};
 use std::alloc::{Layout, alloc_zeroed, dealloc, realloc};
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -47,16 +47,6 @@ fn blocks_of_every_kind_are_counted_when_they_come_and_go() {
     });
 }
 
-/// All that came, and all that is still there, over all stacks but those of the test itself.
-fn everything() -> (u64, u64) {
-    let (mut bytes, mut live) = (0, 0);
-    profile::each_stack(|stack| {
-        bytes += stack.bytes;
-        live += stack.live_bytes;
-    });
-    (bytes, live)
-}
-
 #[test]
 fn a_block_that_is_resized_is_one_that_went_and_one_that_came() {
     alone(60, || {
@@ -65,14 +55,14 @@ fn a_block_that_is_resized_is_one_that_went_and_one_that_came() {
         let layout = |size| Layout::from_size_align(size, 16).unwrap();
         // SAFETY: the size is not zero.
         let mut block = unsafe { alloc_zeroed(layout(sizes[0])) };
-        let live = everything().1;
+        let live = everything().live_bytes;
         for pair in sizes.windows(2) {
-            let (bytes, _) = everything();
+            let before = everything();
             // SAFETY: allocated with this layout, and the new size is not zero.
             block = unsafe { realloc(block, layout(pair[0]), pair[1]) };
             let now = everything();
-            assert_eq!(now.1, live - sizes[0] as u64 + pair[1] as u64, "{pair:?}");
-            assert_eq!(now.0 - bytes, pair[1] as u64, "{pair:?}");
+            assert_eq!(now.live_bytes, live - sizes[0] as f64 + pair[1] as f64, "{pair:?}");
+            assert_eq!(now.bytes - before.bytes, pair[1] as f64, "{pair:?}");
         }
         // SAFETY: allocated with this layout.
         unsafe { dealloc(block, layout(sizes[sizes.len() - 1])) };
@@ -143,7 +133,7 @@ fn what_is_unsampled_is_in_no_stack() {
         assert_eq!(everything(), before);
         drop(table);
         drop(black_box(vec![1_u8; 100]));
-        assert_eq!(everything().0 - before.0, 100);
+        assert_eq!(everything().bytes - before.bytes, 100.0);
     });
 }
 
@@ -200,7 +190,7 @@ fn nothing_is_left_of_what_threads_have_allocated_and_freed_while_a_profile_came
     alone(120, || {
         let seed = seed();
         arm(16 * KIB, seed);
-        let live = everything().1;
+        let live = everything().live_bytes;
         thread::scope(|scope| {
             let threads = [0, 1, 2, 3].map(|nth| {
                 scope.spawn(move || {
@@ -225,9 +215,9 @@ fn nothing_is_left_of_what_threads_have_allocated_and_freed_while_a_profile_came
         });
         profile::disarm();
         assert_eq!(profile::totals().dropped, 0);
-        let now = everything().1;
+        let now = everything().live_bytes;
         // The handles of threads that the library keeps, and nothing else.
-        assert!(now < live + 16 * KIB as u64, "{now} bytes are left, {live} before");
+        assert!(now < live + (16 * KIB) as f64, "{now} bytes are left, {live} before");
         assert!(GLOBAL.stats().is_balanced());
     });
 }

@@ -2,10 +2,10 @@
 
 use std::alloc::{Layout, alloc};
 use std::hint::black_box;
-use tenure::profile::{self, Options, Unwinder};
+use tenure::profile::{self, Options, Stack, Unwinder};
 
 /// What came from one call site, and what of it is still in use.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub struct Sums {
     pub blocks: f64,
     pub bytes: f64,
@@ -42,15 +42,28 @@ fn site_of(frames: &[usize]) -> Option<usize> {
     })
 }
 
+impl Sums {
+    fn add(&mut self, stack: &Stack<'_>) {
+        self.blocks += stack.blocks as f64;
+        self.bytes += stack.bytes as f64;
+        self.live_blocks += stack.live_blocks as f64;
+        self.live_bytes += stack.live_bytes as f64;
+    }
+}
+
+/// What came from all call stacks together.
+pub fn everything() -> Sums {
+    let mut sums = Sums::default();
+    profile::each_stack(|stack| sums.add(stack));
+    sums
+}
+
+/// What came from each site.
 pub fn estimates() -> Vec<Sums> {
     let mut sums = vec![Sums::default(); SITES.len()];
     profile::each_stack(|stack| {
         if let Some(site) = site_of(stack.frames) {
-            let sum = &mut sums[site];
-            sum.blocks += stack.blocks as f64;
-            sum.bytes += stack.bytes as f64;
-            sum.live_blocks += stack.live_blocks as f64;
-            sum.live_bytes += stack.live_bytes as f64;
+            sums[site].add(stack);
         }
     });
     sums
