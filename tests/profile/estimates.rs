@@ -239,8 +239,8 @@ fn a_thread_that_would_take_too_many_samples_takes_fewer_which_stand_for_more() 
         }
         let elapsed = begun.elapsed().as_secs_f64();
         let samples = profile::totals().samples;
-        // 2,500 a second, and those of the beginning.
-        assert!(samples as f64 <= 3000.0 * elapsed + 1200.0, "{samples} samples in {elapsed} s, of {count} blocks");
+        // 2,500 a second by a clock that may be 4 ms off in 25, and 64 for each doubling of the beginning.
+        assert!(samples as f64 <= 3200.0 * elapsed + 1200.0, "{samples} samples in {elapsed} s, of {count} blocks");
         let found = estimates()[4];
         // Five standard deviations.
         let tolerance = 5.0 / (samples as f64).sqrt();
