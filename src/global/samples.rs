@@ -124,8 +124,7 @@ fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling)
         Some(found) => found,
         None => REGISTRY.sampled(&BACKEND, tls::routing().tag())?.take_one(class)?,
     };
-    let weight = sampling.weigh(Unit::Class(class), BACKEND.os.now_ms());
-    tables.add(found.0.addr().get(), layout.size(), weight, PROFILE.unwinder());
+    add(tables, found.0, layout.size(), Unit::Class(class), sampling);
     Some(found)
 }
 
@@ -195,18 +194,17 @@ pub(super) fn alloc_large(
     map: impl FnOnce(Layout) -> Option<(NonNull<u8>, bool)>,
 ) -> Option<(NonNull<u8>, bool)> {
     let (heap, thread, sampling) = sampled()?;
-    let unit = Unit::of(layout);
-    let Unit::Class(class) = unit else {
-        return if sampling.is_sample(unit) { sample_large(layout, sampling, map) } else { None };
-    };
-    let tops = routing::tops(heap, thread);
+    let (unit, tops) = (Unit::of(layout), routing::tops(heap, thread));
     // What waits has been counted. Where the tops are set aside, nobody has looked there yet.
-    if tops.next(class).is_some() {
+    if let Unit::Class(class) = unit
+        && tops.next(class).is_some()
+    {
         return None;
     }
     if sampling.is_sample(unit) {
-        return sample_large(layout, sampling, map);
+        return sample_large(thread, layout, unit, sampling, map);
     }
+    let Unit::Class(class) = unit else { return None };
     let _busy = Busy::new(thread);
     sampling.take_span(tops, class).map(|span| (span, false))
 }
@@ -214,12 +212,13 @@ pub(super) fn alloc_large(
 #[cold]
 #[inline(never)]
 fn sample_large(
+    thread: &'static Borrower,
     layout: Layout,
+    unit: Unit,
     sampling: &Sampling,
     map: impl FnOnce(Layout) -> Option<(NonNull<u8>, bool)>,
 ) -> Option<(NonNull<u8>, bool)> {
     let tables = PROFILE.tables()?;
-    let (_, thread) = own()?;
     let _busy = Busy::new(thread);
     // A span of the own heap would be freed past the slow paths.
     let found = if heap::is_span(layout) {
@@ -227,18 +226,18 @@ fn sample_large(
     } else {
         map(layout)?
     };
-    add(tables, found.0, layout.size(), Unit::of(layout), sampling);
+    add(tables, found.0, asked(layout.size()), unit, sampling);
     Some(found)
 }
 
-/// Takes a block that is no slab's as a sample, for which the heap was asked for `size` bytes.
+/// Takes a block as a sample, of which the program has asked for `size` bytes.
 fn add(tables: &Tables, block: NonNull<u8>, size: usize, unit: Unit, sampling: &Sampling) {
     let weight = sampling.weigh(unit, BACKEND.os.now_ms());
-    tables.add(block.addr().get(), asked(size), weight, PROFILE.unwinder());
+    tables.add(block.addr().get(), size, weight, PROFILE.unwinder());
 }
 
-/// What the program asked for where the heap was asked for `size` bytes: a hardened build has room for a guard behind
-/// it.
+/// What the program asked for where the heap was asked for `size` bytes, more than a slab serves: a hardened build has
+/// room for a guard behind it.
 fn asked(size: usize) -> usize {
     if cfg!(feature = "hardened") { size - BACKEND.os.page_size() } else { size }
 }
@@ -262,18 +261,19 @@ pub(super) fn mapped(block: NonNull<u8>, size: usize) {
         && let Some(tables) = PROFILE.tables()
     {
         let _busy = Busy::new(thread);
-        add(tables, block, size, unit, sampling);
+        add(tables, block, asked(size), unit, sampling);
     }
 }
 
 /// A span that is to be another size stays where it is, unless it is a sample: then here is another, for `layout`.
 /// Counts it.
 pub(super) fn alloc_instead_of_resizing(layout: Layout) -> Option<NonNull<u8>> {
-    let (_, _, sampling) = sampled()?;
-    if !sampling.is_sample(Unit::of(layout)) {
+    let (_, thread, sampling) = sampled()?;
+    let unit = Unit::of(layout);
+    if !sampling.is_sample(unit) {
         return None;
     }
-    sample_large(layout, sampling, large::map_any).map(|(block, _)| block)
+    sample_large(thread, layout, unit, sampling, large::map_any).map(|(block, _)| block)
 }
 
 /// A block for `layout`, of more than 32 KiB, for one that is copied to grow: a sample where it is to be one, else what

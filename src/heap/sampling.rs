@@ -45,8 +45,7 @@ pub(crate) struct Sampling {
     span: AtomicPtr<u8>,
     /// The heap's.
     owner: Cell<Owner>,
-    /// Found by a class's code, as the tops are. All zeros under the code that is no class's, and of spans, which do
-    /// not come back here.
+    /// Found by a class's code, as the tops are. All zeros under the code that is no class's.
     gaps_left: [GapsLeft; size_class::COUNT + 1],
     pace: Cell<Pace>,
     /// Where the gaps began.
@@ -79,6 +78,20 @@ struct GapsLeft {
 }
 
 const _: () = assert!(size_of::<GapsLeft>().is_multiple_of(STEP));
+
+impl GapsLeft {
+    /// Counts a block where `keep` puts it into the magazine, which it is not to do where no more are to come before
+    /// the next sample than wait there.
+    #[inline(always)]
+    fn count_if(&self, keep: impl FnOnce() -> bool) -> bool {
+        let left = self.beyond.get();
+        let is_kept = left > 0 && keep();
+        if is_kept {
+            self.beyond.set(left - 1);
+        }
+        is_kept
+    }
+}
 
 /// What an allocation that finds its magazine empty is.
 pub(crate) enum Next {
@@ -121,18 +134,11 @@ impl Sampling {
     #[inline(always)]
     pub(crate) unsafe fn keep(&self, tops: &Tops, code: usize, block: *mut u8, owner: Owner) -> bool {
         // SAFETY: passed on.
-        let GapsLeft { beyond, .. } = unsafe { self.left_under(code) };
-        let left = beyond.get();
-        // SAFETY: passed on.
-        if owner != self.owner.get() || left == 0 || !unsafe { tops.behind(code).push(block) } {
-            return false;
-        }
-        beyond.set(left - 1);
-        true
+        owner == self.owner.get() && unsafe { self.left_under(code).count_if(|| tops.behind(code).push(block)) }
     }
 
-    /// Takes back a block that the thread frees: to the returns, where no more allocations are to come than
-    /// [`Sampling::keep`] asks for. False where it is another heap's, or there is no room for it.
+    /// Takes back a block that the thread frees, as [`Sampling::keep`] does or as [`Sampling::keep_for_later`]. False
+    /// where it is another heap's, or there is no room for it.
     ///
     /// # Safety
     /// - As for [`Sampling::keep`]; `class` is the block's.
@@ -270,16 +276,10 @@ impl Sampling {
         beyond.set(beyond.get() - blocks as u64);
     }
 
-    /// Counts a block of `class` where `keep` puts it into the magazine, which it is not to do where no more are to
-    /// come before the next sample than wait there.
+    /// As [`Sampling::keep`] counts, a block of `class` that `keep` puts into the magazine.
     #[inline(always)]
     pub(super) fn count_if(&self, class: SizeClass, keep: impl FnOnce() -> bool) -> bool {
-        let beyond = self.beyond(class);
-        let is_kept = beyond.get() > 0 && keep();
-        if is_kept {
-            beyond.set(beyond.get() - 1);
-        }
-        is_kept
+        self.left(class).count_if(keep)
     }
 
     /// Takes note of a sample, and returns what it stands for.
