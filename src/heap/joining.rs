@@ -5,7 +5,7 @@
 //! then where it needed 512, and resident memory is what it was. That costs a copy of the segment, once.
 
 use super::core::GROWING_FROM;
-use crate::segment::{Backend, Segment};
+use crate::segment::{Backend, Join, Segment};
 use ::core::ptr;
 
 /// Segments of a heap before any is joined: one that is small is served by the caches there are.
@@ -22,17 +22,25 @@ const MOST: usize = if cfg!(feature = "std") { usize::MAX } else { 3 };
 /// Segments that are looked at each time.
 const LOOKS: usize = 8;
 
+/// So many looks in vain, one after the other, have the heap grow once more before the next. A look at what is resident
+/// takes microseconds, and a heap of spans may take a segment and give it up again for each few of them.
+const IN_VAIN: u8 = 8;
+
 /// Segments of a heap that have small pages, the next to be looked at first.
 pub(super) struct Joining {
     segments: [*const Segment; WAITING],
     len: usize,
     /// How many were joined so far.
     joined: usize,
+    /// How often the system was asked, one time after the other, and nothing was filled.
+    in_vain: u8,
+    /// How often the heap is to grow before the next look.
+    pause: u8,
 }
 
 impl Joining {
     pub(super) const fn new() -> Self {
-        Self { segments: [ptr::null(); WAITING], len: 0, joined: 0 }
+        Self { segments: [ptr::null(); WAITING], len: 0, joined: 0, in_vain: 0, pause: 0 }
     }
 
     /// A segment was added to the heap.
@@ -50,21 +58,33 @@ impl Joining {
 
     /// The heap of `segments` segments is about to grow: joins what was filled.
     pub(super) fn grow(&mut self, backend: &Backend, segments: usize) {
-        if segments < ENOUGH {
+        if segments < ENOUGH || self.len == 0 {
+            return;
+        }
+        if self.pause > 0 {
+            self.pause -= 1;
             return;
         }
         let is_large = segments >= GROWING_FROM;
         let looks = if is_large { LOOKS } else { LOOKS.min(MOST.saturating_sub(self.joined)) }.min(self.len);
-        let mut nth = 0;
-        let before = self.len;
+        let (mut nth, mut joined, mut sparse) = (0, 0, 0);
         self.retain(|segment| {
             nth += 1;
-            nth > looks || !segment.join_pages(backend)
+            let found = if nth > looks { Join::NotYet } else { segment.join_pages(backend) };
+            joined += usize::from(found == Join::Done);
+            sparse += usize::from(found == Join::Sparse);
+            found != Join::Done
         });
-        self.joined += before - self.len;
+        self.joined += joined;
+        self.in_vain = match (joined, sparse) {
+            (0, 0) => self.in_vain,
+            (0, _) => self.in_vain.saturating_add(1),
+            _ => 0,
+        };
+        self.pause = if sparse > 0 { self.in_vain / IN_VAIN } else { 0 };
         if is_large {
             // The others have their turn.
-            self.segments[..self.len].rotate_left(looks - (before - self.len));
+            self.segments[..self.len].rotate_left(looks - joined);
         }
     }
 

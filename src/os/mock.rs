@@ -33,6 +33,7 @@ struct State {
     huge_pages: usize,
     refused: usize,
     joined: usize,
+    looks: usize,
 }
 
 /// A system of a test's own.
@@ -121,6 +122,11 @@ impl Mock {
     /// Bytes whose pages were joined so far; the mock says that they are, and leaves them as they were.
     pub(crate) fn joined(&self) -> usize {
         self.state().joined
+    }
+
+    /// How often somebody asked which pages are resident.
+    pub(crate) fn looks(&self) -> usize {
+        self.state().looks
     }
 
     /// Bytes that are mapped or reserved.
@@ -277,7 +283,9 @@ impl Platform for Mock {
 
     unsafe fn resident_pages(&self, start: NonNull<u8>, len: usize) -> usize {
         self.assert_pages(start.addr().get(), len);
-        self.state().account.assert_holds(start, len, Some(Use::Mapping));
+        let mut state = self.state();
+        state.account.assert_holds(start, len, Some(Use::Mapping));
+        state.looks += 1;
         // SAFETY: passed on.
         unsafe { Native.resident_pages(start, len) / (self.page_size() / Native.page_size()) }
     }

@@ -22,6 +22,17 @@ const HOLES: usize = if cfg!(feature = "std") { 8 } else { 24 };
 /// True where segments are joined at all: of a hardened segment some pages are guards.
 const JOINS: bool = cfg!(not(any(feature = "hardened", loom)));
 
+/// What came of a look whether a segment is to be joined.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Join {
+    /// It is, or cannot be; there is no need to look again.
+    Done,
+    /// Not now, which cost nothing to tell.
+    NotYet,
+    /// Too few of its pages are resident, which the system was asked.
+    Sparse,
+}
+
 impl Backend {
     /// Asks for a huge page for a segment, as soon as it is mapped; true where all of it is committed now. Where memory
     /// is limited nothing is committed before it is needed.
@@ -58,20 +69,21 @@ impl Segment {
         JOINS && !self.head.is_huge.get() && !self.head.is_pieced.get()
     }
 
-    /// Makes the segment's small pages a huge one where nearly all of them are resident; true where the owner need not
-    /// try again. Owner-only.
+    /// Makes the segment's small pages a huge one where nearly all of them are resident. Owner-only.
     ///
     /// Where memory is limited nothing becomes resident that was not.
-    pub(crate) fn join_pages(&self, backend: &Backend) -> bool {
-        let start = NonNull::from(self).cast();
-        let pages = SEGMENT_SIZE / backend.os.page_size();
+    pub(crate) fn join_pages(&self, backend: &Backend) -> Join {
         if self.touched_slots() != USABLE
             || !backend.counters.limits.are_none()
             || !backend.joins.allows_another(backend.os)
-            // SAFETY: the segment was mapped as a whole.
-            || unsafe { backend.os.resident_pages(start, SEGMENT_SIZE) } < pages - pages / HOLES
         {
-            return false;
+            return Join::NotYet;
+        }
+        let start = NonNull::from(self).cast();
+        let pages = SEGMENT_SIZE / backend.os.page_size();
+        // SAFETY: the segment was mapped as a whole.
+        if unsafe { backend.os.resident_pages(start, SEGMENT_SIZE) } < pages - pages / HOLES {
+            return Join::Sparse;
         }
         // Said first: the first slot is as resident as the rest afterwards.
         self.set_huge();
@@ -79,7 +91,7 @@ impl Segment {
         if !backend.joins.time(backend.os, || unsafe { backend.os.join_pages(start, SEGMENT_SIZE) }) {
             self.head.is_huge.set(false);
         }
-        true
+        Join::Done
     }
 
     /// Keeps the system from backing the segment by a huge page any more: parts of it are about to be given back.

@@ -40,6 +40,7 @@ pub(crate) use classes::at_class_code;
 pub(crate) use classes::class_code_at;
 pub(crate) use classes::{blocks_at, class_at};
 pub(crate) use counters::Counters;
+pub(crate) use huge::Join;
 use mapping::Mapping;
 #[cfg(all(test, not(loom)))]
 pub(crate) use owner::OWNER_MAP;

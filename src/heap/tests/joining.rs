@@ -59,6 +59,26 @@ fn what_is_used_here_and_there_has_small_pages_until_it_is_filled() {
 }
 
 #[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has guards in its segments, which are not joined")]
+fn a_heap_that_takes_a_segment_and_gives_it_up_again_and_again_seldom_looks_at_what_is_resident() {
+    let sample = Sample::new();
+    // More than all small segments of a heap that grows.
+    let sparse: Vec<_> = (0..40).map(|_| fill(&sample, 2)).collect();
+    let (joined_before, looks_before) = (joined(&sample), sample.mock.looks());
+    for _ in 0..1000 {
+        // The second of them is not kept as the spare.
+        for segment in [fill(&sample, SLOT_SIZE), fill(&sample, SLOT_SIZE)] {
+            segment.into_iter().for_each(|span| sample.free_span(span));
+        }
+        sample.heap.reclaim();
+    }
+    let looks = sample.mock.looks() - looks_before;
+    // Eight each time that a segment is taken would be 8,000.
+    assert!(joined(&sample) == joined_before && looks < 1600, "{looks} looks");
+    drop(sparse);
+}
+
+#[test]
 fn a_segment_with_slots_that_nobody_has_used_is_not_joined() {
     let sample = Sample::new();
     // Two segments with room for what is too little each.
