@@ -17,7 +17,7 @@ mod tops;
 pub(crate) use stack::Stack;
 pub(crate) use tops::Tops;
 
-use crate::size_class::{self, SizeClass};
+use crate::size_class::{self, SLOT_SIZE, SizeClass};
 use crate::sync::UnsafeCell;
 use core::ptr;
 
@@ -30,9 +30,16 @@ const PLACES: usize = 128;
 /// Bytes of a magazine, and what it is aligned to.
 const ALIGN: usize = PLACES * size_of::<Place>();
 
-/// Bytes of blocks that a magazine may hold at most; classes of large blocks have short magazines, and those of spans
-/// hold one.
-const MAX_BYTES: usize = 64 * 1024;
+/// Bytes of blocks of so many bytes each that a magazine may hold at most, if that is not less than one. So classes of
+/// large blocks have short magazines; what comes and goes in many sizes, a few blocks of each at a time, is to find
+/// room there all the same.
+const fn max_bytes(size: usize) -> usize {
+    match size {
+        ..8192 => 64 * 1024,
+        8192..SLOT_SIZE => 128 * 1024,
+        _ => 256 * 1024,
+    }
+}
 
 /// The places for one size class.
 #[repr(C, align(1024))]
@@ -59,7 +66,8 @@ static CAPACITIES: [u8; size_class::COUNT] = {
     let mut capacities = [0; size_class::COUNT];
     let mut index = 0;
     while index < size_class::COUNT {
-        capacities[index] = match MAX_BYTES / size_class::size_of(index) {
+        let size = size_class::size_of(index);
+        capacities[index] = match max_bytes(size) / size {
             0 => 1,
             fitting if fitting < PLACES => fitting as u8,
             _ => PLACES as u8 - 1,

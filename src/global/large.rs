@@ -9,6 +9,7 @@ use super::thread::{Busy, Source, own, source};
 use super::upkeep::{count_down, if_short_reclaim};
 use super::{BACKEND, Tenure, exact, routing, tls};
 use crate::heap::{self, Borrower, Misuse};
+use crate::magazine::Tops;
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
 use core::alloc::Layout;
@@ -159,21 +160,26 @@ pub(super) fn tag_mapping(block: NonNull<u8>) {
     }
 }
 
-/// The span of `class` that waits in the calling thread's magazine, if one does.
+/// A span of `class` that waits in the calling thread's magazine, if any does.
 #[inline(always)]
 pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
+    let tops = &tls::current().tops;
     // SAFETY: the calling thread's own tops, and a class's code.
-    let span = unsafe { tls::current().tops.at(class.code()).pop() }?;
-    check_is_span(span, class);
+    let span = unsafe { tops.at(class.code()).pop() }?;
+    check_is_span(tops, class, span);
     Some(span)
 }
 
-/// Ends the process where `block`, which waited in a magazine of spans, is none: a free that is told no layout takes
-/// what lies in a span's first slot for the span.
+/// Ends the process where `block`, which has just been taken from the magazine of `class`, one of spans, is none, or is
+/// there once more: a free that is told no layout takes what lies in a span's first slot for the span, and does not
+/// look at what waits.
 #[inline(always)]
-pub(super) fn check_is_span(block: NonNull<u8>, class: SizeClass) {
+pub(super) fn check_is_span(tops: &Tops, class: SizeClass, block: NonNull<u8>) {
     if !block.addr().get().is_multiple_of(SLOT_SIZE) {
         heap::refuse(Misuse::NotABlock, block.as_ptr(), class.size());
+    }
+    if tops.holds(class, block) {
+        heap::refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
     }
 }
 
@@ -187,7 +193,8 @@ pub(super) fn free(block: NonNull<u8>, layout: Layout) {
         && let Some(class) = SizeClass::of_span(layout)
         // SAFETY: the calling thread's own heap has a segment there.
         && unsafe { heap::is_span_of(class, block) }
-        // SAFETY: the calling thread's own tops. There is room only where no span waits, this one included.
+        && !thread.tops.holds(class, block)
+        // SAFETY: the calling thread's own tops.
         && unsafe { thread.tops.push(class, block.as_ptr()) }
     {
         return;
@@ -229,7 +236,7 @@ fn take_back(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static 
         unsafe { heap::return_span_remotely(block, &BACKEND.counters) }
     } else if let Some(class) = SizeClass::of_span(layout) {
         let tops = thread.heap.get().map_or(&thread.tops, |heap| routing::tops(heap, thread));
-        if tops.next(class) == Some(block) {
+        if tops.holds(class, block) {
             heap::refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
         // SAFETY: the block lies in a segment.

@@ -42,7 +42,7 @@ fn check_large_before_resizing(block: NonNull<u8>, layout: Layout, owner: Owner)
         }
         return;
     }
-    let waits = SizeClass::of_span(layout).is_some_and(|class| tls::current().tops.next(class) == Some(block));
+    let waits = SizeClass::of_span(layout).is_some_and(|class| tls::current().tops.holds(class, block));
     // SAFETY: a heap owns the granule, so it is a segment.
     let is_span = unsafe { heap::is_span_at(block) };
     // SAFETY: as above.

@@ -12,6 +12,7 @@ pub(super) use super::misuse::{Misuse, refuse};
 use super::poison::Poisoned;
 use super::roomy::Roomy;
 use super::usable::Usable;
+use super::waiting::AtHand;
 use crate::magazine::Place;
 use crate::os::report::fatal;
 use crate::segment::{self, Backend, Counters, METADATA, Owner, Segment, Warmth};
@@ -120,13 +121,13 @@ impl Core {
 
     /// Fills `places` from their end with free blocks of `class`, in address order towards the start; returns how many.
     /// Takes a new slab, or a sparse one, only where it would have to return nothing otherwise, and one span at most.
-    /// Takes `waiting`, a span that waits in a magazine, for a slab rather than memory that was never touched.
+    /// Takes what is `at_hand` for a slab rather than memory that was never touched.
     pub(super) fn take_blocks(
         &mut self,
         home: Home<'_>,
         class: SizeClass,
         places: &mut [Place],
-        waiting: &mut Option<(SizeClass, Place)>,
+        at_hand: &mut AtHand<'_>,
     ) -> usize {
         if class.is_span() {
             return match (places.last_mut(), self.take_block(home, class)) {
@@ -142,7 +143,7 @@ impl Core {
         while left > 0 {
             let is_served = left < places.len();
             let Some(slab) =
-                (if is_served { self.usable[class.index()].first() } else { self.usable(home, class, waiting) })
+                (if is_served { self.usable[class.index()].first() } else { self.usable(home, class, at_hand) })
             else {
                 break;
             };
@@ -170,9 +171,9 @@ impl Core {
         if class.is_span() {
             return self.take_span(home, class.size() / SLOT_SIZE, 1).map(|(span, is_zero)| (span.as_ptr(), is_zero));
         }
-        let is_zero = self.usable(home, class, &mut None)?.next_is_zero();
+        let is_zero = self.usable(home, class, &mut AtHand::nothing())?.next_is_zero();
         let mut place = [ptr::null_mut()];
-        (self.take_blocks(home, class, &mut place, &mut None) == 1).then_some((place[0], is_zero))
+        (self.take_blocks(home, class, &mut place, &mut AtHand::nothing()) == 1).then_some((place[0], is_zero))
     }
 
     /// Blocks were asked for, and taken.
@@ -182,25 +183,20 @@ impl Core {
 
     /// A slab of `class` that has free blocks: one that had, or one to which other threads have returned some, or a new
     /// one.
-    fn usable<'s>(
-        &mut self,
-        home: Home<'_>,
-        class: SizeClass,
-        waiting: &mut Option<(SizeClass, Place)>,
-    ) -> Option<&'s Slab> {
+    fn usable<'s>(&mut self, home: Home<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> Option<&'s Slab> {
         // Nothing of a class can come back of which nothing is out, and as long as the heap is small, blocks that are
         // held back had better stay so.
         let may_come_back = self.segments > 1 || Counts::of(home.counts, class).out() > 0;
         if may_come_back && self.usable[class.index()].first().is_none() {
             self.collect(home);
         }
-        if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, waiting) {
+        if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, at_hand) {
             return None;
         }
         self.usable[class.index()].first()
     }
 
-    fn add_slab(&mut self, home: Home<'_>, class: SizeClass, waiting: &mut Option<(SizeClass, Place)>) -> bool {
+    fn add_slab(&mut self, home: Home<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> bool {
         let counters = &home.backend.counters;
         if self.roomy.is_empty() {
             // Before the heap grows, slabs are put to use whose blocks have all come back, or wait for others of their
@@ -208,11 +204,8 @@ impl Core {
             self.collect(home);
             self.retire_empty_slabs(home.backend);
         }
-        if waiting.is_some()
-            && !self.roomy.has_warm(self.spare())
-            && let Some((class, span)) = waiting.take()
-        {
-            self.put_back_spans(home.backend, class, &[span]);
+        if !self.roomy.has_warm(self.spare()) {
+            at_hand.give_back(self);
         }
         if !self.roomy.has_warm(self.spare()) && self.make_room(home) && self.usable[class.index()].first().is_some() {
             return true;

@@ -9,6 +9,7 @@ use super::core::{Core, Growth, Home, Misuse};
 use super::counts::{self, Counts};
 use super::probation::Probation;
 use super::stealing::Others;
+use super::waiting::AtHand;
 use crate::magazine::{self, Magazine, Place, Tops};
 use crate::segment::Owner;
 use crate::size_class::SizeClass;
@@ -143,15 +144,15 @@ impl Heap {
         let low = self.low(class);
         // SAFETY: a magazine has room for its capacity above `low`, and the borrower alone has access.
         let places = unsafe { slice::from_raw_parts_mut(low, wanted) };
-        let waiting = self.waiting_span(tops);
-        let mut left = waiting;
+        // SAFETY: passed on.
+        let mut at_hand = unsafe { AtHand::of(self, tops) };
         let taken = {
             let mut core = self.core.lock();
             core.collect_in_time(self.home());
             let mut taken = core.depot.take(self.counts_of(class), class, places);
             if taken == 0 && self.may_steal(class) {
                 let home = self.home_that_grows(Growth::Slots);
-                taken = core.take_blocks(home, class, places, &mut left);
+                taken = core.take_blocks(home, class, places, &mut at_hand);
                 self.counts_of(class).refill(taken);
                 core.claim(taken * class.size());
                 if taken == 0 {
@@ -159,23 +160,12 @@ impl Heap {
                 }
             }
             if taken == 0 {
-                taken = core.take_blocks(self.home(), class, places, &mut left);
+                taken = core.take_blocks(self.home(), class, places, &mut at_hand);
                 self.counts_of(class).refill(taken);
             }
             self.live_changed(0, taken * class.size());
-            if let (Some((span, _)), None) = (waiting, left) {
-                #[cfg(feature = "profile")]
-                if let Some(sampling) = self.sampling() {
-                    sampling.take_off(span, 1);
-                }
-                self.counts_of(span).flush(1);
-                self.live_changed(span.size(), 0);
-            }
             taken
         };
-        if let (Some((class, _)), None) = (waiting, left) {
-            tops.set(class, self.low(class));
-        }
         if taken < wanted {
             places.copy_within(wanted - taken.., 0);
         }
@@ -275,41 +265,5 @@ impl Heap {
         // SAFETY: a flush has made room, or the magazine is empty.
         unsafe { low.add(held - given).write(block.as_ptr()) };
         tops.set(class, low.wrapping_add(held - given + 1));
-    }
-
-    /// The span that waits in a magazine, if one does. Borrower-only.
-    fn waiting_span(&self, tops: &Tops) -> Option<(SizeClass, Place)> {
-        let class = SizeClass::from_index(self.waiting_span.get().into());
-        if !class.is_span() || self.waiting_in(class, tops) == 0 {
-            return None;
-        }
-        // SAFETY: the magazine holds a span at its low end, and the borrower alone has access.
-        Some((class, unsafe { self.low(class).read() }))
-    }
-
-    /// Makes `class` the one class of spans that has a magazine, of which one is to be taken or to wait now, and gives
-    /// the span back that waits in the magazine of another. So one span waits at most: each class might have one
-    /// otherwise, 8.5 MiB in all, and what waits in a magazine serves no other class.
-    ///
-    /// # Safety
-    /// - The calling thread has borrowed this heap, and `tops` are its tops.
-    pub(crate) unsafe fn make_way_for_span(&self, tops: &Tops, class: SizeClass) {
-        if usize::from(self.waiting_span.get()) == class.index() {
-            return;
-        }
-        let other = SizeClass::from_index(self.waiting_span.replace(class.index() as u8).into());
-        if !other.is_span() {
-            return;
-        }
-        // SAFETY: passed on.
-        let waiting = unsafe { self.waiting_places(other, tops) };
-        if !waiting.is_empty() {
-            #[cfg(feature = "profile")]
-            if let Some(sampling) = self.sampling() {
-                sampling.take_off(other, waiting.len());
-            }
-            self.put_back(&mut self.core.lock(), other, waiting);
-        }
-        tops.give_up(other);
     }
 }

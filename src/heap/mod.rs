@@ -35,6 +35,7 @@ mod seat;
 mod span;
 mod stealing;
 mod usable;
+mod waiting;
 
 pub(crate) use borrower::Borrower;
 #[cfg(all(feature = "std", not(tenure_bare_metal), not(loom)))]
@@ -75,6 +76,7 @@ use outbox::Outbox;
 #[cfg(feature = "hardened")]
 use quarantine::Quarantine;
 use seat::Seat;
+use waiting::Waiting;
 
 /// A heap. What is written when it is made stands together, so that few pages are resident; what is used seldom comes
 /// last.
@@ -113,8 +115,8 @@ pub(crate) struct Heap {
     /// Who this heap is in the owner map.
     owner: Owner,
     backend: &'static Backend,
-    /// Index of the one class of spans that has a magazine, if one does. Borrower-only.
-    waiting_span: Cell<u8>,
+    /// Borrower-only.
+    waiting: Waiting,
     /// Borrower-only.
     traffic: [Traffic; size_class::COUNT],
     /// What the borrower has freed and nobody is to have yet. Borrower-only, but for statistics.

@@ -65,7 +65,11 @@ impl Core {
 
     /// Takes back spans of `class` that are this heap's.
     pub(super) fn put_back_spans(&mut self, backend: &Backend, class: SizeClass, returned: &[Place]) {
-        for &block in returned {
+        for (nth, &block) in returned.iter().enumerate() {
+            // With the first of them the span ends.
+            if returned[..nth].contains(&block) {
+                refuse(Misuse::DoubleFree, block, class.size());
+            }
             // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
             match NonNull::new(block).and_then(|block| unsafe { span_of(class, block) }) {
                 Some(slab) => {
@@ -92,14 +96,17 @@ impl Heap {
     }
 
     /// A span of `class` that can go on growing in place, if there is room for that in memory that was touched before.
-    /// The place of one that waits in a magazine of another class counts as room.
+    /// The places of those that wait in magazines count as room.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(crate) unsafe fn take_growing_span(&self, tops: &Tops, class: SizeClass) -> Option<NonNull<u8>> {
         // SAFETY: passed on.
         unsafe { self.make_way_for_span(tops, class) };
-        let span = self.core.lock().take_growing_span(self.home(), class.size() / SLOT_SIZE)?;
+        let mut core = self.core.lock();
+        // SAFETY: as above.
+        unsafe { self.give_all_spans_back(&mut core, tops) };
+        let span = core.take_growing_span(self.home(), class.size() / SLOT_SIZE)?;
         self.counts[SPANS].refill(1);
         self.live_changed(0, class.size());
         counts::add(&self.given_directly, 1);

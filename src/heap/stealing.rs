@@ -11,6 +11,7 @@ use super::Heap;
 use super::Sampling;
 use super::core::{Core, Growth};
 use super::outbox;
+use super::waiting::AtHand;
 use crate::magazine::{Place, Tops};
 use crate::segment::{self, Owner};
 use crate::size_class::SizeClass;
@@ -103,7 +104,7 @@ impl Heap {
         if core.unclaimed < LEAST_UNCLAIMED {
             return 0;
         }
-        let taken = core.take_blocks(self.home_that_grows(Growth::Nothing), class, places, &mut None);
+        let taken = core.take_blocks(self.home_that_grows(Growth::Nothing), class, places, &mut AtHand::nothing());
         core.claim(taken * class.size());
         self.counts_of(class).refill(taken);
         taken

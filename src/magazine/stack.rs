@@ -112,6 +112,26 @@ impl Stack {
         NonNull::new(unsafe { *self.top.load(Ordering::Relaxed).wrapping_sub(1) })
     }
 
+    /// True where `block` waits in the magazine. Takes as long as the magazine is full. Own thread only.
+    #[inline(always)]
+    pub(super) fn holds(&self, block: NonNull<u8>) -> bool {
+        /// From the place below `place` on.
+        #[cold]
+        #[inline(never)]
+        fn search(mut place: *const Place, block: NonNull<u8>) -> bool {
+            loop {
+                place = place.wrapping_sub(1);
+                // SAFETY: below a top there are blocks, and the null at the low end, where this ends.
+                match unsafe { *place } {
+                    waiting if waiting == block.as_ptr() => return true,
+                    waiting if waiting.is_null() => return false,
+                    _ => {}
+                }
+            }
+        }
+        self.next().is_some() && search(self.top(), block)
+    }
+
     /// Counts blocks as taken. Own thread only.
     #[inline(always)]
     pub(super) fn count(&self, blocks: u64) {

@@ -30,9 +30,14 @@ impl Mine {
 }
 
 #[test]
-fn a_magazine_holds_127_blocks_or_64_kib_of_them_or_one_span() {
+fn a_magazine_holds_127_blocks_or_so_many_kib_of_them_or_one_span() {
     for class in SizeClass::all() {
-        let expected = (64 * 1024 / class.size()).clamp(1, 127);
+        let kib = match class.size() {
+            ..8192 => 64,
+            8192..=32_768 => 128,
+            _ => 256,
+        };
+        let expected = (kib * 1024 / class.size()).clamp(1, 127);
         assert_eq!(capacity(class), expected, "{} bytes", class.size());
         assert!(class.is_span() == (class.size() >= SLOT_SIZE));
     }
@@ -80,6 +85,23 @@ fn the_top_that_is_nowhere_is_full_and_empty_at_once() {
     assert!(NOWHERE.addr().is_multiple_of(ALIGN));
     // SAFETY: the last place of a static magazine.
     assert!(unsafe { *NOWHERE.wrapping_sub(1) }.is_null());
+}
+
+#[test]
+fn what_waits_is_found_in_the_magazine_and_nothing_else() {
+    for class in SizeClass::all() {
+        let (magazine, tops) = (fresh(), Mine(Tops::nowhere()));
+        let holds = |nth| tops.0.holds(class, NonNull::new(block(nth)).unwrap());
+        assert!(!holds(1));
+        tops.0.set(class, magazine.low(class));
+        assert!(!holds(1));
+        for nth in 1..=capacity(class) {
+            assert!(tops.push(class, block(nth)));
+            assert!((1..=nth).all(holds) && !holds(nth + 1));
+        }
+        tops.pop(class);
+        assert!(!holds(capacity(class)), "what was taken is in the place above the top still");
+    }
 }
 
 #[test]

@@ -170,6 +170,12 @@ impl Tops {
         self.stack(class).next()
     }
 
+    /// True where `block` waits in the magazine of `class`: a search, for magazines of few places. Own thread only.
+    #[inline(always)]
+    pub(crate) fn holds(&self, class: SizeClass, block: NonNull<u8>) -> bool {
+        self.stack(class).holds(block)
+    }
+
     /// Counts blocks of `class` as taken. Own thread only.
     #[inline(always)]
     pub(crate) fn count(&self, class: SizeClass, blocks: u64) {

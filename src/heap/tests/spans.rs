@@ -144,17 +144,45 @@ fn a_span_waits_in_a_magazine_and_is_handed_out_again() {
     for slots in 1..=16 {
         let class = SizeClass::of_span(span_layout(slots)).unwrap();
         assert_eq!(class.size(), slots * SLOT_SIZE);
-        let (first, second) = (sample.alloc(class), sample.alloc(class));
-        sample.free(class, first);
-        assert_eq!(sample.held(class), 1);
-        sample.free(class, second);
-        assert_eq!((sample.held(class), sample.alloc(class)), (1, second));
-        sample.free(class, second);
+        // What has room in 256 KiB, and one that has not.
+        let most = (4 / slots).max(1);
+        let spans: Vec<_> = (0..most + 1).map(|_| sample.alloc(class)).collect();
+        for (nth, &span) in spans.iter().enumerate().take(most) {
+            sample.free(class, span);
+            assert_eq!(sample.held(class), nth + 1);
+        }
+        sample.free(class, spans[most]);
+        assert_eq!(sample.held(class), most - most.div_ceil(2) + 1);
+        assert_eq!(sample.alloc(class), spans[most], "the last comes first");
+        sample.free(class, spans[most]);
     }
     sample.empty_magazines();
     sample.heap.purge(u64::MAX, 0, true);
     sample.backend.purge_unused(u64::MAX, 0);
     assert_eq!(sample.backend.counters.committed(), sample.backend.counters.metadata());
+}
+
+#[test]
+fn classes_of_small_spans_wait_side_by_side_and_the_first_makes_way_for_a_large_one() {
+    let sample = Sample::new();
+    let class = |slots| SizeClass::of_slots(slots).unwrap();
+    let wait = |slots| {
+        let span = sample.span(slots);
+        // SAFETY: the test's own heap and tops.
+        unsafe { sample.heap.make_way_for_span(sample.tops(), class(slots)) };
+        sample.free(class(slots), span);
+    };
+    let waiting = || (1..=16).filter(|&slots| sample.held(class(slots)) > 0).collect::<Vec<_>>();
+    (1..=4).for_each(wait);
+    assert_eq!(waiting(), [1, 2, 3, 4], "960 KiB, were they full");
+    wait(5);
+    assert_eq!(waiting(), [2, 3, 4, 5], "what came first has made way");
+    wait(1);
+    assert_eq!(waiting(), [1, 3, 4, 5]);
+    wait(16);
+    assert_eq!(waiting(), [16]);
+    wait(1);
+    assert_eq!(waiting(), [1]);
 }
 
 #[test]
