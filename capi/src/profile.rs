@@ -26,12 +26,12 @@ unsafe impl Sync for Own {}
 
 static SETTINGS: Own = Own(UnsafeCell::new(ProfileSettings::DEFAULT));
 
-/// The library is loaded: begins to sample, if the environment says so.
-pub(crate) fn start() {
+/// The library is loaded: begins to sample, if the environment says so; true where it does.
+pub(crate) fn start() -> bool {
     // SAFETY: no preconditions.
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         // The user has fewer rights than the program.
-        return;
+        return false;
     }
     // SAFETY: the constructor alone, see `Own`.
     let settings = unsafe { &mut *SETTINGS.0.get() };
@@ -42,6 +42,7 @@ pub(crate) fn start() {
     if settings.is_started && !settings.file.is_empty() {
         profile_dumps::on_signal(dump, 0);
     }
+    settings.is_started
 }
 
 /// A signal has asked for a profile: writes one, on the thread of reports.
@@ -54,13 +55,34 @@ fn dump() {
     }
 }
 
-/// The process ends in an orderly way: writes what was asked for.
+/// The process ends: writes what was asked for.
 pub(crate) fn finish() {
+    finish_at(When::AtEnd);
+}
+
+/// A forked child ends without destructors, and so without having freed what it has from its parent: writes a profile,
+/// where it has a file of its own.
+pub(crate) fn finish_child() {
+    finish_at(When::AtEndOfChild);
+}
+
+fn finish_at(when: When) {
     // SAFETY: after the constructor, see `Own`.
     let settings = unsafe { &*SETTINGS.0.get() };
     if settings.is_started && settings.concerns_this_process() {
-        settings.finish();
+        settings.finish(when);
     }
+}
+
+/// When a profile is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// While the program goes on.
+    Meanwhile,
+    /// When the process ends.
+    AtEnd,
+    /// When a forked child ends that has freed nothing of what it has from its parent.
+    AtEndOfChild,
 }
 
 /// What the environment says under this name.
@@ -196,19 +218,27 @@ impl ProfileSettings {
     }
 
     /// Writes what was asked for at the end.
-    fn finish(&self) {
+    fn finish(&self, when: When) {
+        if when == When::AtEndOfChild && !self.has_own_file() {
+            return;
+        }
         profile::disarm();
         if self.file.is_empty() {
-            self.write(None, true);
+            self.write(None, when);
         } else if let Some(name) = self.name(None) {
-            self.write(Some(name), true);
+            self.write(Some(name), when);
         }
+    }
+
+    /// True where each process has a file of its own.
+    fn has_own_file(&self) -> bool {
+        self.file.as_c_str().to_bytes().windows(2).any(|pair| pair == b"%p")
     }
 
     /// Writes a profile while the program goes on, to a file with a number of its own.
     fn dump(&self, number: u32) {
         if let Some(name) = self.name(Some(number)) {
-            self.write(Some(name), false);
+            self.write(Some(name), When::Meanwhile);
         }
     }
 
@@ -231,7 +261,7 @@ impl ProfileSettings {
 
     /// Has the command write what was found to a file of this name; and print what is in use where the process ends, if
     /// that was asked for.
-    fn write(&self, file: Option<Name>, is_last: bool) {
+    fn write(&self, file: Option<Name>, when: When) {
         // SAFETY: a text that ends in a null.
         let text = unsafe { libc::memfd_create(c"tenure-profile".as_ptr(), libc::MFD_CLOEXEC) };
         let is_written = text >= 0
@@ -245,7 +275,7 @@ impl ProfileSettings {
                     return;
                 }
             };
-        let ended = if is_written { self.hand_over(text, file.as_ref(), is_last) } else { None };
+        let ended = if is_written { self.hand_over(text, file.as_ref(), when) } else { None };
         if text >= 0 {
             // SAFETY: opened above.
             unsafe { libc::close(text) };
@@ -262,7 +292,7 @@ impl ProfileSettings {
 
     /// Has the command write a profile from its text, and waits for it; `None` where there is no command. What the
     /// command cannot do it says itself.
-    fn hand_over(&self, text: c_int, file: Option<&Name>, is_last: bool) -> Option<Ended> {
+    fn hand_over(&self, text: c_int, file: Option<&Name>, when: When) -> Option<Ended> {
         if self.command.is_empty() {
             return None;
         }
@@ -281,9 +311,9 @@ impl ProfileSettings {
             add(file.as_c_str());
             add(c"--value");
             // At the end of a process little is in use.
-            add(if is_last { c"bytes" } else { c"live-bytes" });
+            add(if when == When::Meanwhile { c"live-bytes" } else { c"bytes" });
         }
-        if self.is_leaks && is_last {
+        if self.is_leaks && when == When::AtEnd {
             add(c"--leaks");
         }
         Some(unnoticed::run(command, &arguments, text))

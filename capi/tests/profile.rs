@@ -57,6 +57,35 @@ fn a_leak_of_a_c_program_is_named_with_its_function_and_its_size() {
 }
 
 #[test]
+fn a_program_that_ends_at_once_has_its_leaks_told_and_a_forked_child_a_profile_of_its_own() {
+    let program = program();
+    let errors = stderr(&run(&["--leaks"], &[program.as_os_str(), OsStr::new("exit")]));
+    assert!(errors.contains("leaks_much at "), "{errors}");
+    let folder = folder("profile-ends");
+    let files = || fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let profile = |name: &str| {
+        let setting = folder.join(name).into_os_string().into_string().unwrap() + ":1";
+        let arguments = ["--profile", &setting, "--leaks", "--children"];
+        stderr(&run(&arguments, &[program.as_os_str(), OsStr::new("fork")]))
+    };
+    // What it has of its parent is no leak of the child's.
+    let errors = profile("shared.folded");
+    assert_eq!(errors.matches("tenure: still in use").count(), 1, "{errors}");
+    assert_eq!(files().len(), 1);
+    fs::remove_file(folder.join("shared.folded")).unwrap();
+    let errors = profile("%p.folded");
+    assert_eq!(errors.matches("tenure: still in use").count(), 1, "{errors}");
+    let little = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        let lines = text.lines().filter(|line| line.contains("leaks_a_little"));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let mut sums: Vec<_> = files().iter().map(little).collect();
+    sums.sort_unstable();
+    assert_eq!(sums, [123_000, 246_000], "of the parent and of the child");
+}
+
+#[test]
 fn a_profile_is_written_in_the_form_that_the_name_stands_for() {
     let folder = folder("profile-forms");
     for (name, start) in [("heap.pb.gz", &b"\x1f\x8b"[..]), ("heap.svg", b"<?xml"), ("heap.folded", b"")] {

@@ -125,6 +125,31 @@ fn a_forked_child_answers_signals_and_has_a_series_where_it_has_a_file() {
     assert_eq!(lines(&fs::read_to_string(&shared).unwrap()).len(), 1, "the child got a signal, the parent none");
 }
 
+/// The reports of a program that ends with this status.
+fn reports_of(what: &str, status: i32, settings: &[(&str, &str)]) -> Vec<Value> {
+    let output = prepared(what, settings).output();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(status), String::new()), "{what}");
+    lines(&text(&output.stderr))
+}
+
+#[test]
+fn a_program_that_ends_at_once_reports_and_so_does_each_of_its_forked_children() {
+    let json = [("TENURE_STATS", "json")];
+    assert_eq!(reports_of("ends-at-once", 3, &json).len(), 1);
+    assert_eq!(reports_of("ends-by-its-other-name", 4, &json).len(), 1);
+    assert!(reports_of("ends-at-once", 3, &[]).is_empty());
+    assert!(reports_of("ends-at-once", 3, &[("TENURE_STATS", "json"), ("TENURE_STATS_PID", "1")]).is_empty());
+    let reports = reports_of("children-end-at-once", 0, &json);
+    let mut processes: Vec<_> = reports.iter().map(|report| number(report, "process_id")).collect();
+    processes.dedup();
+    assert_eq!((reports.len(), processes.len()), (4, 4), "three children, and at last the parent; not what vfork made");
+    assert!(number(&reports[3], "live_bytes") > number(&reports[0], "live_bytes"), "the first has freed its copy");
+    for _ in 0..20 {
+        // Whoever is first ends the process, though another may be writing.
+        assert!(reports_of("threads-end-at-once", 7, &json).len() <= 1);
+    }
+}
+
 #[test]
 fn a_report_comes_though_memory_is_exhausted() {
     for format in ["text", "json", "prom"] {

@@ -64,9 +64,9 @@ pub mod profile_dumps {
 pub mod preloaded {
     use super::reporter;
 
-    /// The library is loaded.
-    pub fn start() {
-        reporter::begin();
+    /// The library is loaded; true where something is to be reported at the end.
+    pub fn start() -> bool {
+        reporter::begin()
     }
 
     /// The process ends in an orderly way.

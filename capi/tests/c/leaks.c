@@ -1,6 +1,8 @@
 // Leaks of known sizes, each in a function of its own.
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define NOINLINE __attribute__((noinline))
 
@@ -29,9 +31,19 @@ NOINLINE static void leaks_nothing(void) {
     }
 }
 
-int main(void) {
+// "exit" ends by `_exit`, and "fork" has a child that does.
+int main(int count, char **arguments) {
     leaks_a_little();
     leaks_much();
     leaks_nothing();
+    if (count > 1 && strcmp(arguments[1], "exit") == 0)
+        _exit(0);
+    if (count > 1 && strcmp(arguments[1], "fork") == 0) {
+        if (fork() == 0) {
+            leaks_a_little();
+            _exit(0);
+        }
+        wait(NULL);
+    }
     return 0;
 }

@@ -73,6 +73,11 @@ static void storm(void) {
     }
 }
 
+static void *end_at_once(void *unused) {
+    _exit(7);
+    return unused;
+}
+
 int main(int count, char **arguments) {
     CHECK(count == 2);
     const char *what = arguments[1];
@@ -93,6 +98,36 @@ int main(int count, char **arguments) {
         }
         wait_ms(400);
         CHECK(child == 0 || waitpid(child, NULL, 0) == child);
+    } else if (strcmp(what, "ends-at-once") == 0) {
+        printf("not written");
+        _exit(3);
+    } else if (strcmp(what, "ends-by-its-other-name") == 0) {
+        _Exit(4);
+    } else if (strcmp(what, "children-end-at-once") == 0) {
+        void *own = malloc(1000);
+        for (int nth = 0; nth < 3; nth++) {
+            pid_t child = fork();
+            CHECK(child >= 0);
+            if (child == 0) {
+                free(own);
+                _exit(5);
+            }
+            int status;
+            CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 5);
+        }
+        pid_t child = vfork();
+        if (child == 0) {
+            execl("/nowhere", "nowhere", NULL);
+            _exit(6);
+        }
+        int status;
+        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 6);
+    } else if (strcmp(what, "threads-end-at-once") == 0) {
+        pthread_t enders[4];
+        for (int nth = 0; nth < 4; nth++) {
+            CHECK(pthread_create(&enders[nth], NULL, end_at_once, NULL) == 0);
+        }
+        pthread_join(enders[0], NULL);
     } else if (strcmp(what, "exhaust") == 0) {
         exhaust();
     } else if (strcmp(what, "storm") == 0) {

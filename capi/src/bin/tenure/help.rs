@@ -67,9 +67,9 @@ Exit status: the program's own, and otherwise
   126  the program cannot be run, or the library is not found or cannot be preloaded
   127  there is no such program
 
-A program that ends by a fatal signal or by _exit, as some shells do, prints no statistics and
-writes no profile. One that is statically linked, or that gains rights on being
-run (set-user-id), ignores the library.
+A program that ends by a fatal signal prints no statistics and writes no profile; a forked child
+that ends by _exit writes one where the file's name has %p in it. A program that is statically
+linked, or that gains rights on being run (set-user-id), ignores the library.
 
 Examples:
   tenure run -- ls -l
