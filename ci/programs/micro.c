@@ -67,6 +67,35 @@ static void aligned_pairs(long count, size_t size) {
     }
 }
 
+// Two and four buffers that come and go together, as those of an expression of arrays do.
+static void together(long count, size_t size, int buffers) {
+    char *taken[4];
+    for (; count > 0; count -= buffers) {
+        for (int i = 0; i < buffers; i++) {
+            taken[i] = seen(malloc(size));
+            *taken[i] = 1;
+        }
+        for (int i = 0; i < buffers; i++) free(taken[i]);
+    }
+}
+
+static void two_together(long count, size_t size) { together(count, size, 2); }
+static void four_together(long count, size_t size) { together(count, size, 4); }
+
+// Of 200 blocks, one after the other takes the place of any; each has between one and four times `size`.
+static void churned(long count, size_t size) {
+    enum { LIVE = 200 };
+    static char *live[LIVE];
+    static uint64_t state = 88172645463325252u;
+    for (; count > 0; count--) {
+        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        char **place = &live[state % LIVE];
+        free(*place);
+        *place = seen(malloc(size + (size_t)(state >> 8) % (3 * size)));
+        **place = 1;
+    }
+}
+
 static void *blocks[BATCH];
 static int order[BATCH];
 
@@ -206,6 +235,12 @@ static const struct row ROWS[] = {
     {"calloc 1 MiB, touched", cleared_pairs_touched, 1 << 20, 1},
     {"memalign 64 B", aligned_pairs, 64, 1},
     {"memalign 4 KiB", aligned_pairs, 4 << 10, 1},
+    {"two of 64 KiB", two_together, 64 << 10, 2},
+    {"four of 64 KiB", four_together, 64 << 10, 4},
+    {"churn 2 to 8 KiB", churned, 2 << 10, 1},
+    {"churn 8 to 32 KiB", churned, 8 << 10, 1},
+    {"churn 64 to 256 KiB", churned, 64 << 10, 1},
+    {"churn 250 KiB to 1 MiB", churned, 250 << 10, 1},
 };
 
 static double time_of(const struct row *row, long count) {
