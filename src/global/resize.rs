@@ -28,6 +28,10 @@ pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner:
     let thread = tls::current();
     if thread.tops.get(class).is_none() {
         check_in_use(block, class, owner, Misuse::UseAfterFree);
+        if let Some((heap, thread)) = own() {
+            // SAFETY: the calling thread's own heap and tops.
+            unsafe { heap.note_resized(routing::tops(heap, thread), class) };
+        }
     } else if thread.allocates_from(owner) && thread.tops.next(class) == Some(block) {
         heap::refuse(Misuse::UseAfterFree, block.as_ptr(), class.size());
     }

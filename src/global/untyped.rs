@@ -248,6 +248,7 @@ const LEAST_ALIGN: usize = 8;
 #[inline(never)]
 unsafe fn realloc_slowly(block: *mut u8, size: usize) -> *mut u8 {
     let Some(block) = NonNull::new(block) else { return Tenure::new().alloc_untyped(size) };
+    learn_owners(tls::current());
     let extent = Extent::of(block);
     if let Extent::Slab(class) = extent {
         resize::check_before_resizing(block, class, BACKEND.owners.look_up(block.addr().get()));

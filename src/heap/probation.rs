@@ -11,13 +11,14 @@
 use super::Heap;
 use super::core::{Core, Misuse, locate, refuse};
 use super::span::span_of;
+use crate::magazine::Tops;
 use crate::segment::{ADDRESSES, Segment};
 use crate::size_class::{SLOT_SIZE, SizeClass};
 use crate::slab::{Blocks, Slab};
 use crate::sync::Cell;
 use core::ptr::NonNull;
 
-/// Steps of a class that is new to a heap: 1,024 allocations, or 256 frees.
+/// Steps of a class that is new to a heap: 1,024 allocations or resizings, or 256 frees.
 const FIRST: u16 = 1024;
 
 /// Steps that a class has at least after each purge delay: 64 frees.
@@ -47,6 +48,11 @@ impl Probation {
 
     /// True where the next allocation is on probation.
     pub(super) fn allocates(&self) -> bool {
+        self.steps(1)
+    }
+
+    /// True where the next resizing is on probation.
+    fn resizes(&self) -> bool {
         self.steps(1)
     }
 
@@ -119,6 +125,17 @@ impl Heap {
         if !class.is_span() {
             // SAFETY: a block of this heap's, whose remote bit was set just now.
             unsafe { core.hold_back(self.home(), block.as_ptr(), class.size()) };
+        }
+    }
+
+    /// A block of `class`, which has no magazine, was looked at before it is resized. What is resized often is no
+    /// longer looked at, as little as what is allocated often: the class gets a magazine, though an empty one.
+    ///
+    /// # Safety
+    /// - The calling thread has borrowed this heap, and `tops` are its tops.
+    pub(crate) unsafe fn note_resized(&self, tops: &Tops, class: SizeClass) {
+        if !self.traffic[class.index()].probation.resizes() && tops.get(class).is_none() {
+            tops.set(class, self.low(class));
         }
     }
 

@@ -63,6 +63,27 @@ fn a_new_class_has_no_magazine_for_256_frees() {
 
 #[test]
 #[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
+fn a_class_of_which_blocks_are_resized_1024_times_has_a_magazine_an_empty_one() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    let block = sample.alloc(class);
+    // SAFETY: the test's own heap and tops.
+    let resize = || unsafe { sample.heap.note_resized(sample.tops(), class) };
+    for _ in 1..ALLOCATIONS {
+        resize();
+        assert!(sample.tops().get(class).is_none());
+    }
+    resize();
+    assert!(sample.tops().get(class).is_some());
+    assert_eq!(sample.held(class), 0);
+    // It takes what is freed, and serves what is allocated.
+    sample.free(class, block);
+    assert_eq!((sample.held(class), sample.alloc(class)), (1, block));
+    alloc_many(&sample, class, 100);
+}
+
+#[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
 fn each_class_is_on_probation_by_itself_and_those_of_spans_are_too() {
     let sample = on_probation();
     let much = class_of(SIZE);
