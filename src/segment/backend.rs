@@ -5,6 +5,7 @@
 
 use super::cache::{Kept, RangeCache};
 use super::counters::Counters;
+use super::demand::Demand;
 use super::density::Density;
 use super::owner::{Owner, OwnerMap};
 use super::pace::{self, Pace};
@@ -31,6 +32,7 @@ pub(crate) struct Backend {
     pub(crate) owners: OwnerMap,
     pub(crate) counters: Counters,
     pub(super) cache: RangeCache,
+    pub(super) demand: Demand,
     pub(super) density: Density,
     /// Of huge pages that segments begin with.
     pub(super) growth: Pace,
@@ -57,6 +59,7 @@ impl Backend {
                 owners: OwnerMap::new(),
                 counters: Counters::new(),
                 cache: RangeCache::new(),
+                demand: Demand::none(),
                 density: Density::unknown(),
                 growth: Pace::new(pace::WAIT_TO_BEGIN),
                 joins: Pace::new(pace::WAIT_TO_JOIN),

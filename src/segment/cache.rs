@@ -8,13 +8,16 @@
 
 use crate::align;
 use crate::size_class::SLOT_SIZE;
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, array_of, constructor};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 
-/// Most ranges that are kept.
+/// Most ranges that are kept, unless more were asked for.
 pub(crate) const CACHED_RANGES: usize = if cfg!(loom) { 2 } else { 32 };
 
+/// Most ranges that are kept where more than the usual bytes are.
+pub(super) const SLOTS: usize = if cfg!(loom) { 2 } else { 64 };
+
 /// A bit for each of them.
-const ALL: u32 = u32::MAX >> (32 - CACHED_RANGES);
+const ALL: u64 = u64::MAX >> (64 - SLOTS);
 
 /// Bytes that may be kept in all, however few are in use.
 pub(crate) const CACHED_BYTES: usize = 64 * 1024 * 1024;
@@ -175,11 +178,11 @@ pub(crate) struct Kept {
     pub(crate) bytes: usize,
 }
 
-/// The cache: at most [`CACHED_RANGES`] ranges.
+/// The cache: at most [`SLOTS`] ranges.
 pub(crate) struct RangeCache {
-    slots: [Slot; CACHED_RANGES],
+    slots: [Slot; SLOTS],
     /// Bit n is set while something is in slot n: changed by whoever has the slot, a hint to others.
-    taken: AtomicU32,
+    taken: AtomicU64,
     /// How many ranges were put in so far.
     turns: AtomicUsize,
 }
@@ -189,8 +192,8 @@ impl RangeCache {
         /// An empty cache.
         pub(super) fn new() -> Self {
             Self {
-                slots: array_of!(Slot::new(); CACHED_RANGES),
-                taken: AtomicU32::new(0),
+                slots: array_of!(Slot::new(); SLOTS),
+                taken: AtomicU64::new(0),
                 turns: AtomicUsize::new(0),
             }
         }
@@ -228,6 +231,11 @@ impl RangeCache {
             mappings: kept.mappings + usize::from(range.has_head()),
             bytes: kept.bytes + range.body(),
         })
+    }
+
+    /// True where `most` ranges are kept, or more; a snapshot.
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        self.taken.load(Ordering::Relaxed).count_ones() as usize >= most
     }
 
     /// How many ranges are left over behind mappings; a snapshot.
@@ -272,8 +280,8 @@ impl RangeCache {
     }
 
     /// The kept mappings, and how many they are; a snapshot.
-    pub(super) fn mappings(&self) -> ([Range; CACHED_RANGES], usize) {
-        let mut mappings = [Range::leftover(0, 0); CACHED_RANGES];
+    pub(super) fn mappings(&self) -> ([Range; SLOTS], usize) {
+        let mut mappings = [Range::leftover(0, 0); SLOTS];
         let mut count = 0;
         for range in self.ranges().filter(|range| range.has_head()) {
             mappings[count] = range;
@@ -312,11 +320,11 @@ impl RangeCache {
 }
 
 /// Numbers of the bits that are set, lowest first.
-fn bits(mut word: u32) -> impl Iterator<Item = usize> {
+fn bits(mut word: u64) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
         let lowest = word.trailing_zeros();
         word &= word.wrapping_sub(1);
-        (lowest < u32::BITS).then_some(lowest as usize)
+        (lowest < u64::BITS).then_some(lowest as usize)
     })
 }
 

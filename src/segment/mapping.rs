@@ -154,6 +154,7 @@ impl Backend {
             return Some((self.reuse(range, layout), false));
         }
         let bytes = len.checked_add(placement.place.align)?;
+        self.make_way(len);
         // The block, and the page of its head.
         let (body, head) = (len - placement.offset, self.os.page_size());
         if !self.counters.try_commit(body + head) {
@@ -166,6 +167,7 @@ impl Backend {
         let _ = start.as_ptr().expose_provenance();
         // SAFETY: mapped just now; zeros are a valid head.
         let mapping = unsafe { start.cast::<Mapping>().as_ref() };
+        self.demand.fetched(body);
         mapping.len.set(len);
         mapping.offset.set(placement.offset);
         mapping.is_new.set(true);

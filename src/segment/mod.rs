@@ -15,6 +15,7 @@ mod classes;
 mod clear;
 mod conversion;
 mod counters;
+mod demand;
 mod density;
 #[cfg(feature = "hardened")]
 mod guard;

@@ -117,23 +117,40 @@ impl Backend {
         moved
     }
 
-    /// Keeps a range that nobody uses. Where more would be kept then than may be, and than is already, what has been
-    /// kept longest goes back to the system: what was freed last is the likeliest to be asked for. Of what is larger
-    /// than all that may be kept, the start is kept: what grows fills it first.
+    /// Keeps a range that nobody uses. Where more would be kept then than may be, than is already, and than was asked
+    /// for again lately, what has been kept longest goes back to the system: what was freed last is the likeliest to be
+    /// asked for. Of what is larger than all that may be kept, the start is kept: what grows fills it first.
     ///
     /// Threads that do so at the same moment may each find the same room.
     pub(in crate::segment) fn keep(&self, range: Range) {
-        let kept = self.cache.kept().bytes;
-        let in_use = self.counters.mapped().saturating_sub(kept + range.body());
-        let most = cache::most_bytes(in_use).max(kept);
+        let (freed, kept) = (range.body(), self.cache.kept().bytes);
+        let in_use = self.counters.mapped().saturating_sub(kept + freed);
+        let proven = self.demand.proven();
+        let most = cache::most_bytes(in_use).max(kept).max(proven);
         let range = self.trim(range, most);
-        self.drop_oldest((kept + range.body()).saturating_sub(most));
-        if range.len > 0 && !self.cache.put(range) {
+        let over = (kept + range.body()).saturating_sub(most);
+        self.demand.gave_back(freed - range.body() + over);
+        self.drop_oldest(over);
+        let is_full = self.cache.is_full(if proven > 0 { cache::SLOTS } else { cache::CACHED_RANGES });
+        if range.len > 0 && (is_full || !self.cache.put(range)) {
             if let Some(oldest) = self.cache.take_oldest() {
+                self.demand.gave_back(oldest.body());
                 self.unmap_range(oldest);
             }
             self.put_back(range);
         }
+    }
+
+    /// So many bytes are about to be mapped. What is kept beyond the usual makes way for them where the process would
+    /// have more memory than ever otherwise.
+    pub(super) fn make_way(&self, bytes: usize) {
+        if self.demand.proven() == 0 {
+            return;
+        }
+        let kept = self.cache.kept().bytes;
+        let usual = cache::most_bytes(self.counters.mapped().saturating_sub(kept));
+        let over = (self.counters.committed() + bytes).saturating_sub(self.counters.peak());
+        self.drop_oldest(over.min(kept.saturating_sub(usual)));
     }
 
     /// Gives back to the system what was kept longest: `bytes` of it, or more where hardly anything would be left of a
@@ -178,6 +195,11 @@ impl Backend {
     /// Gives back to the system what is kept since `before` or longer, or everything where that is `u64::MAX`; how many
     /// bytes that was.
     pub(in crate::segment) fn drop_unused(&self, before: u64, now: u64) -> usize {
+        if before == u64::MAX {
+            self.demand.forget();
+        } else {
+            self.demand.fade();
+        }
         let mut dropped = 0;
         while let Some(range) = self.cache.take_unused(before, now) {
             dropped += range.len;

@@ -105,6 +105,70 @@ fn where_more_is_in_use_as_much_is_kept() {
     assert_eq!(kept.collect::<Vec<_>>(), [(300, 100), (250, 150), (100, 150), (0, 150)]);
 }
 
+/// A step of a program that takes blocks of 20 MiB, and frees them; how many came fresh from the system, and how many
+/// MiB are kept afterwards.
+fn step(source: &Source, count: usize) -> (usize, usize) {
+    let blocks: Vec<_> = (0..count).map(|_| source.backend.map_block(layout(20 * MIB, 8)).unwrap()).collect();
+    for &(block, _) in &blocks {
+        assert!(source.backend.unmap_block(block));
+        source.assert_balance();
+    }
+    (blocks.iter().filter(|(_, is_zero)| *is_zero).count(), source.backend.cached().bytes / MIB)
+}
+
+#[test]
+fn what_had_to_be_fetched_again_is_kept_from_then_on_as_long_as_that_is_not_long_ago() {
+    let source = Source::new();
+    assert_eq!(step(&source, 8), (8, 80), "as much as was in use when half of them were free");
+    // Twice four of them have to come again.
+    assert_eq!([step(&source, 8), step(&source, 8)], [(4, 80), (4, 160)]);
+    assert_eq!([step(&source, 8), step(&source, 8)], [(0, 160), (0, 160)]);
+    assert_eq!(source.backend.counters.peak(), source.backend.counters.committed());
+    // Each delay halves it, though what is kept is not old enough to go.
+    source.backend.drop_unused(0, 1);
+    assert_eq!(source.backend.cached().bytes / MIB, 160, "what is kept stays for its time");
+    assert_eq!(step(&source, 8), (0, 80));
+    source.backend.drop_unused(0, 1);
+    source.backend.drop_unused(1, 2);
+    assert_eq!(source.backend.cached().bytes, 0, "it is old now");
+    assert_eq!(step(&source, 8), (8, 80));
+}
+
+#[test]
+fn a_purge_ends_what_may_be_kept_beyond_the_usual() {
+    let source = Source::new();
+    (0..4).for_each(|_| _ = step(&source, 8));
+    assert_eq!(source.backend.cached().bytes / MIB, 160);
+    source.backend.drop_unused(u64::MAX, 0);
+    assert_eq!(step(&source, 4), (4, 64));
+}
+
+#[test]
+fn what_is_kept_beyond_the_usual_makes_way_before_there_is_more_memory_than_ever() {
+    let source = Source::new();
+    (0..4).for_each(|_| _ = step(&source, 8));
+    let peak = source.backend.counters.peak();
+    let block = source.block(90 * MIB);
+    assert_eq!(source.backend.cached().bytes / MIB, 69, "some 90 of 160 have made way");
+    assert!(source.backend.counters.committed() <= peak);
+    let other = source.block(90 * MIB);
+    assert_eq!(source.backend.cached().bytes / MIB, 69, "no more than is in use");
+    assert!(source.backend.unmap_block(block) && source.backend.unmap_block(other));
+    source.assert_balance();
+}
+
+#[test]
+fn as_many_as_64_mappings_are_kept_of_those_that_were_fetched_again() {
+    let source = Source::new();
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        let blocks: Vec<_> = (0..50).map(|_| source.backend.map_block(layout(4 * MIB, 8)).unwrap().0).collect();
+        assert!(blocks.into_iter().all(|block| source.backend.unmap_block(block)));
+        kept.push(source.backend.cached().mappings);
+    }
+    assert_eq!(kept, [25, 25, 50, 50]);
+}
+
 #[test]
 fn a_block_of_a_shorter_mapping_has_its_memory_and_more_where_it_stands_and_where_it_moves() {
     for moves in [false, true] {
