@@ -233,13 +233,7 @@ impl Segment {
 
     /// The longest run of free slots.
     pub(crate) fn longest_free_run(&self) -> usize {
-        let mut starts = self.free_slots();
-        let mut length = 0;
-        while starts != 0 {
-            starts &= starts >> 1;
-            length += 1;
-        }
-        length
+        longest_run(self.free_slots())
     }
 
     /// Where the heap keeps in which of its rings the segment is. Owner-only.
@@ -443,6 +437,24 @@ fn run_of(mask: u32, count: usize, align: usize) -> Option<usize> {
         _ => 0x0001_0001,
     };
     (starts != 0).then(|| starts.trailing_zeros() as usize)
+}
+
+/// Length of the longest run of bits in `mask`, which are never all: the first slot is not free.
+fn longest_run(mask: u32) -> usize {
+    // Bit n of `runs[i]`: a run of 2^i bits starts at n.
+    let mut runs = [mask; 5];
+    for i in 1..runs.len() {
+        runs[i] = runs[i - 1] & (runs[i - 1] >> (1 << (i - 1)));
+    }
+    // Bit n of `starts`: a run of `length` bits starts at n.
+    let (mut starts, mut length) = (u32::MAX, 0);
+    for (i, run) in runs.into_iter().enumerate().rev() {
+        let longer = starts & (run >> length);
+        if longer != 0 {
+            (starts, length) = (longer, length + (1 << i));
+        }
+    }
+    length
 }
 
 #[cfg(all(test, not(loom)))]

@@ -37,6 +37,18 @@ fn the_lowest_run_is_found_whatever_the_mask_the_count_and_the_alignment() {
 }
 
 #[test]
+fn the_longest_run_is_as_long_as_the_longest_that_can_be_found() {
+    let mut random = Random::new(3);
+    let runs =
+        (1..SLOTS).flat_map(|len| [(1, len), (SLOTS - len, len)]).map(|(first, len)| !0 >> (SLOTS - len) << first);
+    let any = (0..20_000).map(|_| (random.next() | random.next() & random.next()) as u32 & USABLE);
+    for mask in runs.chain([0, USABLE, 0x5555_5554]).chain(any) {
+        let longest = (0..SLOTS).rev().find(|&len| run_of_slowly(mask, len, 1).is_some());
+        assert_eq!(Some(longest_run(mask)), longest, "{mask:#034b}");
+    }
+}
+
+#[test]
 fn a_mask_of_a_run_has_its_bits_and_no_other() {
     for first in 0..SLOTS {
         for count in 0..=SLOTS - first {
