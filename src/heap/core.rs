@@ -130,7 +130,7 @@ impl Core {
         at_hand: &mut AtHand<'_>,
     ) -> usize {
         if class.is_span() {
-            return match (places.last_mut(), self.take_block(home, class)) {
+            return match (places.last_mut(), self.take_span_of(home, class, at_hand)) {
                 (Some(place), Some((span, _))) => {
                     *place = span;
                     1
@@ -169,11 +169,16 @@ impl Core {
     /// One free block or span of `class`, and whether it reads as zero.
     pub(super) fn take_block(&mut self, home: Home<'_>, class: SizeClass) -> Option<(Place, bool)> {
         if class.is_span() {
-            return self.take_span(home, class.size() / SLOT_SIZE, 1).map(|(span, is_zero)| (span.as_ptr(), is_zero));
+            return self.take_span_of(home, class, &mut AtHand::nothing());
         }
         let is_zero = self.usable(home, class, &mut AtHand::nothing())?.next_is_zero();
         let mut place = [ptr::null_mut()];
         (self.take_blocks(home, class, &mut place, &mut AtHand::nothing()) == 1).then_some((place[0], is_zero))
+    }
+
+    fn take_span_of(&mut self, home: Home<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> Option<(Place, bool)> {
+        let (span, is_zero) = self.take_span(home, class.size() / SLOT_SIZE, 1, at_hand)?;
+        Some((span.as_ptr(), is_zero))
     }
 
     /// Blocks were asked for, and taken.

@@ -4,6 +4,7 @@ use super::Heap;
 use super::core::{Core, Home, Misuse, refuse};
 use super::counts::{self, SPANS};
 use super::probation::check_span_in_use;
+use super::waiting::AtHand;
 use crate::magazine::{Place, Tops};
 use crate::segment::{self, Backend, Counters, END, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
@@ -27,19 +28,29 @@ pub(crate) fn is_span(layout: Layout) -> bool {
 }
 
 impl Core {
-    /// A span of `slots` slots at a multiple of `align` slots, and whether it reads as zero.
-    pub(super) fn take_span(&mut self, home: Home<'_>, slots: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
+    /// A span of `slots` slots at a multiple of `align` slots, and whether it reads as zero. Takes what is `at_hand`
+    /// rather than memory that was never touched.
+    pub(super) fn take_span(
+        &mut self,
+        home: Home<'_>,
+        slots: usize,
+        align: usize,
+        at_hand: &mut AtHand<'_>,
+    ) -> Option<(NonNull<u8>, bool)> {
         let counters = &home.backend.counters;
         let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
         // What others have returned may be a span, which is worth looking for each time.
         self.collect(home);
-        if !self.depot.is_empty() {
+        if !self.depot.is_empty() || at_hand.is_anything() {
             let found = self.roomy.find_warm(slots, self.spare(), |segment| carve(segment, Warmth::Warm));
             if let Some((segment, span)) = found {
                 self.changed(segment);
                 return Some(span);
             }
-            self.make_room(home);
+            at_hand.give_back(self);
+            if !self.depot.is_empty() {
+                self.make_room(home);
+            }
         }
         if let Some(span) = self.use_slots(slots, carve) {
             return Some(span);
@@ -88,7 +99,7 @@ impl Heap {
     pub(crate) fn take_span(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
         let (slots, align) = extent(layout)?;
         let mut core = self.core.lock();
-        let span = core.take_span(self.home(), slots, align)?;
+        let span = core.take_span(self.home(), slots, align, &mut AtHand::nothing())?;
         self.counts[SPANS].refill(1);
         self.live_changed(0, slots * SLOT_SIZE);
         counts::add(&self.given_directly, 1);

@@ -2,8 +2,8 @@
 //!
 //! Each class of spans might have some otherwise, and what waits in a magazine serves no other class. So only as many
 //! classes have magazines at a time as hold no more than the largest span when they are full. The one that came first
-//! makes way for one that is wanted, and what waits there goes back. And all that waits goes back before a slab is
-//! carved out of memory that was never touched.
+//! makes way for one that is wanted, and what waits there goes back. And all that waits goes back before a slab or a
+//! span is carved out of memory that was never touched.
 
 use super::Heap;
 use super::core::Core;
@@ -67,6 +67,11 @@ impl<'a> AtHand<'a> {
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(super) unsafe fn of(heap: &'a Heap, tops: &'a Tops) -> Self {
         AtHand(Some((heap, tops)))
+    }
+
+    /// True where there is anything to give back.
+    pub(super) fn is_anything(&self) -> bool {
+        self.0.is_some_and(|(heap, tops)| heap.waiting.all().any(|class| heap.waiting_in(class, tops) > 0))
     }
 
     /// Gives everything back to `core`, which is that heap's, once.

@@ -206,3 +206,20 @@ fn a_span_that_waits_serves_slabs_before_memory_that_was_never_touched() {
     sample.free(span, another);
     assert_eq!(sample.held(span), 1);
 }
+
+#[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build places spans at random")]
+fn spans_that_wait_serve_a_longer_one_before_memory_that_was_never_touched() {
+    let sample = Sample::new();
+    let class = |slots| SizeClass::of_slots(slots).unwrap();
+    // SAFETY: the test's own heap and tops.
+    (1..=3).for_each(|slots| unsafe { sample.heap.make_way_for_span(sample.tops(), class(slots)) });
+    let (short, long) = (sample.alloc(class(1)), sample.alloc(class(2)));
+    assert_eq!(long.addr().get(), short.addr().get() + SLOT_SIZE);
+    sample.free(class(1), short);
+    sample.free(class(2), long);
+    assert_eq!((sample.held(class(1)), sample.held(class(2))), (1, 1));
+    assert_eq!(sample.alloc(class(3)), short, "both have gone back for it");
+    assert_eq!((sample.held(class(1)), sample.held(class(2))), (0, 0));
+    assert_ne!(sample.alloc(class(3)), short);
+}
