@@ -4,6 +4,8 @@
 //! each page anew in each step. So what it was made to fetch again may be kept from then on, for as long as that was
 //! not long ago. A program that frees much once has it given back at once.
 
+use crate::align;
+use crate::size_class::SLOT_SIZE;
 use crate::sync::{AtomicUsize, Ordering, constructor};
 
 /// Bytes that would better have been kept.
@@ -21,9 +23,9 @@ impl Demand {
         }
     }
 
-    /// Bytes that may be kept, whatever else says.
+    /// Bytes that may be kept, whatever else says. Whole pages, however large the system has them.
     pub(super) fn proven(&self) -> usize {
-        self.proven.load(Ordering::Relaxed)
+        align::down(self.proven.load(Ordering::Relaxed), SLOT_SIZE)
     }
 
     /// So many bytes were given back, for want of room.

@@ -5,7 +5,7 @@ use crate::align;
 use crate::segment::backend::Backend;
 use crate::segment::cache::{self, Range};
 use crate::segment::owner::GRANULE;
-use crate::size_class::MAX_SPAN;
+use crate::size_class::{MAX_SPAN, SLOT_SIZE};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -150,11 +150,11 @@ impl Backend {
         let kept = self.cache.kept().bytes;
         let usual = cache::most_bytes(self.counters.mapped().saturating_sub(kept));
         let over = (self.counters.committed() + bytes).saturating_sub(self.counters.peak());
-        self.drop_oldest(over.min(kept.saturating_sub(usual)));
+        self.drop_oldest(align::up(over, SLOT_SIZE).min(kept.saturating_sub(usual)));
     }
 
-    /// Gives back to the system what was kept longest: `bytes` of it, or more where hardly anything would be left of a
-    /// range.
+    /// Gives back to the system what was kept longest: `bytes` of it, which are whole pages, or more where hardly
+    /// anything would be left of a range.
     fn drop_oldest(&self, mut bytes: usize) {
         while bytes > 0
             && let Some(oldest) = self.cache.take_oldest()
@@ -174,7 +174,8 @@ impl Backend {
         }
     }
 
-    /// Gives what a range has beyond `room` bytes back to the system; all of it, where hardly anything would be left.
+    /// Gives what a range has beyond `room` bytes, which are whole pages, back to the system; all of it, where hardly
+    /// anything would be left.
     fn trim(&self, range: Range, room: usize) -> Range {
         if range.body() <= room {
             return range;
@@ -184,6 +185,7 @@ impl Backend {
             return Range::leftover(range.start, range.start);
         }
         let kept = Range { len: range.len - (range.body() - room), ..range };
+        debug_assert!(align::is_aligned(kept.len, self.os.page_size()));
         if kept.has_head() {
             // SAFETY: the caller holds the range, whose head is at its start.
             unsafe { Mapping::at(kept.start) }.shorten(kept.len);

@@ -1,6 +1,8 @@
 use super::super::*;
 use super::{MIB, Source, assert_marked, assert_zero, is_in_place_of, layout, mark};
+use crate::os::Platform;
 use crate::os::mock::Call;
+use crate::os::mock::random::Random;
 use core::ptr::NonNull;
 use std::vec::Vec;
 
@@ -155,6 +157,28 @@ fn what_is_kept_beyond_the_usual_makes_way_before_there_is_more_memory_than_ever
     assert_eq!(source.backend.cached().bytes / MIB, 69, "no more than is in use");
     assert!(source.backend.unmap_block(block) && source.backend.unmap_block(other));
     source.assert_balance();
+}
+
+#[test]
+fn whole_pages_are_kept_and_given_back_whatever_was_fetched_again() {
+    let source = Source::new();
+    let mut random = Random::new(5);
+    for round in 0..200 {
+        let page = source.mock.page_size();
+        let sizes: Vec<_> = (0..random.within(1..13)).map(|_| 2 * MIB + random.within(0..4000) * page).collect();
+        let blocks: Vec<_> = sizes.iter().map(|&size| source.backend.map_block(layout(size, 8)).unwrap().0).collect();
+        for (block, size) in blocks.into_iter().zip(sizes) {
+            // SAFETY: the first and the last byte of a block of the test's own.
+            unsafe { (block.write(1), block.add(size - 1).write(1)) };
+            assert!(source.backend.unmap_block(block));
+        }
+        let (mappings, count) = source.backend.cache.mappings();
+        assert!(mappings[..count].iter().all(|range| range.len.is_multiple_of(page)), "in round {round}");
+        source.assert_balance();
+        if random.once_in(3) {
+            source.backend.drop_unused(0, 1);
+        }
+    }
 }
 
 #[test]
