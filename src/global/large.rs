@@ -166,7 +166,7 @@ pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
     let tops = &tls::current().tops;
     // SAFETY: the calling thread's own tops, and a class's code.
     let span = unsafe { tops.at(class.code()).pop() }?;
-    check_is_span(tops, class, span);
+    check_taken_span(tops, class, span);
     Some(span)
 }
 
@@ -174,7 +174,7 @@ pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
 /// there once more: a free that is told no layout takes what lies in a span's first slot for the span, and does not
 /// look at what waits.
 #[inline(always)]
-pub(super) fn check_is_span(tops: &Tops, class: SizeClass, block: NonNull<u8>) {
+pub(super) fn check_taken_span(tops: &Tops, class: SizeClass, block: NonNull<u8>) {
     if !block.addr().get().is_multiple_of(SLOT_SIZE) {
         heap::refuse(Misuse::NotABlock, block.as_ptr(), class.size());
     }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "hardened")]
 use super::hardened;
-use super::large::check_is_span;
+use super::large::check_taken_span;
 use super::request::Request;
 use super::routing::Routing;
 use super::static_memory::{Route, free_static, place_at_hand, route};
@@ -82,7 +82,7 @@ pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
                 if class.is_span() {
-                    check_is_span(tops, class, block);
+                    check_taken_span(tops, class, block);
                 }
                 return Some(block);
             }
@@ -137,7 +137,7 @@ pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u
             // SAFETY: the calling thread's own tops.
             if let Some(block) = unsafe { tops.pop(class) } {
                 if class.is_span() {
-                    check_is_span(tops, class, block);
+                    check_taken_span(tops, class, block);
                 }
                 return Some((block, false));
             }
