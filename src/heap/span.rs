@@ -116,7 +116,7 @@ impl Heap {
         unsafe { self.make_way_for_span(tops, class) };
         let mut core = self.core.lock();
         // SAFETY: as above.
-        unsafe { self.give_all_spans_back(&mut core, tops) };
+        unsafe { AtHand::of(self, tops) }.give_back(&mut core);
         let span = core.take_growing_span(self.home(), class.size() / SLOT_SIZE)?;
         self.counts[SPANS].refill(1);
         self.live_changed(0, class.size());

@@ -101,15 +101,6 @@ impl Heap {
         });
     }
 
-    /// Gives back every span that waits.
-    ///
-    /// # Safety
-    /// - The calling thread has borrowed this heap, and `tops` are its tops.
-    pub(super) unsafe fn give_all_spans_back(&self, core: &mut Core, tops: &Tops) {
-        // SAFETY: passed on.
-        unsafe { AtHand::of(self, tops) }.give_back(core);
-    }
-
     /// Gives back the spans that wait in the magazine of `class`.
     ///
     /// # Safety
