@@ -35,14 +35,14 @@ impl Demand {
         }
     }
 
-    /// So many bytes were asked for, and had to come from the system.
-    pub(super) fn fetched(&self, bytes: usize) {
+    /// So many bytes were asked for, and had to come from the system. The process has never had more than `peak`.
+    pub(super) fn fetched(&self, bytes: usize, peak: usize) {
         let given_back = self.given_back.load(Ordering::Relaxed);
         // Threads that do so at once may count some twice; it is a guess in any case.
         let again = bytes.min(given_back);
         if again > 0 {
             self.given_back.store(given_back - again, Ordering::Relaxed);
-            self.proven.fetch_add(again, Ordering::Relaxed);
+            self.proven.store((self.proven() + again).min(peak), Ordering::Relaxed);
         }
     }
 

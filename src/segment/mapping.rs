@@ -167,7 +167,7 @@ impl Backend {
         let _ = start.as_ptr().expose_provenance();
         // SAFETY: mapped just now; zeros are a valid head.
         let mapping = unsafe { start.cast::<Mapping>().as_ref() };
-        self.demand.fetched(body);
+        self.demand.fetched(body, self.counters.peak());
         mapping.len.set(len);
         mapping.offset.set(placement.offset);
         mapping.is_new.set(true);
