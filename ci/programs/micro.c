@@ -31,6 +31,11 @@ static void *seen(void *block) {
     return block;
 }
 
+// The next random number (xorshift, Marsaglia 2003).
+static inline void shift(uint64_t *state) {
+    *state ^= *state << 13, *state ^= *state >> 7, *state ^= *state << 17;
+}
+
 // A row: `work` does `count` operations on `size`.
 struct row {
     const char *name;
@@ -88,7 +93,7 @@ static void churned(long count, size_t size) {
     static char *live[LIVE];
     static uint64_t state = 88172645463325252u;
     for (; count > 0; count--) {
-        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        shift(&state);
         char **place = &live[state % LIVE];
         free(*place);
         *place = seen(malloc(size + (size_t)(state >> 8) % (3 * size)));
@@ -131,7 +136,7 @@ static void shuffle(void) {
     uint64_t state = 88172645463325252u;
     for (int i = 0; i < BATCH; i++) order[i] = i;
     for (int i = BATCH - 1; i > 0; i--) {
-        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        shift(&state);
         int other = (int)(state % (uint64_t)(i + 1)), kept = order[i];
         order[i] = order[other], order[other] = kept;
     }
@@ -204,7 +209,7 @@ static void replaced(long count, size_t size) {
     static char *live[LIVE];
     static uint64_t state = 88172645463325252u;
     for (; count > 0; count--) {
-        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        shift(&state);
         char **place = &live[state % LIVE];
         size_t length = size + (size_t)(state >> 8) % (4 * size);
         free(*place);

@@ -46,13 +46,8 @@ impl Probation {
         self.0.set(self.0.get().max(AGAIN));
     }
 
-    /// True where the next allocation is on probation.
+    /// True where the next allocation, or resizing, is on probation.
     pub(super) fn allocates(&self) -> bool {
-        self.steps(1)
-    }
-
-    /// True where the next resizing is on probation.
-    fn resizes(&self) -> bool {
         self.steps(1)
     }
 
@@ -134,7 +129,7 @@ impl Heap {
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
     pub(crate) unsafe fn note_resized(&self, tops: &Tops, class: SizeClass) {
-        if !self.traffic[class.index()].probation.resizes() && tops.get(class).is_none() {
+        if !self.traffic[class.index()].probation.allocates() && tops.get(class).is_none() {
             tops.set(class, self.low(class));
         }
     }
