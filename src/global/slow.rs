@@ -184,7 +184,7 @@ fn keep_stolen(block: NonNull<u8>, class: SizeClass, owner: Owner, thread: &Borr
         // SAFETY: as below.
         return unsafe { heap.keep_stolen_sampled(sampling, owner, &thread.tops, class, block) };
     }
-    // SAFETY: the calling thread's own heap and tops, and a block of the heap that was robbed.
+    // SAFETY: the calling thread's own heap and tops, and what the owner map says of the block.
     unsafe { heap.keep_stolen(owner, &thread.tops, class, block) }
 }
 

@@ -30,8 +30,8 @@ pub(super) struct Traffic {
     past: Cell<u16>,
     /// The lower half of how many blocks the thread had taken when it was asked last whether it uses the class.
     taken_before: Cell<u32>,
-    /// Whose blocks were stolen last, while there may be stolen ones in the magazine; else nobody.
-    pub(super) robbed: Cell<Owner>,
+    /// Whose blocks were stolen last, while there may be stolen ones in the magazine.
+    pub(super) robbed: Cell<Option<Owner>>,
     pub(super) probation: Probation,
 }
 
@@ -43,7 +43,7 @@ impl Traffic {
             has_overflowed: Cell::new(false),
             past: Cell::new(0),
             taken_before: Cell::new(0),
-            robbed: Cell::new(Owner::NONE),
+            robbed: Cell::new(None),
             probation: Probation::over(),
         }
     }

@@ -3,7 +3,6 @@
 
 use super::Heap;
 use crate::magazine::{Place, Tops};
-use crate::segment::Owner;
 use crate::size_class::SizeClass;
 use core::slice;
 
@@ -90,7 +89,7 @@ impl Heap {
             if !waiting.is_empty() {
                 self.put_back(&mut core, class, waiting);
             }
-            self.traffic[class.index()].robbed.set(Owner::NONE);
+            self.traffic[class.index()].robbed.set(None);
         }
         tops.reset();
     }

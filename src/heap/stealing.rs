@@ -39,18 +39,18 @@ impl Heap {
     /// True while there may be stolen blocks in the magazine of `class`. Borrower-only.
     #[inline(always)]
     pub(super) fn has_stolen(&self, class: SizeClass) -> bool {
-        self.traffic[class.index()].robbed.get() != Owner::NONE
+        self.traffic[class.index()].robbed.get().is_some()
     }
 
-    /// Keeps a block of the heap `owner` that the borrower has freed, in the magazine, if that has others of it; false
-    /// where the block is to go home.
+    /// Keeps a block that the borrower has freed and that is `owner`'s, in the magazine, if that has others of the same
+    /// heap; false where the block is to go home, or is none.
     ///
     /// # Safety
     /// - The calling thread has borrowed this heap, and `tops` are its tops.
-    /// - `block` lies in one of that other heap's segments.
+    /// - The owner map says `owner` of `block`'s granule: what is nobody's block is no robbed heap's.
     #[inline(always)]
     pub(crate) unsafe fn keep_stolen(&self, owner: Owner, tops: &Tops, class: SizeClass, block: NonNull<u8>) -> bool {
-        self.traffic[class.index()].robbed.get() == owner
+        self.traffic[class.index()].robbed.get() == Some(owner)
             // Into a magazine that is empty no block comes unseen.
             && tops.next(class).is_some()
             // SAFETY: the caller's tops.
@@ -84,7 +84,7 @@ impl Heap {
         if stolen > 0
             && let Some(block) = places.last()
         {
-            self.traffic[class.index()].robbed.set(self.backend.owners.look_up(block.addr()));
+            self.traffic[class.index()].robbed.set(Some(self.backend.owners.look_up(block.addr())));
         }
         stolen
     }

@@ -75,6 +75,15 @@ fn no_block(kind: &'static str, size: usize, pointer: Nowhere) -> Case {
     Case { kind, size, says: "invalid free of", expected: STOPPED, run }
 }
 
+fn no_block_much_used(kind: &'static str, size: usize, pointer: Nowhere) -> Case {
+    let run = Box::new(move || {
+        let kept = use_much(size);
+        misuse(pointer(), layout(size));
+        go_on(&[size], &kept);
+    });
+    Case { kind, size, says: "invalid free of", expected: STOPPED, run }
+}
+
 fn on_the_stack(size: usize) -> Case {
     let run = Box::new(move || {
         allocate(layout(size));
@@ -126,5 +135,11 @@ pub fn cases() -> Vec<Case> {
     cases.extend([64, 3 * MIB].map(on_the_stack_elsewhere));
     cases.extend(SIZES.map(inside_elsewhere));
     cases.extend(MUCH_USED.map(inside_much_used));
+    for (kind, place) in [
+        ("invalid free, size much used: static", (|| NUMBERS.as_ptr().cast_mut().cast()) as Nowhere),
+        ("invalid free, size much used: foreign mapping", foreign),
+    ] {
+        cases.extend(MUCH_USED.map(|size| no_block_much_used(kind, size, place)));
+    }
     cases
 }
