@@ -3,6 +3,7 @@
 //! Heaps are named by small numbers and never given back, so who is parked is a set of bits: lending is clearing one.
 //! There is no list, and so neither ABA nor a lock for a fork to find held.
 
+mod numbers;
 mod parked;
 mod tagged;
 
@@ -17,6 +18,7 @@ use crate::sync::{AtomicPtr, AtomicUsize, Ordering, array_of, constructor};
 use crate::tag::TAGS;
 
 use core::ptr;
+use numbers::Numbers;
 use parked::Parked;
 use tagged::Tagged;
 
@@ -39,8 +41,7 @@ const ASKED: usize = 8;
 pub(crate) struct Registry {
     /// Heap n has id n + 1. Never changes back to null.
     heaps: [AtomicPtr<Heap>; MAX_HEAPS],
-    /// Ids that were given out.
-    created: AtomicUsize,
+    numbers: Numbers<WORDS>,
     parked: Parked<WORDS>,
     /// The heap of threads without a heap; null until there is one.
     shared: AtomicPtr<Heap>,
@@ -59,7 +60,7 @@ impl Registry {
         pub(crate) fn new() -> Self {
             Self {
                 heaps: array_of!(AtomicPtr::new(ptr::null_mut()); MAX_HEAPS),
-                created: AtomicUsize::new(0),
+                numbers: Numbers::new(),
                 parked: Parked::new(),
                 shared: AtomicPtr::new(ptr::null_mut()),
                 #[cfg(feature = "profile")]
@@ -162,7 +163,14 @@ impl Registry {
         }
         if heap.is_locked() {
             heap.lose();
-            self.sampled[usize::from(heap.tag())].store(ptr::null_mut(), Ordering::Relaxed);
+            let place = &self.sampled[usize::from(heap.tag())];
+            // Not where it serves but the block for which another thread was first.
+            let _ = place.compare_exchange(
+                ptr::from_ref(heap).cast_mut(),
+                ptr::null_mut(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
         }
         true
     }
@@ -178,7 +186,7 @@ impl Registry {
             if let Some(heap) = unsafe { known.as_ref() } {
                 return Some(heap);
             }
-            if self.created.load(Ordering::Relaxed) < MAX_HEAPS {
+            if self.numbers.end() < MAX_HEAPS {
                 return None;
             }
             os::yield_now();
@@ -205,13 +213,9 @@ impl Registry {
 
     /// A new heap, as long as there are fewer than `limit`.
     fn create(&self, backend: &'static Backend, limit: usize, tag: [u8; 2]) -> Option<&'static Heap> {
-        let index = self
-            .created
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then_some(count + 1))
-            .ok()?;
+        let index = self.numbers.take(limit)?;
         let Some(heap) = Heap::create(backend, Owner(index as u16 + 1), tag) else {
-            // The id is not lost when it was the last.
-            let _ = self.created.compare_exchange(index + 1, index, Ordering::Relaxed, Ordering::Relaxed);
+            self.numbers.give_back(index);
             return None;
         };
         // Release: publishes the heap. Pairs with the Acquire in `heap`.
@@ -223,7 +227,7 @@ impl Registry {
     /// Fills `places` from their end with free blocks of `class` that a borrower other than `mine`'s has no use for;
     /// returns how many.
     pub(crate) fn steal(&self, mine: &Heap, class: SizeClass, places: &mut [Place]) -> usize {
-        let heaps = self.created.load(Ordering::Relaxed).max(1);
+        let heaps = self.numbers.end().max(1);
         let first = self.stolen_from.load(Ordering::Relaxed);
         for nth in 0..heaps.min(ASKED) {
             let index = (first + nth) % heaps;
@@ -241,7 +245,7 @@ impl Registry {
 
     /// Every heap there is.
     pub(crate) fn heaps(&self) -> impl Iterator<Item = &'static Heap> {
-        (0..self.created.load(Ordering::Relaxed)).filter_map(|index| self.heap(index))
+        (0..self.numbers.end()).filter_map(|index| self.heap(index))
     }
 
     /// True where no thread has the heap.

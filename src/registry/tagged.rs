@@ -4,9 +4,10 @@
 //! A heap stays its tag's for good. It is parked with its magazines full, so that a thread that comes back finds blocks
 //! at hand.
 
+use super::numbers::Numbers;
 use super::parked::Parked;
 use crate::heap::Heap;
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering, array_of, constructor};
+use crate::sync::{AtomicPtr, Ordering, array_of, constructor};
 use core::ptr;
 
 /// Most heaps of a tag. With 64 tags they are half of all heaps, so that threads still find their own.
@@ -16,8 +17,7 @@ pub(super) const HEAPS: usize = 32;
 pub(super) struct Tagged<T: 'static = Heap> {
     /// Never changes back to null.
     heaps: [AtomicPtr<T>; HEAPS],
-    /// Numbers that were given out.
-    created: AtomicUsize,
+    numbers: Numbers<1>,
     parked: Parked<1>,
 }
 
@@ -26,7 +26,7 @@ impl<T> Tagged<T> {
         pub(super) fn new() -> Self {
             Self {
                 heaps: array_of!(AtomicPtr::new(ptr::null_mut()); HEAPS),
-                created: AtomicUsize::new(0),
+                numbers: Numbers::new(),
                 parked: Parked::new(),
             }
         }
@@ -44,11 +44,9 @@ impl<T> Tagged<T> {
         if let Some(number) = self.parked.lend() {
             return self.heap(number);
         }
-        let one_more = |count| (count < HEAPS).then_some(count + 1);
-        let number = self.created.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        let number = self.numbers.take(HEAPS)?;
         let Some(heap) = create(number as u8) else {
-            // The number is not lost when it was the last.
-            let _ = self.created.compare_exchange(number + 1, number, Ordering::Relaxed, Ordering::Relaxed);
+            self.numbers.give_back(number);
             return None;
         };
         // Release: publishes the heap. Pairs with the Acquire in `heap`.
@@ -71,13 +69,13 @@ impl<T> Tagged<T> {
 
     /// One of the heaps that passes `is_usable`, whoever has it, for a thread that comes with the number `seed`.
     pub(super) fn any(&self, seed: usize, is_usable: impl Fn(&T) -> bool) -> Option<&'static T> {
-        let count = self.created.load(Ordering::Relaxed).max(1);
+        let count = self.numbers.end().max(1);
         (0..count).filter_map(|step| self.heap((seed + step) % count)).find(|heap| is_usable(heap))
     }
 
     /// Borrows each heap that is parked for as long as `act` runs on it.
     pub(super) fn with_parked(&self, act: impl Fn(&'static T)) {
-        for number in 0..self.created.load(Ordering::Relaxed) {
+        for number in 0..self.numbers.end() {
             if self.parked.lend_this(number)
                 && let Some(heap) = self.heap(number)
             {

@@ -111,6 +111,31 @@ fn an_id_is_not_lost_when_there_is_no_memory_for_its_heap() {
 }
 
 #[test]
+fn an_id_is_not_lost_either_where_another_thread_has_taken_the_next_one_meanwhile() {
+    let sample = Sample::new();
+    let (registry, backend, mock) = (sample.registry, sample.backend, sample.mock);
+    sample.borrow();
+    mock.during_next(Call::Map, move || {
+        assert_eq!(registry.borrow(backend).unwrap().owner(), Owner(3));
+        mock.fail_from(None, 1);
+    });
+    assert!(registry.borrow(backend).is_none());
+    mock.succeed();
+    assert_eq!((sample.borrow().owner(), sample.borrow().owner()), (Owner(2), Owner(4)));
+    // The same of the heaps of a tag, of which each has two numbers.
+    mock.during_next(Call::Map, move || {
+        let second = registry.borrow_under(backend, 7).unwrap();
+        assert_eq!((second.owner(), second.number_of_tag()), (Owner(6), 1));
+        mock.fail_from(None, 1);
+    });
+    assert!(registry.borrow_under(backend, 7).is_none());
+    mock.succeed();
+    let first = registry.borrow_under(backend, 7).unwrap();
+    assert_eq!((first.owner(), first.number_of_tag()), (Owner(5), 0));
+    assert_eq!(registry.heaps().count(), 6);
+}
+
+#[test]
 fn of_two_threads_that_make_the_shared_heap_the_first_has_made_it() {
     let sample = Sample::new();
     let (registry, backend) = (sample.registry, sample.backend);
