@@ -1,7 +1,7 @@
 //! Under a tag: the calling thread allocates from a heap of the tag, so that to whom a block belongs is where it lies.
 
 use super::routing::{self, Routing};
-use super::thread::{home, is_at_work, switch};
+use super::thread::{heaps_from, home, is_at_work, switch};
 use super::{BACKEND, REGISTRY, tls};
 use crate::heap::Heap;
 use crate::tag::Tag;
@@ -100,8 +100,8 @@ impl<F: Future> Future for TaggedFuture<F> {
 /// their making.
 struct Entered {
     outer: Routing,
-    /// The heap of the tag that the thread has borrowed, and the heap that it allocated from before.
-    borrowed: Option<(&'static Heap, &'static Heap)>,
+    /// The heap of the tag that the thread has borrowed.
+    borrowed: Option<&'static Heap>,
     _own_thread: PhantomData<*const ()>,
 }
 
@@ -114,25 +114,28 @@ impl Entered {
     }
 }
 
-fn enter(tag: Tag, outer: Routing) -> Option<(&'static Heap, &'static Heap)> {
+fn enter(tag: Tag, outer: Routing) -> Option<&'static Heap> {
     let before = home().and_then(|_| tls::current().heap.get());
     let heap = before.and_then(|_| REGISTRY.borrow_under(&BACKEND, tag.number()));
     // Before the magazines are exchanged, they are where a thread has them that shares nothing.
     routing::change(outer.under_tag(tag.number(), heap.is_none()));
     let (heap, before) = (heap?, before?);
+    heap.set_outer(before);
     switch(heap);
-    Some((heap, before))
+    Some(heap)
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let now = tls::routing();
-        if let Some((heap, before)) = self.borrowed {
+        if let Some(heap) = self.borrowed
             // Unless a fork has taken the heap away meanwhile.
-            if tls::current().heap.get().is_some_and(|mine| ptr::eq(mine, heap)) {
-                switch(before);
-                REGISTRY.park(heap);
-            }
+            && tls::current().heap.get().is_some_and(|mine| ptr::eq(mine, heap))
+            // Or that one, which another thread was purging.
+            && let Some(before) = heap.outer().and_then(|outer| heaps_from(outer).find(|heap| !heap.is_lost()))
+        {
+            switch(before);
+            REGISTRY.park(heap);
         }
         routing::change(now.under_tag(self.outer.tag(), self.outer.shares()));
     }

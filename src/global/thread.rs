@@ -10,6 +10,7 @@ use crate::os;
 use crate::os::report;
 use crate::sync::{AtomicBool, Ordering};
 use core::ffi::c_void;
+use core::iter;
 use core::ptr::{self, NonNull};
 
 /// True once the child's repair is registered.
@@ -50,7 +51,7 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
     if !ptr::eq(heap, home) {
         // The thread has not come back from a tag.
         switch(home);
-        REGISTRY.park(heap);
+        park_up_to(heap, home);
     }
     let thread = tls::current();
     #[cfg(feature = "hardened")]
@@ -67,6 +68,19 @@ unsafe extern "C" fn end_loan(_heap: *mut c_void) {
     REGISTRY.park(home);
     // What the thread has left may be unused.
     purger::takes_over();
+}
+
+/// `heap` and those from which its borrower allocated before, one after the other: the thread's own comes last.
+pub(super) fn heaps_from(heap: &'static Heap) -> impl Iterator<Item = &'static Heap> {
+    iter::successors(Some(heap), |heap| heap.outer())
+}
+
+/// The calling thread is in none of its tags any more, of which `heap` was the innermost: parks their heaps, but for
+/// those that are lost.
+fn park_up_to(heap: &'static Heap, home: &Heap) {
+    for heap in heaps_from(heap).take_while(|heap| !ptr::eq(*heap, home)).filter(|heap| !heap.is_lost()) {
+        REGISTRY.park(heap);
+    }
 }
 
 /// The calling thread allocates from `to` from now on: one of a tag's heaps, which it has borrowed, or its own. Its
@@ -105,27 +119,28 @@ unsafe extern "C" fn repair_after_fork() {
     purger::forget();
     pressure::forget();
     let thread = tls::current();
-    let (heap, home) = (thread.heap.get(), thread.home.get());
-    REGISTRY.repair_after_fork([heap, home]);
-    let (Some(heap), Some(home)) = (heap, home) else { return };
-    heap.seat().clear();
-    home.seat().clear();
-    let is_lost = |heap: &Heap| heap.is_locked() && !thread.is_busy.get();
-    if !ptr::eq(heap, home) && is_lost(heap) {
-        // Another thread was purging it for us at the moment of the fork.
-        heap.lose();
-        switch(home);
+    let mine = || thread.heap.get().into_iter().flat_map(heaps_from);
+    REGISTRY.repair_after_fork(|heap| mine().any(|mine| ptr::eq(mine, heap)));
+    let (Some(heap), Some(home)) = (thread.heap.get(), thread.home.get()) else { return };
+    for heap in mine() {
+        heap.seat().clear();
+        if heap.is_locked() && !thread.is_busy.get() {
+            // Another thread was purging it for us at the moment of the fork.
+            heap.lose();
+        }
     }
-    if is_lost(home) {
-        // As above. What a tag's heap has is not lost with it.
-        home.lose();
-        let thread = tls::current();
-        if let Some(heap) = thread.heap.get().filter(|heap| !ptr::eq(*heap, home)) {
+    if home.is_lost() {
+        // What tags' heaps have is not lost with it.
+        if !ptr::eq(heap, home) {
             heap.forget_borrower();
-            REGISTRY.park(heap);
+            park_up_to(heap, home);
         }
         tls::refresh();
         return;
+    }
+    if heap.is_lost() {
+        switch(home);
+        park_up_to(heap, home);
     }
     let thread = tls::current();
     home.seat().take(&thread.tops);

@@ -115,6 +115,8 @@ pub(crate) struct Heap {
     /// Who this heap is in the owner map.
     owner: Owner,
     backend: &'static Backend,
+    /// Of a tag's heap, the one that the borrower allocated from before. Borrower-only.
+    outer: Cell<Option<&'static Heap>>,
     /// Borrower-only.
     waiting: Waiting,
     /// Borrower-only.
@@ -200,6 +202,7 @@ impl Heap {
             (&raw mut (*place).pieces).write([Piece::empty(), Piece::empty()]);
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             (&raw mut (*place).has_begun).write(Cell::new(false));
+            (&raw mut (*place).outer).write(Cell::new(None));
             #[cfg(feature = "hardened")]
             Quarantine::begin(&raw mut (*place).quarantine, place.addr());
             #[cfg(not(feature = "std"))]
@@ -216,6 +219,17 @@ impl Heap {
 
     pub(crate) fn owner(&self) -> Owner {
         self.owner
+    }
+
+    /// The heap that the borrower of this one, which is a tag's, allocated from before; none of a thread's own heap.
+    /// Borrower-only.
+    pub(crate) fn outer(&self) -> Option<&'static Heap> {
+        self.outer.get()
+    }
+
+    /// Says which heap that was. Borrower-only.
+    pub(crate) fn set_outer(&self, outer: &'static Heap) {
+        self.outer.set(Some(outer));
     }
 
     /// The tag whose heap this is, or 0.

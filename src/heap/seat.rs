@@ -55,6 +55,12 @@ impl<T> Seat<T> {
         result
     }
 
+    /// A reader comes, of which the process is forked before it has looked.
+    #[cfg(test)]
+    pub(crate) fn announce(&self) {
+        self.readers.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Empties the seat in a forked child, where the borrower and all readers are gone.
     pub(crate) fn clear(&self) {
         self.tops.store(ptr::null_mut(), Ordering::Relaxed);

@@ -260,23 +260,25 @@ impl Registry {
         }
     }
 
-    /// In a forked child: parks the heaps of threads that do not exist here, which are all but `mine`. A heap that was
-    /// locked at the moment of the fork may be half changed, and is taken out of use.
-    pub(crate) fn repair_after_fork(&self, mine: [Option<&Heap>; 2]) {
+    /// In a forked child: parks the heaps of threads that do not exist here, which are all but those that `is_mine`. A
+    /// heap that was locked at the moment of the fork may be half changed, and is taken out of use.
+    pub(crate) fn repair_after_fork(&self, is_mine: impl Fn(&Heap) -> bool) {
         for heap in self.heaps() {
             if !heap.is_locked() {
                 heap.keep_pages_shared();
             }
-            if mine.into_iter().flatten().any(|mine| ptr::eq(mine, heap)) || heap.is_lost() {
+            if is_mine(heap) || heap.is_lost() {
                 continue;
             }
             #[cfg(feature = "profile")]
             if self.keep_sampled(heap) {
                 continue;
             }
-            // Nobody had a tag's heap that was parked, so its magazines are whole.
             if heap.tag() == 0 || !self.is_parked(heap) {
                 heap.forget_borrower();
+            } else {
+                // Nobody had a tag's heap that was parked, so its magazines are whole. But somebody may have counted.
+                heap.seat().clear();
             }
             if heap.is_locked() {
                 heap.lose();

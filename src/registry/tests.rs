@@ -182,7 +182,7 @@ fn a_forked_child_parks_the_heaps_of_threads_that_it_does_not_have() {
         others[0].0.put_in_outbox(class(), block);
         block
     };
-    sample.registry.repair_after_fork([Some(mine), None]);
+    sample.registry.repair_after_fork(|heap| ptr::eq(heap, mine));
     for (heap, _) in &others {
         assert!(sample.registry.is_parked(heap) && !heap.is_lost());
         assert!(heap.seat().read(|_| ()).is_none(), "nobody reads the tops of a thread that does not exist");
@@ -212,12 +212,12 @@ fn a_heap_that_was_locked_at_the_fork_is_lost_and_never_lent_again() {
     sample.registry.park(parked);
     let registry = sample.registry;
     // The fork happens while the heap's borrower asks the system for memory.
-    sample.mock.during_next(Call::Map, move || registry.repair_after_fork([Some(mine), None]));
+    sample.mock.during_next(Call::Map, move || registry.repair_after_fork(|heap| ptr::eq(heap, mine)));
     take_segment(locked);
     assert!(locked.is_lost() && !mine.is_lost() && !parked.is_lost());
     assert!(!registry.is_parked(locked) && registry.is_parked(parked));
     // A second fork changes nothing about that.
-    registry.repair_after_fork([Some(mine), None]);
+    registry.repair_after_fork(|heap| ptr::eq(heap, mine));
     assert!(!registry.is_parked(locked));
     assert!(ptr::eq(sample.borrow(), parked));
     assert_eq!(sample.borrow().owner(), Owner(4));
@@ -225,6 +225,17 @@ fn a_heap_that_was_locked_at_the_fork_is_lost_and_never_lent_again() {
     let (block, _) = locked.take_one(class()).unwrap();
     // SAFETY: a block of the heap.
     unsafe { return_remotely(class(), block, &sample.backend.counters) };
+}
+
+#[test]
+fn who_was_counting_at_the_fork_keeps_no_borrower_from_leaving() {
+    let sample = Sample::new();
+    let (registry, (mine, _)) = (sample.registry, sample.borrow_and_use());
+    let of_tag = registry.borrow_under(sample.backend, 1).unwrap();
+    registry.park(of_tag);
+    of_tag.seat().announce();
+    registry.repair_after_fork(|heap| ptr::eq(heap, mine));
+    of_tag.seat().leave(|| panic!("nobody reads in the child"));
 }
 
 #[test]
@@ -237,7 +248,7 @@ fn a_parked_heap_that_somebody_was_purging_at_the_fork_is_lost() {
     unsafe { return_remotely(class(), block, &sample.backend.counters) };
     sample.registry.park(other);
     let registry = sample.registry;
-    sample.mock.during_next(Call::Purge, move || registry.repair_after_fork([Some(mine), None]));
+    sample.mock.during_next(Call::Purge, move || registry.repair_after_fork(|heap| ptr::eq(heap, mine)));
     other.purge(u64::MAX, 0, true);
     assert!(other.is_lost() && !registry.is_parked(other));
     assert_eq!(sample.borrow().owner(), Owner(3));
@@ -249,7 +260,7 @@ fn a_shared_heap_that_was_locked_at_the_fork_is_replaced() {
     let (mine, _) = sample.borrow_and_use();
     let shared = sample.shared();
     let registry = sample.registry;
-    sample.mock.during_next(Call::Map, move || registry.repair_after_fork([Some(mine), None]));
+    sample.mock.during_next(Call::Map, move || registry.repair_after_fork(|heap| ptr::eq(heap, mine)));
     take_segment(shared);
     assert!(shared.is_lost() && !registry.is_shared(shared));
     let next = sample.shared();

@@ -134,6 +134,35 @@ fn a_region_that_is_leaked_under_a_tag_ends_with_its_thread_and_leaves_the_heaps
 }
 
 #[test]
+fn the_child_of_a_fork_that_was_under_two_tags_has_the_heaps_of_both_to_itself() {
+    const LAYOUT: usize = 100;
+    let blocks = |count| (0..count).map(|_| Block::of(LAYOUT)).collect::<Vec<_>>();
+    alone(60, || {
+        let (outer, inner) = (tag("outer"), tag("inner"));
+        tagged(outer, || {
+            // So much that there is a magazine.
+            (0..2000).for_each(|_| Block::of(LAYOUT).free());
+            // SAFETY: the child allocates, starts a thread, and ends.
+            let child = tagged(inner, || unsafe { libc::fork() });
+            if child != 0 {
+                let mut status = 0;
+                // SAFETY: the child from above, and a valid place.
+                assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                return assert_eq!(status, 0, "two blocks of the child overlap");
+            }
+            let mut mine = blocks(1);
+            let theirs = thread::spawn(move || tagged(outer, || blocks(30))).join().unwrap();
+            mine.extend(blocks(30));
+            let mut starts: Vec<_> = mine.iter().chain(&theirs).map(Block::address).collect();
+            starts.sort_unstable();
+            let overlaps = starts.windows(2).any(|pair| pair[1] - pair[0] < LAYOUT);
+            // SAFETY: ends the process at once.
+            unsafe { libc::_exit(overlaps.into()) };
+        });
+    });
+}
+
+#[test]
 fn the_child_of_a_fork_goes_on_under_its_tag_and_keeps_what_was_parked() {
     alone(60, || {
         let (inside, parked) = (tag("inside"), tag("parked"));
