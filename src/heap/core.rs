@@ -15,7 +15,7 @@ use super::usable::Usable;
 use super::waiting::AtHand;
 use crate::magazine::Place;
 use crate::os::report::fatal;
-use crate::segment::{self, Backend, Counters, METADATA, Owner, Segment, Warmth};
+use crate::segment::{self, Backend, METADATA, Owner, Segment, Warmth};
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
 use crate::slab::{self, Blocks, Freed, Pending, Slab, SlotKind};
 use crate::sync::Cell;
@@ -218,18 +218,13 @@ impl Core {
         if home.growth == Growth::Nothing && !self.roomy.has_warm(self.spare()) {
             return false;
         }
-        let Some(slab) = self.carve_slab(class, counters).or_else(|| {
-            self.add_segment(home, slab::end(class) <= SHORT_END)?;
-            self.carve_slab(class, counters)
-        }) else {
+        let carve = |segment: &'static Segment, warmth| segment.carve_slab(class, warmth, counters);
+        let fills_slots = slab::end(class) <= SHORT_END;
+        let Some(slab) = self.use_slots(1, carve).or_else(|| self.use_new_slots(home, fills_slots, 1, carve)) else {
             return false;
         };
         self.usable[class.index()].add(slab);
         true
-    }
-
-    fn carve_slab<'s>(&mut self, class: SizeClass, counters: &Counters) -> Option<&'s Slab> {
-        self.use_slots(1, |segment, warmth| segment.carve_slab(class, warmth, counters))
     }
 
     /// What `carve` makes of a segment that has `count` free neighbours, if there is one: as [`Roomy::find`].
@@ -243,9 +238,26 @@ impl Core {
         Some(carved)
     }
 
-    /// Takes a segment from the backend, if it has one. What asks for it will fill its slots, or leave parts of them
+    /// As [`Core::use_slots`], of one more segment. What asks for it will fill its slots, or leave parts of them
     /// untouched, which a huge page would make resident.
-    pub(super) fn add_segment(&mut self, home: Home<'_>, fills_slots: bool) -> Option<()> {
+    pub(super) fn use_new_slots<'s, R>(
+        &mut self,
+        home: Home<'_>,
+        fills_slots: bool,
+        count: usize,
+        carve: impl Fn(&'s Segment, Warmth) -> Option<R>,
+    ) -> Option<R> {
+        let segment = self.add_segment(home, fills_slots)?;
+        let carved = self.use_slots(count, carve);
+        if segment.is_unused() {
+            // So many slots are more than the limit allows.
+            self.regained(home.backend, segment);
+        }
+        carved
+    }
+
+    /// Takes a segment from the backend, if it has one.
+    fn add_segment<'s>(&mut self, home: Home<'_>, fills_slots: bool) -> Option<&'s Segment> {
         // Not one of which no slot could be used.
         if home.growth != Growth::Segments || !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
             return None;
@@ -258,7 +270,7 @@ impl Core {
         self.segments += 1;
         self.joining.add(segment);
         self.roomy.update(segment);
-        Some(())
+        Some(segment)
     }
 
     /// The segment that is wholly unused, if there is one.

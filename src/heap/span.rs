@@ -57,10 +57,7 @@ impl Core {
         }
         // Before the heap grows, slabs that wait for blocks of their own class are put to use.
         self.retire_empty_slabs(home.backend);
-        self.use_slots(slots, carve).or_else(|| {
-            self.add_segment(home, false)?;
-            self.use_slots(slots, carve)
-        })
+        self.use_slots(slots, carve).or_else(|| self.use_new_slots(home, false, slots, carve))
     }
 
     /// A span of `slots` slots with room behind it to grow to the largest span, in memory that was touched before.

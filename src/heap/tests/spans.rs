@@ -31,6 +31,23 @@ fn what_just_fits_is_filled_up_before_larger_runs_are_broken() {
 }
 
 #[test]
+fn a_span_that_the_limit_does_not_allow_costs_no_segment_each_time() {
+    let sample = Sample::new();
+    sample.span(16);
+    let (committed, segments) = (sample.backend.counters.committed(), sample.segments());
+    // Room for a segment's description and a slot.
+    sample.backend.counters.limits.set(usize::MAX, committed + 900 * 1024, 0);
+    for _ in 0..20 {
+        assert!(sample.heap.take_span(span_layout(16)).is_none());
+    }
+    // One stays with the heap, and one in the pool.
+    assert!(sample.segments() <= segments + 2, "{} segments", sample.segments());
+    assert!(sample.heap.take_span(span_layout(8)).is_some());
+    sample.heap.reclaim();
+    assert!(sample.heap.take_span(span_layout(1)).is_some());
+}
+
+#[test]
 fn a_span_that_is_going_to_grow_stands_where_it_can_in_memory_that_was_touched() {
     let sample = Sample::new();
     let growing = |slots: usize| {
