@@ -17,8 +17,8 @@ use core::marker::PhantomData;
 /// thread-local storage is had:
 ///
 /// ```text
-/// bit 0      1        2        3      4 to 10   11 to 36   37 to 62   63
-/// static | counted | shares | exact  |  tag  |   scope  |   last   | in a hook
+/// bit 0      1        2        3      4 to 10   11 to 30   31 to 50   51 to 62     63
+/// static | counted | shares | exact  |  tag  |   scope  |   last   |  scopes  | in a hook
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Routing(u64);
@@ -39,13 +39,17 @@ impl Routing {
 /// Where the numbers stand in the word.
 const TAG: u32 = 4;
 const SCOPE: u32 = 11;
-const LAST: u32 = 37;
+const LAST: u32 = 31;
+const SCOPES: u32 = 51;
 
 /// Tags are numbered from 1 on.
 const MAX_TAG: u64 = (1 << 7) - 1;
 
-/// Scopes are numbered in 26 bits: then the number begins again.
-const MAX_SCOPE: u64 = (1 << 26) - 1;
+/// Scopes are numbered in 20 bits: then the number begins again.
+const MAX_SCOPE: u64 = (1 << 20) - 1;
+
+/// So many scopes are counted: of more, nobody knows when the last one ends.
+const MANY_SCOPES: u64 = (1 << 12) - 1;
 
 /// The thread runs a hook of those who watch it: what is allocated meanwhile is not watched.
 const IN_HOOK: u64 = 1 << 63;
@@ -113,6 +117,15 @@ impl Routing {
         self.0 >> LAST & MAX_SCOPE
     }
 
+    /// How many scopes were entered and not dropped, up to [`MANY_SCOPES`].
+    fn scopes(self) -> u64 {
+        self.0 >> SCOPES & MANY_SCOPES
+    }
+
+    fn with_scopes(self, scopes: u64) -> Self {
+        Self(self.0 & !(MANY_SCOPES << SCOPES) | scopes << SCOPES)
+    }
+
     /// The same thread in another scope.
     fn in_scope(self, scope: u64, is_static: bool) -> Self {
         Self(self.0 & !(MAX_SCOPE << SCOPE) | scope << SCOPE).with(Self::STATIC, is_static)
@@ -121,11 +134,32 @@ impl Routing {
     /// The same thread in a scope that is new.
     fn in_new_scope(self, is_static: bool) -> Self {
         let number = if self.last() == MAX_SCOPE { 1 } else { self.last() + 1 };
-        Self(self.0 & !(MAX_SCOPE << LAST) | number << LAST).in_scope(number, is_static)
+        Self(self.0 & !(MAX_SCOPE << LAST) | number << LAST)
+            .in_scope(number, is_static)
+            .with_scopes((self.scopes() + 1).min(MANY_SCOPES))
+    }
+
+    /// The same thread when the scope of this number is dropped, outside of which it was as `outer` says.
+    fn after_scope(self, number: u64, outer: Self) -> Self {
+        let left = match self.scopes() {
+            MANY_SCOPES => MANY_SCOPES,
+            scopes => scopes.saturating_sub(1),
+        };
+        let now = self.with_scopes(left);
+        if left == 0 {
+            // Whatever order they were dropped in.
+            now.in_scope(0, false)
+        } else if self.scope() >= number {
+            now.in_scope(outer.scope(), outer.is_static())
+        } else {
+            // A scope that was entered earlier and ended before this one has ended this one, too.
+            now
+        }
     }
 }
 
-const _: () = assert!(Routing::ASIDE < 1 << TAG && TAG + 7 == SCOPE && SCOPE + 26 == LAST && LAST + 26 == 63);
+const _: () = assert!(Routing::ASIDE < 1 << TAG && TAG + 7 == SCOPE && SCOPE + 20 == LAST);
+const _: () = assert!(LAST + 20 == SCOPES && SCOPES + 12 == 63);
 const _: () = assert!(TAGS as u64 <= MAX_TAG);
 
 /// True where the calling thread is in a static scope.
@@ -185,11 +219,7 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        let now = tls::routing();
-        // A scope that was entered earlier and ended before this one has ended this one, too.
-        if now.scope() >= self.scope {
-            change(now.in_scope(self.outer.scope(), self.outer.is_static()));
-        }
+        change(tls::routing().after_scope(self.scope, self.outer));
     }
 }
 

@@ -63,8 +63,8 @@ pub fn dynamic_scope<R>(work: impl FnOnce() -> R) -> R {
 /// A static scope that lasts until this value is dropped: see [`static_scope`].
 ///
 /// Scopes are to be left in the reverse order of entering. Where an outer one is dropped first, those inside it end
-/// with it. Not [`Send`], as it speaks of its thread; and so a future that holds one across an `.await` is not either.
-/// For futures there is [`RoutedFuture`].
+/// with it; and once none is left, the thread is outside of all, whatever the order was. Not [`Send`], as it speaks of
+/// its thread; and so a future that holds one across an `.await` is not either. For futures there is [`RoutedFuture`].
 ///
 /// ```
 /// let scope = tenure::StaticScope::enter();

@@ -123,6 +123,27 @@ fn guards_that_are_dropped_out_of_order_end_what_was_entered_after_them() {
 }
 
 #[test]
+fn a_guard_that_outlives_its_scope_leaves_nothing_behind_in_those_that_come_later() {
+    let is_static = || changes(|| Box::new(1_u8)).1 != 0;
+    alone(60, || {
+        let outer = StaticScope::enter();
+        let inner = DynamicScope::enter();
+        drop(outer);
+        let later = StaticScope::enter();
+        assert!(is_static());
+        drop(inner);
+        drop(later);
+        assert!(!is_static(), "all scopes have ended");
+        // And the next ones are as ever.
+        static_scope(|| {
+            dynamic_scope(|| assert!(!is_static()));
+            assert!(is_static());
+        });
+        assert!(!is_static());
+    });
+}
+
+#[test]
 fn a_value_may_leave_its_scope_grow_on_the_heap_and_be_dropped_on_another_thread() {
     alone(60, || {
         let (mut values, in_static, on_heap) = changes(|| {
