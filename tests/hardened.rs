@@ -267,6 +267,28 @@ fn a_byte_that_is_written_beyond_the_end_is_noticed_even_if_it_is_zero() {
 }
 
 #[test]
+fn a_block_of_another_threads_that_shrinks_keeps_its_contents_where_there_is_no_memory() {
+    alone(60, || {
+        let (old, new) = (layout(300 * KIB), 200 * KIB);
+        free(allocate(layout(8)), layout(8));
+        // That thread's heap has the span, so it cannot be cut in place here.
+        let address = std::thread::spawn(move || {
+            let block = allocate(old);
+            // SAFETY: a block of that size.
+            unsafe { block.write_bytes(0x5A, old.size()) };
+            block.expose_provenance()
+        });
+        let block: *mut u8 = std::ptr::with_exposed_provenance_mut(address.join().unwrap());
+        GLOBAL.set_limit(Limit::hard(GLOBAL.stats().committed));
+        // SAFETY: the test's own block.
+        let shrunk = unsafe { GLOBAL.realloc(block, old, new) };
+        let (block, size) = if shrunk.is_null() { (block, old.size()) } else { (shrunk, new) };
+        assert_filled(block, size, 0x5A);
+        free(block, layout(size));
+    });
+}
+
+#[test]
 fn a_realloc_notices_what_was_written_beyond_the_end() {
     for size in [20, 1001, 100 * KIB + 1, 3 * MIB - 1] {
         let (signal, said) = ending(&format!("realloc {size}"), || {

@@ -304,9 +304,14 @@ pub(in super::super) fn resize(block: NonNull<u8>, old: Option<usize>, new: Layo
     let resize = || unsafe { resize::in_place(block, padded, is_mapping) };
     #[cfg(feature = "profile")]
     let resize = || samples::resize(block, padded, is_mapping, resize);
-    let Some(moved) = resize() else {
-        place.enclose(size);
-        return None;
+    let moved = match resize() {
+        Some(moved) => moved,
+        // What was wiped does not come back, so a block that gets smaller keeps the room that it has.
+        None if new.size() <= size => block,
+        None => {
+            place.enclose(size);
+            return None;
+        }
     };
     let place = Place::of(moved, misuse::owner_of(moved.addr().get()))?;
     place.asked.store(new.size() << 1 | IN_USE, Ordering::Relaxed);
