@@ -102,8 +102,8 @@ impl Tenure {
         stats
     }
 
-    /// As [`Tenure::stats`], into what the caller has: a snapshot takes some ten kilobytes, and one that is returned
-    /// may stand on the stack twice.
+    /// As [`Tenure::stats`], into what the caller has: a snapshot takes 11 KiB, and one that is returned may stand
+    /// on the stack twice.
     ///
     /// ```
     /// let mut stats = Box::new(tenure::Stats::new());
@@ -187,9 +187,9 @@ impl Tenure {
     ///
     /// Without it, threads do that on their way, and none does in a process that is idle. With it, no thread does. The
     /// purger looks for unused memory twice in each delay for as long as it finds some, and then ever more rarely, up
-    /// to once a minute, until a thread comes by that allocates or frees. It takes no signals, keeps no process from
-    /// ending, has 64 KiB for its stack, which are counted as metadata, and runs until the process ends. A forked child
-    /// has none, and may start one.
+    /// to once in 64 seconds, until a thread comes by that allocates or frees. It takes no signals, keeps no process
+    /// from ending, has 64 KiB for its stack, which are counted as metadata, and runs until the process ends. A forked
+    /// child has none, and may start one.
     ///
     /// ```
     /// assert!(tenure::Tenure::new().start_purger());
