@@ -102,8 +102,8 @@ impl Tenure {
         stats
     }
 
-    /// As [`Tenure::stats`], into what the caller has: a snapshot takes 11 KiB, and one that is returned may stand on the
-    /// stack twice.
+    /// As [`Tenure::stats`], into what the caller has: a snapshot takes 11 KiB, and one that is returned may stand on
+    /// the stack twice.
     ///
     /// ```
     /// let mut stats = Box::new(tenure::Stats::new());
