@@ -96,7 +96,10 @@ pub(super) fn switch(to: &'static Heap) {
         thread.tops.move_to(from.aside());
     }
     if !ptr::eq(from, home) {
-        from.remember_taken(&thread.tops);
+        // With the standard library the tops are the thread's, in whichever heap it is, and its own heap's to tell.
+        if from.counts_at_hand() {
+            from.remember_taken(&thread.tops);
+        }
         from.seat().leave(os::yield_now);
     }
     #[cfg(feature = "profile")]

@@ -15,6 +15,7 @@ mod core;
 mod counts;
 mod depot;
 mod exchange;
+mod hand_over;
 mod joining;
 mod ledger;
 mod list;
@@ -42,6 +43,7 @@ pub(crate) use borrower::Borrower;
 pub(crate) use budget::{Budget, FRAMES};
 pub(crate) use counts::{Counted, SPANS};
 use counts::{Counts, KINDS};
+pub(crate) use hand_over::end_of_sum;
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
 #[cfg(all(test, not(loom)))]
 pub(crate) use live::UNTOLD;
@@ -72,6 +74,7 @@ use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Cell, Ordering};
 use ::core::array;
 use ::core::ptr::NonNull;
 use exchange::Traffic;
+use hand_over::HandOvers;
 use outbox::Outbox;
 #[cfg(feature = "hardened")]
 use quarantine::Quarantine;
@@ -105,6 +108,8 @@ pub(crate) struct Heap {
     given_directly: AtomicU64,
     /// Blocks that earlier borrowers have taken from their magazines. Borrower-only, but for statistics.
     taken_before: AtomicU64,
+    /// How often that was told. Borrower-only, but for statistics.
+    hand_overs: HandOvers,
     /// What the borrower has at hand while its allocations are sampled; null until that happens for the first time.
     /// Borrower-only, but for statistics.
     #[cfg(feature = "profile")]
@@ -296,7 +301,12 @@ impl Heap {
 
     /// The borrower leaves: what it has taken from its magazines is kept in mind. Borrower-only.
     pub(crate) fn remember_taken(&self, tops: &Tops) {
-        counts::add(&self.taken_before, tops.take_count());
+        self.hand_overs.during(|| counts::add(&self.taken_before, tops.take_count()));
+    }
+
+    /// How often a borrower's count was handed over to this heap: see [`HandOvers::count`].
+    pub(crate) fn hand_overs(&self) -> usize {
+        self.hand_overs.count()
     }
 
     /// True where what the seat shows is to be counted: one thread's magazines may be shown by two seats, that of its
@@ -305,10 +315,12 @@ impl Heap {
         cfg!(not(feature = "std")) || self.tag() == 0
     }
 
-    /// Number of blocks that were allocated from this heap so far, but for those that the borrower has taken from the
-    /// magazines at its hand.
-    pub(crate) fn given(&self) -> u64 {
-        self.given_directly.load(Ordering::Relaxed) + self.taken_before.load(Ordering::Relaxed) + self.aside.taken()
+    /// Number of blocks that were allocated from this heap so far, and that its borrower has taken from the magazines
+    /// at its hand.
+    pub(crate) fn allocated(&self) -> u64 {
+        let at_hand = self.seat.read(|tops| if self.counts_at_hand() { tops.taken() } else { 0 }).unwrap_or(0);
+        let before = self.given_directly.load(Ordering::Relaxed) + self.taken_before.load(Ordering::Relaxed);
+        before + self.aside.taken() + at_hand
     }
 
     #[cfg(feature = "hardened")]
@@ -329,6 +341,7 @@ impl Heap {
     /// In a forked child, where the borrower does not exist: forgets what it had at hand. Its blocks in magazines and
     /// outbox stay in use for ever, since nobody can tell how far the borrower had got with them.
     pub(crate) fn forget_borrower(&self) {
+        self.hand_overs.forget();
         // The other threads' storage is there still, though they are not.
         if self.counts_at_hand() {
             self.seat.read(|tops| self.remember_taken(tops));
