@@ -33,6 +33,9 @@ mod room;
 #[path = "linux_thread.rs"]
 mod thread;
 
+#[path = "linux_yield.rs"]
+mod yielding;
+
 pub(crate) use cgroup::cgroup_limit;
 #[cfg(feature = "profile")]
 pub(crate) use fault::on_fault;
@@ -43,6 +46,7 @@ pub(crate) use modules::modules_of;
 #[cfg(feature = "profile")]
 pub(crate) use room::with_room;
 pub(crate) use thread::{end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake};
+pub(crate) use yielding::yield_now;
 
 use super::{EndOfWait, Platform, Process, SystemMemory};
 use crate::sync::plain::{AtomicUsize, Ordering};
@@ -239,12 +243,6 @@ impl Platform for Native {
         unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
         usage.ru_minflt as u64
     }
-}
-
-/// Lets another thread run.
-pub(crate) fn yield_now() {
-    // SAFETY: no preconditions; cannot fail on Linux.
-    unsafe { libc::sched_yield() };
 }
 
 /// Writes to standard error, as far as it can be written. Keeps `errno`.
