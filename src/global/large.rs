@@ -215,60 +215,80 @@ fn take_back(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static 
     let is_freed = if owner == Owner::STATIC {
         free_static(block, layout)
     } else if owner.is_mapping() {
-        if !may_be_mapping(block, layout) {
-            refuse(block, layout.size(), owner);
-        }
-        let _busy = own().map(|(_, thread)| {
-            let busy = Busy::new(thread);
-            count_down(thread);
-            busy
-        });
-        BACKEND.unmap_block(block)
+        free_mapping(block, layout, owner)
     } else if thread.heap.get().is_none_or(|heap| heap.owner() != owner) {
-        if !owner.is_heap() {
-            refuse(block, layout.size(), owner);
-        }
-        // SAFETY: the block is some heap's.
-        if !unsafe { heap::is_span_for(layout, block) } {
-            refuse(block, layout.size(), owner);
-        }
-        // SAFETY: as above.
-        unsafe { heap::return_span_remotely(block, &BACKEND.counters) }
-    } else if let Some(class) = SizeClass::of_span(layout) {
-        let tops = thread.heap.get().map_or(&thread.tops, |heap| routing::tops(heap, thread));
-        if tops.holds(class, block) {
-            heap::refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
-        }
-        // SAFETY: the block lies in a segment.
-        if !unsafe { heap::is_span_of(class, block) } {
-            refuse(block, layout.size(), owner);
-        }
-        if let Some((heap, thread)) = own() {
-            let _busy = Busy::new(thread);
-            #[cfg(feature = "profile")]
-            if let Some(sampling) = thread.sampling.get() {
-                // SAFETY: the calling thread's own heap and tops, and a span of this heap.
-                return unsafe { heap.put_span_sampled(sampling, tops, class, block) };
-            }
-            // SAFETY: the calling thread's own heap and tops.
-            unsafe { heap.make_way_for_span(tops, class) };
-        }
-        // SAFETY: the calling thread's own tops.
-        if !unsafe { tops.push(class, block.as_ptr()) } {
-            put(block, class, layout);
-        }
-        true
-    } else if let Some((heap, thread)) = own() {
-        let _busy = Busy::new(thread);
-        // SAFETY: the block is this heap's.
-        unsafe { heap.put_span(block, layout) }
+        free_span_elsewhere(block, layout, owner)
     } else {
-        // SAFETY: the block is some heap's.
-        unsafe { heap::return_span_remotely(block, &BACKEND.counters) }
+        free_own_span(block, layout, owner, thread)
     };
     if !is_freed {
         refuse_lost(block, layout, owner);
     }
+}
+
+/// False where `block` is no mapping's.
+fn free_mapping(block: NonNull<u8>, layout: Layout, owner: Owner) -> bool {
+    if !may_be_mapping(block, layout) {
+        refuse(block, layout.size(), owner);
+    }
+    let _busy = own().map(|(_, thread)| {
+        let busy = Busy::new(thread);
+        count_down(thread);
+        busy
+    });
+    BACKEND.unmap_block(block)
+}
+
+/// Sends a span home to another heap; false where it is free already.
+fn free_span_elsewhere(block: NonNull<u8>, layout: Layout, owner: Owner) -> bool {
+    if !owner.is_heap() {
+        refuse(block, layout.size(), owner);
+    }
+    // SAFETY: the block is some heap's.
+    if !unsafe { heap::is_span_for(layout, block) } {
+        refuse(block, layout.size(), owner);
+    }
+    // SAFETY: as above.
+    unsafe { heap::return_span_remotely(block, &BACKEND.counters) }
+}
+
+/// Takes back a span of the heap that `thread`, the calling one, allocates from; false where there is none, or it is
+/// free already.
+fn free_own_span(block: NonNull<u8>, layout: Layout, owner: Owner, thread: &'static Borrower) -> bool {
+    let Some(class) = SizeClass::of_span(layout) else {
+        // Aligned to more than a slot: it waits nowhere.
+        let Some((heap, thread)) = own() else {
+            // SAFETY: the block is some heap's.
+            return unsafe { heap::return_span_remotely(block, &BACKEND.counters) };
+        };
+        let _busy = Busy::new(thread);
+        // SAFETY: the block is this heap's.
+        return unsafe { heap.put_span(block, layout) };
+    };
+    let tops = thread.heap.get().map_or(&thread.tops, |heap| routing::tops(heap, thread));
+    if tops.holds(class, block) {
+        heap::refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
+    }
+    // SAFETY: the block lies in a segment.
+    if !unsafe { heap::is_span_of(class, block) } {
+        refuse(block, layout.size(), owner);
+    }
+    if let Some((heap, thread)) = own() {
+        let _busy = Busy::new(thread);
+        #[cfg(feature = "profile")]
+        if let Some(sampling) = thread.sampling.get() {
+            // SAFETY: the calling thread's own heap and tops, and a span of this heap.
+            unsafe { heap.put_span_sampled(sampling, tops, class, block) };
+            return true;
+        }
+        // SAFETY: the calling thread's own heap and tops.
+        unsafe { heap.make_way_for_span(tops, class) };
+    }
+    // SAFETY: the calling thread's own tops.
+    if !unsafe { tops.push(class, block.as_ptr()) } {
+        put(block, class, layout);
+    }
+    true
 }
 
 /// False where a block of this layout cannot be the one that has a mapping of its own at `block`: that is smaller, or

@@ -71,8 +71,20 @@ fn others(heap: &Heap) -> impl Fn(SizeClass, &mut [Place]) -> usize {
 }
 
 /// A block of `class` for `layout` from the calling thread's heap.
-#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
 pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
+    take_as::<false>(class, layout).map(|(block, _)| block)
+}
+
+/// As [`take`], and whether the block reads as zero.
+pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
+    take_as::<true>(class, layout)
+}
+
+/// As [`take_zeroed`] where `IS_ZEROED` says that the block is to read as zero, at what that costs; else as [`take`],
+/// and the block may be said not to.
+#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
+#[inline(always)]
+fn take_as<const IS_ZEROED: bool>(class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
@@ -84,11 +96,15 @@ pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
                 if class.is_span() {
                     check_taken_span(tops, class, block);
                 }
-                return Some(block);
+                return Some((block, false));
             }
             #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc(heap, thread, class, layout, false, &others(heap)) {
-                return served.map(|(block, _)| block);
+            if let Some(served) = samples::alloc(heap, thread, class, layout, IS_ZEROED, &others(heap)) {
+                return served;
+            }
+            if IS_ZEROED {
+                // SAFETY: the calling thread's own heap and tops.
+                return unsafe { heap.refill_zeroed(tops, class, &others(heap)) };
             }
             if class.is_span() {
                 // Before the heap grows.
@@ -96,12 +112,12 @@ pub(super) fn take(class: SizeClass, layout: Layout) -> Option<NonNull<u8>> {
                 unsafe { heap.make_way_for_span(tops, class) };
             }
             // SAFETY: the calling thread's own heap and tops.
-            unsafe { heap.refill(tops, class, &others(heap)) }
+            unsafe { heap.refill(tops, class, &others(heap)) }.map(|block| (block, false))
         }
         Source::Shared(heap) => {
             purge_when_due(BACKEND.os.now_ms());
             let _busy = busy();
-            heap.take_one(class).map(|(block, _)| block)
+            heap.take_one(class)
         }
         Source::Nothing => None,
     })
@@ -123,37 +139,6 @@ pub(super) fn alloc_zeroed(request: Request, class: SizeClass, tenure: &Tenure) 
 /// As [`alloc_dynamic`], and whether the block reads as zero.
 pub(super) fn alloc_dynamic_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
     note_zeroed(exact::routing(), take_zeroed(class, layout), layout.size())
-}
-
-/// As [`take`], and whether the block reads as zero.
-#[cfg_attr(not(feature = "profile"), expect(unused_variables, reason = "a profile tells what was asked for"))]
-pub(super) fn take_zeroed(class: SizeClass, layout: Layout) -> Option<(NonNull<u8>, bool)> {
-    if_short_reclaim(|| match source() {
-        Source::Own(heap, thread) => {
-            let _busy = Busy::new(thread);
-            count_down(thread);
-            let tops = routing::tops(heap, thread);
-            // As in `take`.
-            // SAFETY: the calling thread's own tops.
-            if let Some(block) = unsafe { tops.pop(class) } {
-                if class.is_span() {
-                    check_taken_span(tops, class, block);
-                }
-                return Some((block, false));
-            }
-            #[cfg(feature = "profile")]
-            if let Some(served) = samples::alloc(heap, thread, class, layout, true, &others(heap)) {
-                return served;
-            }
-            // SAFETY: the calling thread's own heap and tops.
-            unsafe { heap.refill_zeroed(tops, class, &others(heap)) }
-        }
-        Source::Shared(heap) => {
-            let _busy = busy();
-            heap.take_one(class)
-        }
-        Source::Nothing => None,
-    })
 }
 
 /// Frees a block of `class` that does not go straight into a magazine: the magazine is full, or the block is not this

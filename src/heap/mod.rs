@@ -208,6 +208,7 @@ impl Heap {
             (&raw mut (*place).traffic).write(array::from_fn(|_| Traffic::new()));
             (&raw mut (*place).has_begun).write(Cell::new(false));
             (&raw mut (*place).outer).write(Cell::new(None));
+            (&raw mut (*place).hand_overs).write(HandOvers::new());
             #[cfg(feature = "hardened")]
             Quarantine::begin(&raw mut (*place).quarantine, place.addr());
             #[cfg(not(feature = "std"))]
