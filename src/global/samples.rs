@@ -94,9 +94,9 @@ pub(super) fn alloc(
     let sampling = thread.sampling.get().filter(|_| !class.is_span())?;
     let most = match sampling.next(class) {
         Next::Others(most) => most,
-        Next::Chosen(chosen) => match choose(class, layout, chosen, sampling) {
+        Next::Chosen(chosen) => match choose(class, layout, &chosen, sampling) {
             Some(found) => return Some(Some(found)),
-            None => sampling.pass_over(class),
+            None => sampling.pass_over(class, &chosen),
         },
     };
     let tops = routing::tops(heap, thread);
@@ -114,7 +114,7 @@ pub(super) fn alloc(
 /// be had.
 #[cold]
 #[inline(never)]
-fn choose(class: SizeClass, layout: Layout, chosen: Chosen, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
+fn choose(class: SizeClass, layout: Layout, chosen: &Chosen, sampling: &Sampling) -> Option<(NonNull<u8>, bool)> {
     let guarded = if chosen.is_guarded { guard::alloc(layout) } else { None };
     if !chosen.is_sample {
         return guarded;

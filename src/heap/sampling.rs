@@ -48,6 +48,8 @@ pub(crate) struct Sampling {
     /// Found by a class's code, as the tops are. All zeros under the code that is no class's.
     gaps_left: [GapsLeft; size_class::COUNT + 1],
     pace: Cell<Pace>,
+    /// Bytes of the largest block of a slab that may be guarded: those of a page.
+    most_guarded: Cell<usize>,
     /// Where the gaps began.
     seed: Cell<Option<u64>>,
     /// Bytes of larger blocks up to the next sample; 0 where none are counted yet.
@@ -174,22 +176,9 @@ impl Sampling {
 
     /// What the next allocation of `class` is, whose magazine is empty.
     pub(crate) fn next(&self, class: SizeClass) -> Next {
-        let GapsLeft { beyond, to_sample, to_guarded, stretch, are_drawn } = self.left(class);
-        let Pace { rate, one_in } = self.pace.get();
+        let GapsLeft { beyond, to_sample, to_guarded, are_drawn, .. } = self.left(class);
         if beyond.get() == 0 && !are_drawn.get() {
-            if to_sample.get() == 0 {
-                stretch.set(self.throttle.stretch());
-                to_sample.set(self.gaps.blocks(class.size(), stretch.get().of(rate)));
-            }
-            if to_guarded.get() == 0 {
-                // What is guarded has at most a page.
-                to_guarded.set(self.gaps.chosen(if class.is_span() { 0 } else { one_in }));
-            }
-            let gap = to_sample.get().min(to_guarded.get());
-            to_sample.set(to_sample.get() - gap);
-            to_guarded.set(to_guarded.get() - gap);
-            beyond.set(gap - 1);
-            are_drawn.set(true);
+            self.draw(class);
         }
         if beyond.get() > 0 {
             return Next::Others(beyond.get());
@@ -198,12 +187,35 @@ impl Sampling {
         Next::Chosen(Chosen { is_sample: to_sample.get() == 0, is_guarded: to_guarded.get() == 0 })
     }
 
-    /// The allocation that was chosen is served as any other, and the next is chosen in its place; returns how many
-    /// blocks come before that, with this one.
-    pub(crate) fn pass_over(&self, class: SizeClass) -> u64 {
-        self.left(class).are_drawn.set(true);
-        self.beyond(class).set(1);
-        1
+    /// Draws the gaps of `class` that have ended: the next allocation is the first of them.
+    fn draw(&self, class: SizeClass) {
+        let GapsLeft { beyond, to_sample, to_guarded, stretch, are_drawn } = self.left(class);
+        let Pace { rate, one_in } = self.pace.get();
+        if to_sample.get() == 0 {
+            stretch.set(self.throttle.stretch());
+            to_sample.set(self.gaps.blocks(class.size(), stretch.get().of(rate)));
+        }
+        if to_guarded.get() == 0 {
+            to_guarded.set(self.gaps.chosen(if class.size() > self.most_guarded.get() { 0 } else { one_in }));
+        }
+        let gap = to_sample.get().min(to_guarded.get());
+        to_sample.set(to_sample.get() - gap);
+        to_guarded.set(to_guarded.get() - gap);
+        beyond.set(gap - 1);
+        are_drawn.set(true);
+    }
+
+    /// The allocation that was `chosen`, and has just become neither a sample nor guarded, is served as any other.
+    /// Where it was to be a sample, the next is one in its place; where it was to be guarded, none is. Returns how many
+    /// blocks come before the next that is looked at, with this one.
+    pub(crate) fn pass_over(&self, class: SizeClass, chosen: &Chosen) -> u64 {
+        if chosen.is_sample {
+            self.left(class).to_sample.set(1);
+        }
+        self.draw(class);
+        let beyond = self.beyond(class);
+        beyond.set(beyond.get() + 1);
+        beyond.get()
     }
 
     /// Whose blocks these are.
@@ -306,9 +318,10 @@ impl Sampling {
         self.is_on.set(false);
     }
 
-    fn start(&self, pace: Pace, seed: u64) {
+    fn start(&self, pace: Pace, seed: u64, most_guarded: usize) {
         self.is_on.set(true);
         self.pace.set(pace);
+        self.most_guarded.set(most_guarded);
         // A thread that wanted none of its allocations to be sampled for a while goes on where it was: with the same
         // gaps again, it would take samples of the same things again.
         if self.seed.replace(Some(seed)) != Some(seed) {
@@ -381,7 +394,7 @@ impl Heap {
         // SAFETY: passed on.
         unsafe { self.empty_magazines(tops) };
         sampling.owner.set(self.owner);
-        sampling.start(pace, seed);
+        sampling.start(pace, seed, self.backend.os.page_size().min(size_class::MAX_SIZE));
         Some(sampling)
     }
 

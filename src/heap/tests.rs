@@ -14,6 +14,8 @@ mod probation;
 mod purge;
 mod rest;
 mod ring;
+#[cfg(feature = "profile")]
+mod sampling;
 mod spans;
 mod stealing;
 

@@ -11,6 +11,7 @@ mod at_work;
 mod faults;
 mod handlers;
 mod origin;
+mod passed_over;
 mod report;
 mod sites;
 
