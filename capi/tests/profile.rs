@@ -138,6 +138,11 @@ fn without_the_command_the_text_is_kept_for_it() {
     let text = folder.join("heap.svg.heap");
     assert!(errors.lines().count() == 1 && errors.contains(text.to_str().unwrap()), "{errors}");
     assert!(!file.exists());
+    let kept = fs::read_to_string(&text).unwrap();
+    assert!(
+        kept.lines().any(|line| line.starts_with("# tenure: ") && line.ends_with(" one in 524288 bytes")),
+        "{kept}"
+    );
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
     let output = command.arg("profile").arg(&text).arg("-o").arg(&file).output().unwrap();

@@ -51,5 +51,5 @@ pub use leaks::{Leaks, leaks};
 pub use profile::{NotAProfile, Profile, Value};
 pub use tenure::profile::{
     CannotArm, DEFAULT_RATE, MAX_FRAMES, MAX_RATE, Options, Stack, Text, Totals, Unwinder, arm, arm_with, disarm,
-    each_stack, is_armed, rate, totals, unsampled,
+    each_stack, is_armed, last_rate, rate, totals, unsampled,
 };

@@ -104,7 +104,7 @@ impl Profile {
                 });
             });
             let totals = profile::totals();
-            let rate = profile::rate().unwrap_or(0) as u64;
+            let rate = profile::last_rate().unwrap_or(0) as u64;
             Self { stacks, maps: Maps::of_this_process(), rate, samples: totals.samples, dropped: totals.dropped }
         })
     }

@@ -67,7 +67,8 @@ pub struct Options {
     pub rate: usize,
     /// How the callers are found.
     pub unwinder: Unwinder,
-    /// Where the random gaps begin: the same seed gives a thread the same gaps. `None` takes one from the clock and the
+    /// Where the random gaps begin: the same seed gives a thread the same gaps. Where a profile is armed again with the
+    /// seed that it had, threads go on with their gaps, and do not begin again. `None` takes one from the clock and the
     /// addresses of the process.
     pub seed: Option<u64>,
 }
@@ -154,6 +155,12 @@ pub fn is_armed() -> bool {
 /// Bytes from one sample to the next, on average; `None` while none are taken.
 pub fn rate() -> Option<usize> {
     Some(PROFILE.rate() as usize).filter(|&rate| rate != 0)
+}
+
+/// Bytes from one sample to the next, on average, as they are taken or were taken last; `None` before a profile was
+/// armed for the first time.
+pub fn last_rate() -> Option<usize> {
+    Some(PROFILE.last_rate() as usize).filter(|&rate| rate != 0)
 }
 
 /// Runs `work` without samples of what the calling thread allocates meanwhile: for what looks at a profile, so that it
@@ -255,7 +262,7 @@ impl Display for Text {
         let [live_blocks, live_bytes, blocks, bytes] = sums;
         writeln!(f, "heap profile: {live_blocks}: {live_bytes} [{blocks}: {bytes}] @ heapprofile")?;
         let Totals { samples, dropped } = totals();
-        writeln!(f, "# tenure: {samples} samples, {dropped} dropped, one in {} bytes", PROFILE.rate())?;
+        writeln!(f, "# tenure: {samples} samples, {dropped} dropped, one in {} bytes", PROFILE.last_rate())?;
         let mut result = Ok(());
         each_stack(|stack| {
             if result.is_ok() {

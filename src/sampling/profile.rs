@@ -228,6 +228,8 @@ pub(crate) struct Profile {
     tables: AtomicPtr<Tables>,
     /// Bytes between samples, on average; 0 while none are taken.
     rate: AtomicU64,
+    /// What that was last.
+    last_rate: AtomicU64,
     seed: AtomicU64,
     reads_tables: AtomicBool,
 }
@@ -239,6 +241,7 @@ impl Profile {
             Self {
                 tables: AtomicPtr::new(ptr::null_mut()),
                 rate: AtomicU64::new(0),
+                last_rate: AtomicU64::new(0),
                 seed: AtomicU64::new(0),
                 reads_tables: AtomicBool::new(false),
             }
@@ -276,6 +279,7 @@ impl Profile {
     pub(crate) fn arm(&self, rate: u64, unwinder: Unwinder, seed: u64) {
         self.reads_tables.store(unwinder == Unwinder::Tables, Ordering::Relaxed);
         self.seed.store(seed, Ordering::Relaxed);
+        self.last_rate.store(rate.max(1), Ordering::Relaxed);
         self.rate.store(rate.max(1), Ordering::Relaxed);
     }
 
@@ -288,6 +292,11 @@ impl Profile {
     #[inline]
     pub(crate) fn rate(&self) -> u64 {
         self.rate.load(Ordering::Relaxed)
+    }
+
+    /// Bytes between samples, on average, as they are or were taken last; 0 before.
+    pub(crate) fn last_rate(&self) -> u64 {
+        self.last_rate.load(Ordering::Relaxed)
     }
 
     pub(crate) fn seed(&self) -> u64 {

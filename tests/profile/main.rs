@@ -107,6 +107,19 @@ fn a_profile_that_is_disarmed_leaves_the_thread_as_it_was() {
 }
 
 #[test]
+fn a_profile_that_was_disarmed_says_how_far_apart_its_samples_are() {
+    alone(60, || {
+        assert_eq!(profile::last_rate(), None);
+        arm(4 * KIB, 1);
+        assert_eq!((profile::rate(), profile::last_rate()), (Some(4096), Some(4096)));
+        profile::disarm();
+        assert_eq!((profile::rate(), profile::last_rate()), (None, Some(4096)));
+        let text = profile::Text.to_string();
+        assert!(text.contains(" dropped, one in 4096 bytes\n"), "{text}");
+    });
+}
+
+#[test]
 #[cfg_attr(feature = "hardened", ignore = "what is freed in a hardened build is kept from use for a while")]
 fn a_sampled_block_is_served_from_memory_that_is_kept() {
     alone(60, || {
