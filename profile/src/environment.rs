@@ -5,24 +5,32 @@ use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::process;
 use tenure::profile::split_setting;
 
 /// A profile that is to be written at the end of the process, and on a signal: `FILE[:RATE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// Where to. `%p` stands for the process's id.
+    /// Where to. `%p` stands for the id of the process that writes.
     pub file: PathBuf,
     /// Bytes from one sample to the next, on average.
     pub rate: usize,
 }
 
 impl Setting {
-    /// Writes the name of the file: that of a dump with a number has it before the end that says in what form it is, as
-    /// in `heap.0001.svg`. Allocates nothing.
+    /// Writes the name of the file, with the id of the process that asks: a forked child has its parent's setting. That
+    /// of a dump with a number has it before the end that says in what form it is, as in `heap.0001.svg`. Allocates
+    /// nothing.
     pub(crate) fn write_name(&self, number: Option<u32>, out: &mut impl Write) -> io::Result<()> {
         let name = self.file.as_os_str().as_bytes();
         let end = Format::of(&self.file).map_or("", Format::end).as_bytes();
-        out.write_all(name.strip_suffix(end).unwrap_or(name))?;
+        let mut rest = name.strip_suffix(end).unwrap_or(name);
+        while let Some(at) = rest.windows(2).position(|pair| pair == b"%p") {
+            out.write_all(&rest[..at])?;
+            write!(out, "{}", process::id())?;
+            rest = &rest[at + 2..];
+        }
+        out.write_all(rest)?;
         if let Some(number) = number {
             write!(out, ".{number:04}")?;
         }
@@ -69,8 +77,7 @@ impl Setting {
     pub fn parse(text: &str) -> Result<Self, WrongSetting> {
         let (file, rate) = split_setting(text.as_bytes()).ok_or(WrongSetting::Rate)?;
         // Cut off before a colon.
-        let file = &text[..file.len()];
-        let file = PathBuf::from(file.replace("%p", &std::process::id().to_string()));
+        let file = PathBuf::from(&text[..file.len()]);
         Format::of(&file).ok_or(WrongSetting::Name)?;
         Ok(Self { file, rate })
     }
@@ -87,7 +94,7 @@ mod tests {
         assert_eq!(parsed("a.svg"), Ok(("a.svg".into(), DEFAULT_RATE)));
         assert_eq!(parsed("/x:y/a.folded:1"), Ok(("/x:y/a.folded".into(), 1)));
         assert_eq!(parsed("x:y/a.pb.gz"), Ok(("x:y/a.pb.gz".into(), DEFAULT_RATE)));
-        assert_eq!(parsed("%p.svg"), Ok((format!("{}.svg", std::process::id()), DEFAULT_RATE)));
+        assert_eq!(parsed("%p.svg"), Ok(("%p.svg".into(), DEFAULT_RATE)));
     }
 
     #[test]
@@ -100,6 +107,8 @@ mod tests {
         assert_eq!(name("/x/a.pb.gz:8", Some(1)), "/x/a.0001.pb.gz");
         assert_eq!(name("a.b.svg", Some(12345)), "a.b.12345.svg");
         assert_eq!(name("a.folded", None), "a.folded");
+        let id = process::id();
+        assert_eq!(name("/%p/%p-%.svg", Some(7)), format!("/{id}/{id}-%.0007.svg"));
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn wait_for(file: &Path) {
 /// What the program does when it is run again.
 #[test]
 fn part() {
-    let Some(part) = env::var_os("ON_SIGNAL_PART") else { return };
+    let Some(part) = env::var_os("ON_SIGNAL_PART").filter(|part| part != "forks") else { return };
     let expected: Vec<_> = env::var("ON_SIGNAL_FILES").unwrap().split(' ').map(PathBuf::from).collect();
     tenure_profile::from_env();
     let kept = kept();
@@ -68,6 +68,41 @@ fn part() {
         wait_for(file);
     }
     drop((exhausted, kept));
+}
+
+/// What the program does that forks.
+#[test]
+#[allow(unsafe_code, reason = "a fork")]
+fn forks() {
+    if env::var_os("ON_SIGNAL_PART").is_none_or(|part| part != "forks") {
+        return;
+    }
+    tenure_profile::from_env();
+    // SAFETY: the child does no more than the allocator is made for.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(kept());
+        // SAFETY: runs what is to be done at the end.
+        unsafe { libc::exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: the child from above, and a valid place for its status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn a_forked_child_writes_its_profile_under_a_name_of_its_own() {
+    let folder = folder("forks");
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "forks", "--nocapture", "--test-threads=1"]).env("ON_SIGNAL_PART", "forks");
+    let output = command.env("TENURE_PROFILE", folder.join("%p.folded:1")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 2, "{files:?}");
+    let of_child = files.iter().filter(|file| fs::read_to_string(file).unwrap().contains("on_signal::kept"));
+    assert_eq!(of_child.count(), 1, "{files:?}");
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 fn run(folder: &Path, part: &str, files: &[&str]) -> (Vec<String>, String) {
