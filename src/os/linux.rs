@@ -312,7 +312,7 @@ pub(crate) use stacks::{find_unwinder, is_readable, thread_id, unwind};
 #[cfg(feature = "profile")]
 mod stacks {
     use super::KeepErrno;
-    use crate::sync::plain::{AtomicUsize, Ordering};
+    use crate::sync::plain::{AtomicBool, AtomicUsize, Ordering};
     use core::ffi::{c_int, c_void};
     use core::{mem, ptr};
 
@@ -353,13 +353,16 @@ mod stacks {
     /// then.
     static UNWINDER: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
 
+    /// True once it has found who called.
+    static HAS_FOUND: AtomicBool = AtomicBool::new(false);
+
     /// Looks for an unwinder that reads tables, and makes it ready for [`unwind`]; false where there is none that
     /// neither allocates nor waits. May allocate, itself.
     ///
     /// From glibc 2.35 on, which has `_dl_find_object`, the unwinder finds a function's table without the loader's
     /// lock.
     pub(crate) fn find_unwinder() -> bool {
-        if UNWINDER[0].load(Ordering::Relaxed) != 0 {
+        if HAS_FOUND.load(Ordering::Relaxed) {
             return true;
         }
         // SAFETY: valid names. The library is as good as any to load: the C library does so itself for `backtrace`. It
@@ -389,6 +392,7 @@ mod stacks {
             has_frames = true;
             true
         });
+        HAS_FOUND.store(has_frames, Ordering::Relaxed);
         has_frames
     }
 
