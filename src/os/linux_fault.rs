@@ -12,21 +12,25 @@ use core::mem::{self, MaybeUninit};
 use core::ptr;
 
 /// What was to be done on a signal before.
-struct Before(UnsafeCell<MaybeUninit<libc::sigaction>>);
+struct Before {
+    action: UnsafeCell<MaybeUninit<libc::sigaction>>,
+    /// True once the handler is installed.
+    is_known: AtomicBool,
+}
 
-// SAFETY: written by the one thread that installs the handler, before it does; read by the handler alone.
+// SAFETY: the action is written by the one thread that installs the handler, before it does; read by the handler alone.
 unsafe impl Sync for Before {}
 
 impl Before {
     const fn unknown() -> Self {
-        Self(UnsafeCell::new(MaybeUninit::uninit()))
+        Self { action: UnsafeCell::new(MaybeUninit::uninit()), is_known: AtomicBool::new(false) }
     }
 
     /// # Safety
     /// - The handler is installed for the signal.
     unsafe fn get(&self) -> libc::sigaction {
         // SAFETY: written before the handler was installed.
-        unsafe { (*self.0.get()).assume_init() }
+        unsafe { (*self.action.get()).assume_init() }
     }
 }
 
@@ -40,33 +44,41 @@ type Hook = fn(&Fault) -> bool;
 
 /// Has `hook` called on every fault of the process from now on; true from it means that the fault is told of, and the
 /// process is to end by the signal. All others go to the handler that was there before, if there was one. False where
-/// the system refuses. Every call in a process passes the same hook.
+/// the system refuses; a later call tries again. Every call in a process passes the same hook, one at a time.
 ///
 /// The hook may do only what is safe in a signal handler.
 pub(crate) fn on_fault(hook: Hook) -> bool {
-    static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
     let _errno = KeepErrno::new();
     HOOK.store(hook as *const () as usize, Ordering::Relaxed);
-    IS_INSTALLED.swap(true, Ordering::Relaxed) || BEFORE.iter().all(|(number, before)| install(*number, before))
+    BEFORE.iter().all(|(number, before)| before.is_known.load(Ordering::Relaxed) || install(*number, before))
 }
 
 fn install(number: c_int, before: &Before) -> bool {
-    // SAFETY: the first thread that comes here, alone, and the handler is not installed yet.
-    let known = unsafe { &mut *before.0.get() };
+    let mut known = MaybeUninit::uninit();
     // SAFETY: a valid place for the answer.
     if unsafe { libc::sigaction(number, ptr::null(), known.as_mut_ptr()) } != 0 {
         return false;
     }
     // SAFETY: filled in by the successful call.
-    let known = unsafe { known.assume_init_ref() };
+    let known: libc::sigaction = unsafe { known.assume_init() };
+    let handler = handle as *const () as usize;
+    if known.sa_sigaction == handler {
+        // A forked child, whose parent had got so far.
+        before.is_known.store(true, Ordering::Relaxed);
+        return true;
+    }
+    // SAFETY: one thread at a time comes here, and the handler is not installed yet.
+    unsafe { (*before.action.get()).write(known) };
     // SAFETY: zeros are a valid action.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction = handle as *const () as usize;
+    action.sa_sigaction = handler;
     // What the handler before this one counts on.
     action.sa_mask = known.sa_mask;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | known.sa_flags & (libc::SA_NODEFER | libc::SA_RESTART);
     // SAFETY: a valid action.
-    unsafe { libc::sigaction(number, &action, ptr::null_mut()) == 0 }
+    let is_installed = unsafe { libc::sigaction(number, &action, ptr::null_mut()) == 0 };
+    before.is_known.store(is_installed, Ordering::Relaxed);
+    is_installed
 }
 
 extern "C" fn handle(number: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
@@ -78,8 +90,12 @@ extern "C" fn handle(number: c_int, info: *mut libc::siginfo_t, context: *mut c_
     // SAFETY: of a fault, the address is known.
     let is_told = is_fault && call_hook(&unsafe { fault(info, context) });
     if is_told {
-        // The access is tried again, and ends the process.
-        return reset(number);
+        reset(number);
+        // Comes as soon as this handler is left, and ends the process. The access is not tried again: by now, another
+        // thread may have got the memory to itself.
+        // SAFETY: the calling thread's own signal, of which the system gets back what it has passed.
+        unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, libc::getpid(), libc::gettid(), number, info) };
+        return;
     }
     let Some((_, before)) = BEFORE.iter().find(|(known, _)| *known == number) else { return };
     // SAFETY: this is the handler.
@@ -155,4 +171,42 @@ unsafe fn fault(info: *mut libc::siginfo_t, context: *mut c_void) -> Fault {
         Fault { address, is_write: None, code: 0, frame: 0, stack: 0 }
     };
     fault
+}
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use super::*;
+
+    /// As another thread might that gets the memory for itself.
+    fn makes_accessible(fault: &Fault) -> bool {
+        let page = ptr::without_provenance_mut(fault.address & !4095);
+        // SAFETY: the test's own page.
+        unsafe { libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_WRITE) == 0 }
+    }
+
+    #[test]
+    fn the_signal_ends_the_process_though_the_memory_can_be_accessed_by_then() {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a mapping of its own.
+        let page = unsafe { libc::mmap(ptr::null_mut(), 4096, libc::PROT_NONE, flags, -1, 0) };
+        assert_ne!(page, libc::MAP_FAILED);
+        // SAFETY: the child does only what a child of many threads may do.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: a valid limit.
+            unsafe { libc::setrlimit(libc::RLIMIT_CORE, &no_core) };
+            let is_installed = on_fault(makes_accessible) && on_fault(makes_accessible);
+            // SAFETY: none. The process ends here.
+            unsafe { page.cast::<u8>().write_volatile(1) };
+            // SAFETY: no preconditions.
+            unsafe { libc::_exit(is_installed.into()) };
+        }
+        let mut status = 0;
+        // SAFETY: the child from above, and a valid place for its status.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSEGV, "{status:#x}");
+        // SAFETY: mapped above.
+        unsafe { libc::munmap(page, 4096) };
+    }
 }
