@@ -55,7 +55,7 @@ use core::ptr::{self, NonNull};
 /// Null until something is guarded for the first time.
 static POOL: AtomicPtr<Pool> = AtomicPtr::new(ptr::null_mut());
 
-/// Held while the pool is made.
+/// Held while the handler is installed and the pool is made.
 static ARMING: Lock<()> = Lock::new(());
 
 /// One in so many allocations is guarded; 0 where none is.
@@ -105,6 +105,10 @@ impl core::error::Error for CannotArm {}
 /// that a thread has for its handlers, if it has one. Other faults go to the handler that was there before. A program
 /// that installs its own afterwards does without reports, unless it calls the one that it finds.
 ///
+/// Code that registers its own tables with `__register_frame`, as some compilers at run time do, has gcc's unwinder
+/// before version 13 take a lock and, once, allocate under it. Should that allocation be guarded, the thread waits for
+/// itself.
+///
 /// # Errors
 ///
 /// See [`CannotArm`]. Then nothing is guarded that was not before.
@@ -124,6 +128,10 @@ pub fn arm(one_in: u64) -> Result<(), CannotArm> {
 
 fn prepare() -> Result<(), CannotArm> {
     let _arming = ARMING.lock();
+    // Before the pool: without one, no fault is told of.
+    if !os::on_fault(report::tell_of_fault) {
+        return Err(CannotArm::NoHandler);
+    }
     if pool().is_some() {
         return Ok(());
     }
@@ -131,9 +139,18 @@ fn prepare() -> Result<(), CannotArm> {
     let seed = BACKEND.os.now_ns() ^ (ptr::from_ref(&here).addr() as u64) << 32;
     let pool = Pool::create(&BACKEND, seed).ok_or(CannotArm::NoMemory)?;
     SEED.store(seed, Ordering::Relaxed);
-    // Release: the pool is made. Pairs with the Acquire in `pool`. Before the handler, which asks for it.
+    // Release: the pool is made. Pairs with the Acquire in `pool`.
     POOL.store(ptr::from_ref(pool).cast_mut(), Ordering::Release);
-    if os::on_fault(report::tell_of_fault) { Ok(()) } else { Err(CannotArm::NoHandler) }
+    Ok(())
+}
+
+/// In a forked child: whoever was about to make the pool, or to tell of a fault, is not there.
+pub(super) fn forget() {
+    if ARMING.is_locked() {
+        // SAFETY: whoever held it does not exist here, and what it had made nobody has seen.
+        unsafe { ARMING.force_unlock() };
+    }
+    report::forget();
 }
 
 /// Guards no allocation any more. Blocks that are guarded stay so until they are freed, and what is known of freed ones

@@ -2,9 +2,9 @@
 
 #[cfg(feature = "hardened")]
 use super::hardened;
-#[cfg(feature = "profile")]
-use super::samples;
 use super::{BACKEND, REGISTRY, misuse, pressure, purger, routing, tls};
+#[cfg(feature = "profile")]
+use super::{guard, samples};
 use crate::heap::{Borrower, Heap, Ledger};
 use crate::os;
 use crate::os::report;
@@ -121,6 +121,8 @@ pub(super) fn switch(to: &'static Heap) {
 unsafe extern "C" fn repair_after_fork() {
     purger::forget();
     pressure::forget();
+    #[cfg(feature = "profile")]
+    guard::forget();
     let thread = tls::current();
     let mine = || thread.heap.get().into_iter().flat_map(heaps_from);
     REGISTRY.repair_after_fork(|heap| mine().any(|mine| ptr::eq(mine, heap)));

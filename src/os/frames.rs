@@ -117,6 +117,11 @@ pub(crate) fn write_frames(frames: &[usize]) {
     }
 }
 
+/// In a forked child: whoever was writing is not there.
+pub(crate) fn forget() {
+    IS_TAKEN.store(false, Ordering::Relaxed);
+}
+
 #[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;

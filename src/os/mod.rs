@@ -48,7 +48,7 @@ mod tables;
 mod stack;
 
 #[cfg(feature = "profile")]
-pub(crate) use frames::{Modules, write_frames};
+pub(crate) use frames::{Modules, forget as forget_frames, write_frames};
 #[cfg_attr(loom, allow(unused_imports, reason = "no model reports"))]
 pub(crate) use native::io;
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};

@@ -5,6 +5,7 @@ use crate::sites::{
     At, allocates, announce, frees, frees_untyped, guarded, is_guarded, reads, resizes, resizes_untyped, writes,
 };
 use std::alloc::Layout;
+use std::time::{Duration, Instant};
 use std::{ptr, thread};
 use tenure::{Tenure, guard};
 
@@ -90,6 +91,50 @@ fn a_write_after_a_free_by_another_thread_is_told_of_with_both_threads() {
     let threads: Vec<_> = report.stacks.iter().filter_map(|(heading, _)| heading.split_once(" thread ")).collect();
     assert!(threads.len() == 2 && threads[0].1 != threads[1].1, "{}", report.all);
     assert!(report.lines[0].ends_with(&format!("by thread {}", threads[0].1)), "{}", report.all);
+}
+
+/// Makes standard error so full that whoever writes there waits until somebody has read.
+fn fill_stderr() {
+    let set_flags = |flags: libc::c_int| {
+        // SAFETY: flags of the test's own file.
+        assert_eq!(unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_SETFL, flags) }, 0);
+    };
+    // SAFETY: no preconditions.
+    let flags = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFL) };
+    set_flags(flags | libc::O_NONBLOCK);
+    for size in [4096, 1] {
+        let lines = [b'\n'; 4096];
+        // SAFETY: as many bytes as there are, at most.
+        while unsafe { libc::write(libc::STDERR_FILENO, lines.as_ptr().cast(), size) } > 0 {}
+    }
+    set_flags(flags);
+}
+
+#[test]
+fn the_first_of_two_faults_is_told_of_in_full_however_long_that_takes() {
+    let report = report::of_unread(|| {
+        let block = guarded(bytes(49), At::End);
+        guard::disarm();
+        fill_stderr();
+        for _ in 0..2 {
+            let sent = Sent(block);
+            thread::spawn(move || writes(sent.get().wrapping_add(49)));
+        }
+        // As long as the other thread may need to lose its patience, if it had little.
+        let begun = Instant::now();
+        (0..400_000).take_while(|_| begun.elapsed() < Duration::from_secs(3)).for_each(|_| thread::yield_now());
+        // SAFETY: one byte.
+        unsafe { libc::write(libc::STDOUT_FILENO, [report::READ].as_ptr().cast(), 1) };
+        thread::sleep(Duration::from_secs(100));
+    });
+    assert_eq!((report.signal, report.lines.len()), (Some(libc::SIGSEGV), 1), "{}", report.all);
+    assert!(report.lines[0].contains("buffer overflow: "), "{}", report.all);
+    let headings: Vec<_> = report.stacks.iter().map(|(heading, frames)| (heading.as_str(), frames.len() > 2)).collect();
+    assert!(
+        matches!(headings[..], [("the access was made", true), (allocated, true)] if allocated.contains("allocated by")),
+        "{}",
+        report.all
+    );
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Faults that are none of a guarded block's: they go where they went before.
 
 use crate::report;
-use crate::sites::{At, guarded, reads, writes};
+use crate::sites::{At, announce, guarded, reads, writes};
+use crate::support::seccomp::forbid;
 use std::alloc::Layout;
 use std::ptr;
+use std::thread;
 use tenure::guard;
 
 fn bytes(size: usize) -> Layout {
@@ -95,7 +97,25 @@ fn the_handler_that_was_there_before_does_not_keep_a_process_alive_that_misuses_
     let report = report::of(|| {
         install(informed as *const () as usize, libc::SA_SIGINFO);
         let block = guarded(bytes(49), At::End);
-        crate::sites::announce(block);
+        announce(block);
+        writes(block.wrapping_add(49));
+    });
+    report.assert_says(libc::SIGSEGV, &["buffer overflow: "]);
+}
+
+#[test]
+fn where_the_system_refuses_a_handler_nothing_is_armed_until_it_does_not() {
+    let report = report::of(|| {
+        let forbidden = thread::spawn(|| {
+            forbid(&[libc::SYS_rt_sigaction]);
+            for _ in 0..3 {
+                assert_eq!(guard::arm(1), Err(guard::CannotArm::NoHandler));
+                assert_eq!(guard::one_in(), None);
+            }
+        });
+        forbidden.join().unwrap();
+        let block = guarded(bytes(49), At::End);
+        announce(block);
         writes(block.wrapping_add(49));
     });
     report.assert_says(libc::SIGSEGV, &["buffer overflow: "]);

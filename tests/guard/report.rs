@@ -2,8 +2,9 @@
 
 use crate::support::process::{command, end_after, part, set_limit};
 use std::collections::HashMap;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 /// What a child has said, and how it ended.
 pub struct Report {
@@ -55,8 +56,32 @@ pub fn of(body: impl Fn()) -> Report {
     of_with(&[], body)
 }
 
+/// Runs `body` in a process of its own, whose standard error nobody reads until it has written [`READ`] to its standard
+/// output, and takes apart what it says. In that process, does not return.
+pub fn of_unread(body: impl Fn()) -> Report {
+    if part().is_some() {
+        of_each(&[()], |()| body(), |(), _| {});
+    }
+    let mut child = command("0").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let (mut said, mut piece) = (Vec::new(), [0; 256]);
+    while !said.contains(&READ) {
+        match stdout.read(&mut piece).unwrap() {
+            0 => break,
+            len => said.extend_from_slice(&piece[..len]),
+        }
+    }
+    take_apart(&child.wait_with_output().unwrap())
+}
+
+/// Has standard error read.
+pub const READ: u8 = 7;
+
 fn run(command: &mut Command) -> Report {
-    let output = command.output().unwrap();
+    take_apart(&command.output().unwrap())
+}
+
+fn take_apart(output: &Output) -> Report {
     let (stdout, all) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let mut report = Report {
         signal: output.status.signal(),

@@ -2,23 +2,43 @@
 //!
 //! A fault is told of in a signal handler, on a stack of its own, and nothing here allocates or takes a lock.
 
+use super::super::BACKEND;
 use super::{pool, unwinder};
 use crate::guarded::{Block, Deed, Pool, Wrong};
 use crate::os::report::{complain, fatal_about, line};
-use crate::os::{self, Fault, write_frames};
+use crate::os::{self, EndOfWait, Fault, write_frames};
 use crate::sampling::{MAX_FRAMES, Trail, Unwinder, walk_from, walk_whole};
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use core::fmt::{self, Display, Formatter};
 use core::ptr::NonNull;
 
 /// True from when a fault is told of, which ends the process: from then on no page becomes accessible any more.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
-/// How often a thread whose fault comes second lets others run, so that the first is told of in peace.
-const PATIENCE: usize = 100_000;
+/// How long a thread whose fault comes second waits at most, so that the first is told of in peace, which ends the
+/// process. Whoever reads standard error may be slow.
+const PATIENCE_MS: u64 = 10_000;
 
 pub(super) fn is_ending() -> bool {
     IS_ENDING.load(Ordering::Relaxed)
+}
+
+/// In a forked child: the fault is not its own.
+pub(super) fn forget() {
+    IS_ENDING.store(false, Ordering::Relaxed);
+    os::forget_frames();
+}
+
+/// Waits until the process is ended, and not for ever.
+fn wait_for_the_end() {
+    static NEVER_CHANGED: AtomicU32 = AtomicU32::new(0);
+    const STEP_MS: u64 = 10;
+    let begun = BACKEND.os.now_ms();
+    while BACKEND.os.now_ms().saturating_sub(begun) < PATIENCE_MS {
+        if os::wait(&NEVER_CHANGED, 0, STEP_MS) == EndOfWait::Never {
+            os::yield_now();
+        }
+    }
 }
 
 /// A block, and an address near it.
@@ -50,7 +70,7 @@ fn kind(block: &Block<'_>, address: usize) -> &'static str {
 pub(super) fn tell_of_fault(fault: &Fault) -> bool {
     let Some(pool) = pool().filter(|pool| pool.holds(fault.address)) else { return false };
     if IS_ENDING.swap(true, Ordering::Relaxed) {
-        (0..PATIENCE).for_each(|_| os::yield_now());
+        wait_for_the_end();
         return true;
     }
     // SAFETY: this thread has set `IS_ENDING`, and nobody else comes here.
@@ -189,5 +209,37 @@ pub(super) fn refuse_to_resize(pool: &Pool, block: NonNull<u8>, size: usize) -> 
             ),
         ),
         None => fatal_about(address, format_args!("invalid use of {block:p} as a block: {}", what_is_there(address))),
+    }
+}
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use super::super::ARMING;
+    use super::*;
+    use core::alloc::{GlobalAlloc, Layout};
+
+    #[test]
+    fn a_child_forked_while_somebody_arms_and_tells_of_a_fault_knows_of_neither() {
+        let (tenure, layout) = (crate::Tenure::new(), Layout::new::<u64>());
+        // With the first heap the child's repair is registered.
+        // SAFETY: the size is not zero.
+        let block = unsafe { tenure.alloc(layout) };
+        let arming = ARMING.lock();
+        IS_ENDING.store(true, Ordering::Relaxed);
+        // SAFETY: the child does only what a child of many threads may do.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let is_free = !ARMING.is_locked() && !is_ending();
+            // SAFETY: no preconditions.
+            unsafe { libc::_exit(if is_free { 0 } else { 1 }) };
+        }
+        IS_ENDING.store(false, Ordering::Relaxed);
+        drop(arming);
+        let mut status = 0;
+        // SAFETY: the child from above, and a valid place for its status.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0);
+        // SAFETY: allocated above.
+        unsafe { tenure.dealloc(block, layout) };
     }
 }
