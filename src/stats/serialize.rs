@@ -1,7 +1,7 @@
 //! The snapshot for whatever takes [`serde`]'s data: the same names and the same nesting as in JSON.
 
 use super::record::{Record, Sink};
-use super::{Balance, ClassStats, Stats, SystemStats, TagStats, Traffic};
+use super::{Balance, ClassStats, Rounding, Stats, SystemStats, TagStats, Traffic};
 use crate::arena::ArenaStats;
 use core::convert::Infallible;
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
@@ -117,4 +117,4 @@ macro_rules! serialize {
     )+};
 }
 
-serialize!(Stats, Balance, SystemStats, ArenaStats, TagStats, ClassStats, Traffic);
+serialize!(Stats, Balance, SystemStats, ArenaStats, TagStats, ClassStats, Traffic, Rounding);

@@ -131,7 +131,7 @@ impl Stats {
             f,
             "  {:<15} {}            committed and never touched, at least",
             "untouched",
-            Bytes(system.untouched)
+            Column(system.untouched)
         )?;
         match system.swapped {
             Some(swapped) if swapped > 0 => writeln!(f, "; {} in swap space", Bytes(swapped)),

@@ -148,5 +148,7 @@ fn what_is_serialized_has_the_names_and_the_figures_of_json() {
     assert_eq!(serialized, written);
     assert_valid(&serde_json::to_value(stats).unwrap());
     assert_eq!(serde_json::to_value(stats.balance).unwrap(), written["balance"]);
+    let rounding = serde_json::to_value(stats.span_rounding).unwrap();
+    assert!(["blocks", "requested", "granted"].iter().all(|name| rounding[name].is_u64()), "{rounding}");
     black_box(kept);
 }

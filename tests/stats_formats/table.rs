@@ -24,6 +24,12 @@ fn the_lines_of_the_table_add_up_to_what_is_committed() {
         assert!(text.contains(wanted), "no `{wanted}`\n{text}");
     }
     assert!(text.lines().all(|line| line.len() < 120), "{text}");
+    // The unit of each figure begins where that of the first does.
+    let unit = |line: &str| line.find(|letter: char| letter.is_ascii_uppercase());
+    let figures = text.lines().skip_while(|line| !line.starts_with("memory ")).skip(1);
+    let mut units = figures.take_while(|line| line.starts_with("  ")).map(unit);
+    let first = units.next().unwrap();
+    assert!(units.all(|unit| unit == first), "{text}");
     black_box(kept);
 }
 
