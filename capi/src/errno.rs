@@ -3,6 +3,11 @@
 use core::ffi::c_int;
 use core::ptr;
 
+pub(crate) fn get() -> c_int {
+    // SAFETY: as below.
+    unsafe { *libc::__errno_location() }
+}
+
 pub(crate) fn set(error: c_int) {
     // SAFETY: the C library gives every thread an `errno`, valid for the thread's life.
     unsafe { *libc::__errno_location() = error };

@@ -2,7 +2,7 @@
 
 use crate::TENURE;
 use crate::output::Output;
-use crate::snapshot::with_stats;
+use crate::snapshot::{with_own_stats, with_stats};
 use core::ffi::{c_char, c_int};
 use core::fmt::{self, Write};
 use tenure::Stats;
@@ -88,7 +88,7 @@ pub extern "C" fn malloc_stats() {
     let mut buffer = [0; 1024];
     let mut output = Output::new(libc::STDERR_FILENO, &mut buffer);
     // A standard error that is closed is no reason to stop.
-    let _ = with_stats(|stats| write!(output, "{stats}"));
+    let _ = with_own_stats(|stats| write!(output, "{stats}"));
     output.finish();
 }
 
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) ->
         return libc::EINVAL;
     }
     // Taken before the stream allocates a buffer.
-    match with_stats(|stats| write_xml(stats, &mut Stream(stream))) {
+    match with_own_stats(|stats| write_xml(stats, &mut Stream(stream))) {
         Ok(()) => 0,
         Err(fmt::Error) => -1,
     }

@@ -3,7 +3,7 @@
 use crate::TENURE;
 use crate::errno;
 use crate::output::Output;
-use crate::snapshot::with_stats;
+use crate::snapshot::with_own_stats;
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
 use core::time::Duration;
@@ -26,7 +26,7 @@ pub extern "C" fn tenure_stats_print(descriptor: c_int) -> c_int {
     let mut buffer = [0; 1024];
     let mut output = Output::new(descriptor, &mut buffer);
     // What fails is known to `finish`.
-    let _ = with_stats(|stats| {
+    let _ = with_own_stats(|stats| {
         stats.ask_system();
         write!(output, "{stats}")
     });
@@ -63,7 +63,7 @@ impl Write for Text {
 pub unsafe extern "C" fn tenure_stats_json(buffer: *mut c_char, size: usize) -> usize {
     let mut text = Text { start: buffer.cast(), size, len: 0 };
     // Never fails: see above.
-    let _ = with_stats(|stats| {
+    let _ = with_own_stats(|stats| {
         stats.ask_system();
         write!(text, "{}", stats.json())
     });

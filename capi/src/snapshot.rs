@@ -1,8 +1,14 @@
-//! The one snapshot of the statistics that the library's functions read: it has some ten kilobytes, which a small stack
-//! has no room for.
+//! Snapshots of the statistics that the library's functions read: each has some ten kilobytes, which a small stack has no
+//! room for.
+//!
+//! Who only reads figures uses the one snapshot that there is, under a lock. Who writes text calls out, to streams of
+//! the program's that may wait, allocate, or ask for statistics themselves, and so has a snapshot of its own, and no
+//! lock.
 
-use crate::TENURE;
+use crate::{TENURE, errno};
 use core::cell::UnsafeCell;
+use core::ffi::c_int;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicI32, Ordering};
 use tenure::Stats;
 
@@ -17,8 +23,10 @@ static SNAPSHOT: Snapshot = Snapshot(UnsafeCell::new(Stats::new()));
 /// the parent was reading: nobody reads in the child.
 static HOLDER: AtomicI32 = AtomicI32::new(0);
 
-/// Passes the statistics to `read`. Waits for another thread that is reading.
+/// Passes the statistics to `read`, which calls nothing that may wait or ask for statistics. Waits for another thread
+/// that is reading.
 pub(crate) fn with_stats<R>(read: impl FnOnce(&mut Stats) -> R) -> R {
+    let _uncancelled = Uncancelled::new();
     // SAFETY: no preconditions.
     let process = unsafe { libc::getpid() };
     loop {
@@ -37,4 +45,77 @@ pub(crate) fn with_stats<R>(read: impl FnOnce(&mut Stats) -> R) -> R {
     // Release: the reading is over. Pairs with the Acquire above.
     HOLDER.store(0, Ordering::Release);
     result
+}
+
+/// Passes the statistics to `write`, which may do whatever it likes. Where the system has no memory for a snapshot, it
+/// is the one under the lock: then other threads that ask for statistics wait for `write`, and where it asks for some
+/// itself, for ever.
+pub(crate) fn with_own_stats<R>(write: impl FnOnce(&mut Stats) -> R) -> R {
+    let _uncancelled = Uncancelled::new();
+    let Some(mut own) = OwnStats::map() else { return with_stats(write) };
+    let stats = own.get();
+    TENURE.stats_into(stats);
+    write(stats)
+}
+
+/// A snapshot in memory that the system has given for it alone.
+struct OwnStats(NonNull<Stats>);
+
+impl OwnStats {
+    fn map() -> Option<Self> {
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let before = errno::get();
+        // SAFETY: a mapping that replaces nothing.
+        let start = unsafe { libc::mmap(ptr::null_mut(), size_of::<Stats>(), protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            errno::set(before);
+            return None;
+        }
+        let stats = NonNull::new(start.cast::<Stats>())?;
+        // SAFETY: mapped just now, at a page's start, for a snapshot.
+        unsafe { stats.write(Stats::new()) };
+        Some(Self(stats))
+    }
+
+    fn get(&mut self) -> &mut Stats {
+        // SAFETY: written by `map`, and this one's alone.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl Drop for OwnStats {
+    fn drop(&mut self) {
+        let before = errno::get();
+        // SAFETY: mapped for this one, with this length. The snapshot has nothing to drop.
+        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Stats>()) };
+        errno::set(before);
+    }
+}
+
+/// While this is there, nobody cancels the thread, which would leave a lock or memory behind.
+struct Uncancelled {
+    before: c_int,
+}
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+}
+
+/// `PTHREAD_CANCEL_DISABLE`.
+const DISABLE: c_int = 1;
+
+impl Uncancelled {
+    fn new() -> Self {
+        let mut before = 0;
+        // SAFETY: a state that there is, and a valid place for the one before.
+        unsafe { pthread_setcancelstate(DISABLE, &mut before) };
+        Self { before }
+    }
+}
+
+impl Drop for Uncancelled {
+    fn drop(&mut self) {
+        // SAFETY: the state from before.
+        unsafe { pthread_setcancelstate(self.before, ptr::null_mut()) };
+    }
 }

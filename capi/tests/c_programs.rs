@@ -188,6 +188,12 @@ fn glibc_figures_and_parameters_are_answered() {
 }
 
 #[test]
+fn statistics_may_be_asked_for_while_they_are_written_and_who_writes_them_may_be_cancelled() {
+    let output = Run::on_tenure(&linked("statistics_within_a_stream.c")).output_in_time();
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn old_mallinfo_never_turns_negative() {
     own("old_mallinfo.c");
 }

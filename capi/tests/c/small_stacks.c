@@ -9,6 +9,7 @@ enum { BLOCKS = 400 };
 
 static void *theirs[BLOCKS], *mine[BLOCKS];
 static int nowhere;
+static FILE *stream;
 
 static void *run(void *nothing)
 {
@@ -34,6 +35,7 @@ static void *run(void *nothing)
     malloc_trim(0);
     struct mallinfo2 info = mallinfo2();
     CHECK(info.arena > 0);
+    CHECK(malloc_info(0, stream) == 0);
     if (is_on_tenure()) {
         size_t (*json)(char *, size_t) = (size_t (*)(char *, size_t))dlsym(RTLD_DEFAULT, "tenure_stats_json");
         int (*print)(int) = (int (*)(int))dlsym(RTLD_DEFAULT, "tenure_stats_print");
@@ -45,7 +47,7 @@ static void *run(void *nothing)
 int main(void)
 {
     pthread_attr_t attributes;
-    CHECK((nowhere = open("/dev/null", O_WRONLY)) >= 0);
+    CHECK((nowhere = open("/dev/null", O_WRONLY)) >= 0 && (stream = fdopen(nowhere, "w")) != NULL);
     CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN) == 0);
     for (int nth = 0; nth < 50; nth++) {
         for (int each = 0; each < BLOCKS; each++)

@@ -8,6 +8,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Where the test programs are.
 fn sources() -> PathBuf {
@@ -130,6 +132,21 @@ impl Run {
 
     pub fn output(mut self) -> Output {
         self.command.output().expect("the program starts")
+    }
+
+    /// Runs it, for a minute at most: many times what it takes. Panics where it has not ended by then. What it says is
+    /// short.
+    pub fn output_in_time(mut self) -> Output {
+        let (begun, piped) = (Instant::now(), Stdio::piped);
+        let mut child = self.command.stdout(piped()).stderr(piped()).spawn().expect("the program starts");
+        while child.try_wait().expect("it can be asked").is_none() {
+            if begun.elapsed() > Duration::from_secs(60) {
+                child.kill().expect("it can be ended");
+                panic!("it does not end: {:?}", self.command);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        child.wait_with_output().expect("what it said can be read")
     }
 
     /// Runs it. Panics unless it succeeds and says nothing on standard error.
