@@ -44,9 +44,10 @@ pub(super) fn append_to(room: &mut Room, report: Report<'_>) -> Result<(), Failu
     append(&File::append(room.name.as_c_str())?, &mut room.buffer, report)
 }
 
-/// Makes a report the whole of the file of this name: written beside it and renamed, so whoever reads finds the old one
-/// or the new one. What is no regular file is written to as it is.
+/// Makes a report the whole of the file of this name, or of the file that the name leads to as a link: written beside it
+/// and renamed, so whoever reads finds the old one or the new one. What is no regular file is written to as it is.
 pub(super) fn replace(room: &mut Room, process: u32, report: Report<'_>) -> Result<(), Failure> {
+    follow(&mut room.name, &mut room.buffer);
     if io::is_irregular(room.name.as_c_str()) {
         return append_to(room, report);
     }
@@ -58,12 +59,38 @@ pub(super) fn replace(room: &mut Room, process: u32, report: Report<'_>) -> Resu
         return append(&File::create(name.as_c_str())?, buffer, report);
     }
     let beside = beside.as_c_str();
-    let written = File::create(beside).and_then(|file| append(&file, buffer, report));
+    // One of an earlier process with the same id.
+    io::remove(beside);
+    let written = File::create_new(beside).and_then(|file| append(&file, buffer, report));
     let result = written.and_then(|()| io::rename(beside, name.as_c_str()));
     if result.is_err() {
         io::remove(beside);
     }
     result
+}
+
+/// How many links may lead on to a file.
+const MAX_LINKS: usize = 16;
+
+/// Makes `name` that of the file to which it leads as a link. Links of the system's, such as `/dev/stdout`, stay: what
+/// they lead to may be open without a name.
+fn follow(name: &mut Path, buffer: &mut [u8]) {
+    for _ in 0..MAX_LINKS {
+        let path = name.get().unwrap_or_default();
+        if path.starts_with(b"/proc/") || path.starts_with(b"/dev/") {
+            return;
+        }
+        let Some(target) = io::read_link(name.as_c_str(), buffer) else { return };
+        // It is seen from the link's folder, unless it begins at the root.
+        let folder = match target.first() {
+            Some(b'/') => 0,
+            _ => path.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1),
+        };
+        name.cut(folder);
+        if name.push(target).is_none() {
+            return;
+        }
+    }
 }
 
 /// Makes `name` the pattern with the process's id in each place of `%p`; false where that is too long.

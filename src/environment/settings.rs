@@ -43,8 +43,13 @@ impl Path {
 
     /// Becomes empty.
     pub(super) fn clear(&mut self) {
-        self.bytes[..self.len].fill(0);
-        self.len = 0;
+        self.cut(0);
+    }
+
+    /// Becomes its first bytes.
+    pub(super) fn cut(&mut self, len: usize) {
+        self.bytes[len..self.len].fill(0);
+        self.len = len;
     }
 
     /// Adds to the path; `None`, and no change, where it does not fit.

@@ -32,6 +32,8 @@ impl Display for Failure {
             libc::EMFILE | libc::ENFILE => "too many files are open",
             libc::ENAMETOOLONG => "the name is too long",
             libc::EPIPE | libc::EBADF => "nobody reads it any more",
+            libc::ENXIO => "nobody reads it",
+            libc::ELOOP => "too many links lead on from it",
             libc::EIO => "the device has failed",
             other => return write!(f, "the system's error {other}"),
         })
@@ -86,24 +88,31 @@ impl File {
         Self { descriptor, is_own: false }
     }
 
-    /// Opens a file to write behind its end, and makes it where there is none.
+    /// Opens a file to write behind its end, and makes it where there is none. A pipe that nobody reads is refused, and
+    /// not waited for.
     pub(crate) fn append(path: &CStr) -> Result<Self, Failure> {
-        Self::open(path, libc::O_APPEND)
+        let file = Self::open_as(path, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NONBLOCK)?;
+        let _errno = KeepErrno::new();
+        // From here on the file is as it would be: what is written there goes there whole.
+        // SAFETY: no preconditions.
+        unsafe { libc::fcntl(file.descriptor, libc::F_SETFL, libc::O_APPEND) };
+        Ok(file)
     }
 
     /// Opens a file to write it anew.
     pub(crate) fn create(path: &CStr) -> Result<Self, Failure> {
-        Self::open(path, libc::O_TRUNC)
+        Self::open_as(path, libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC)
+    }
+
+    /// Makes a file where nothing has this name, not even a link.
+    pub(crate) fn create_new(path: &CStr) -> Result<Self, Failure> {
+        Self::open_as(path, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW)
     }
 
     /// Opens a file to read it.
     #[cfg(feature = "profile")]
     pub(crate) fn read_only(path: &CStr) -> Result<Self, Failure> {
         Self::open_as(path, libc::O_RDONLY)
-    }
-
-    fn open(path: &CStr, flags: c_int) -> Result<Self, Failure> {
-        Self::open_as(path, libc::O_WRONLY | libc::O_CREAT | flags)
     }
 
     fn open_as(path: &CStr, flags: c_int) -> Result<Self, Failure> {
@@ -176,6 +185,15 @@ pub(crate) fn is_irregular(path: &CStr) -> bool {
     is_known && unsafe { status.assume_init() }.st_mode & libc::S_IFMT != libc::S_IFREG
 }
 
+/// Where the link of this name leads, written to `target`; `None` where it is no link, or leads where `target` has no
+/// room for it.
+pub(crate) fn read_link<'a>(path: &CStr, target: &'a mut [u8]) -> Option<&'a [u8]> {
+    let _errno = KeepErrno::new();
+    // SAFETY: a path that ends in a null, and a place that is valid for its length.
+    let len = unsafe { libc::readlink(path.as_ptr(), target.as_mut_ptr().cast(), target.len()) };
+    usize::try_from(len).ok().filter(|&len| len < target.len()).map(|len| &target[..len])
+}
+
 /// Gives a file another name, in place of the file that has it.
 pub(crate) fn rename(from: &CStr, to: &CStr) -> Result<(), Failure> {
     let _errno = KeepErrno::new();
@@ -197,13 +215,18 @@ pub(crate) struct KeptStderr {
 }
 
 impl KeptStderr {
-    /// The lowest number that the kept descriptor may have: those below, programs count on.
-    const OUT_OF_THE_WAY: c_int = 100;
+    /// The lowest number that the kept descriptor is to have: those below, programs count on. The others are for
+    /// processes that may not have so many files.
+    const OUT_OF_THE_WAY: [c_int; 4] = [100, 30, 10, libc::STDERR_FILENO + 1];
 
     pub(crate) fn new() -> Option<Self> {
         let _errno = KeepErrno::new();
-        // SAFETY: no preconditions.
-        let descriptor = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, Self::OUT_OF_THE_WAY) };
+        let keep = |lowest: c_int| {
+            // SAFETY: no preconditions.
+            let descriptor = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, lowest) };
+            Some(descriptor).filter(|&descriptor| descriptor >= 0)
+        };
+        let descriptor = Self::OUT_OF_THE_WAY.into_iter().find_map(keep)?;
         let status = status(descriptor)?;
         Some(Self { descriptor, identity: (status.st_dev, status.st_ino) })
     }

@@ -33,6 +33,10 @@ impl File {
         Err(Failure)
     }
 
+    pub(crate) fn create_new(_path: &CStr) -> Result<Self, Failure> {
+        Err(Failure)
+    }
+
     #[cfg(feature = "profile")]
     pub(crate) fn read_only(_path: &CStr) -> Result<Self, Failure> {
         Err(Failure)
@@ -56,6 +60,10 @@ impl File {
 
 pub(crate) fn is_irregular(_path: &CStr) -> bool {
     false
+}
+
+pub(crate) fn read_link<'a>(_path: &CStr, _target: &'a mut [u8]) -> Option<&'a [u8]> {
+    None
 }
 
 pub(crate) fn rename(_from: &CStr, _to: &CStr) -> Result<(), Failure> {
