@@ -49,9 +49,21 @@ unsafe extern "C" fn begin_in_child() {
 
 /// The process ends in an orderly way.
 extern "C" fn end() {
-    TELLER.store(0, Ordering::Relaxed);
-    profile::finish();
-    preloaded::end();
+    // A thread that ends the process by `_exit` meanwhile has its say there.
+    if TELLER.swap(0, Ordering::Relaxed) != 0 {
+        tell(profile::finish);
+    }
+}
+
+/// Says what the environment asks for at the end of a process, `finish` what it asks of a profile. For the teller alone,
+/// on a stack that suffices: whoever ends the process may be a signal handler, or a thread with a small one.
+fn tell(finish: fn()) {
+    let mut work = || {
+        finish();
+        preloaded::end();
+    };
+    // SAFETY: there is one teller, who tells once.
+    unsafe { preloaded::with_room(&mut work) };
 }
 
 /// Ends the process at once, without its destructors and without writing what waits in its streams. Says before what
@@ -67,12 +79,7 @@ pub extern "C" fn _exit(status: c_int) -> ! {
         && teller == unsafe { libc::getpid() }
         && TELLER.compare_exchange(teller, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     {
-        if IS_FORKED.load(Ordering::Relaxed) {
-            profile::finish_child();
-        } else {
-            profile::finish();
-        }
-        preloaded::end();
+        tell(if IS_FORKED.load(Ordering::Relaxed) { profile::finish_child } else { profile::finish });
     }
     loop {
         // SAFETY: ends the process.

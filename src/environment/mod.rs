@@ -63,8 +63,10 @@ pub mod profile_dumps {
 #[doc(hidden)]
 pub mod preloaded {
     use super::reporter;
+    #[cfg(feature = "profile")]
+    use crate::os::Room;
 
-    /// The library is loaded; true where something is to be reported at the end.
+    /// The library is loaded; true where anything is to be reported.
     pub fn start() -> bool {
         reporter::begin()
     }
@@ -72,5 +74,16 @@ pub mod preloaded {
     /// The process ends in an orderly way.
     pub fn end() {
         reporter::report_last();
+    }
+
+    /// Runs `work` with room on the stack, of which whoever ends the process may have little, and without signals.
+    ///
+    /// # Safety
+    /// - One thread at a time does this, and not from within `work`.
+    #[cfg(feature = "profile")]
+    pub unsafe fn with_room(work: &mut dyn FnMut()) {
+        static ROOM: Room = Room::new();
+        // SAFETY: passed on.
+        unsafe { ROOM.run(work) };
     }
 }

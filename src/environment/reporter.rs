@@ -89,12 +89,12 @@ pub(super) fn begin() -> bool {
             "TENURE_PURGER: the system has no thread for it; unused memory is given back by the program's own threads"
         ));
     }
-    if reporter.settings.reports() && reporter.settings.file.get().is_none() {
+    let reports = reporter.settings.reports();
+    if reports && reporter.settings.file.get().is_none() {
         reporter.stderr = KeptStderr::new();
     }
     let (every, signal) = (reporter.settings.every, reporter.settings.signal);
     reporter.every = every;
-    let reports_at_end = reporter.settings.reports_at_end();
     let is_concerned = reporter.is_concerned();
     let stack = reporter.stack;
     #[cfg(feature = "profile")]
@@ -110,7 +110,7 @@ pub(super) fn begin() -> bool {
     if is_concerned && (every.is_some() || signal.is_some()) {
         start(signal, stack);
     }
-    reports_at_end
+    reports
 }
 
 /// Starts the thread, and has the signal wake it.
@@ -218,7 +218,7 @@ pub(super) fn with_room<R>(write: impl FnOnce(&mut Room, u32) -> R) -> R {
     write(unsafe { &mut *ROOM.0.get() }, process)
 }
 
-/// Has the last report written when the process ends.
+/// Has the last report written when the process ends, and one that is just being written finished.
 pub(super) fn report_at_exit() {
     extern "C" fn last() {
         report_last();
@@ -228,7 +228,7 @@ pub(super) fn report_at_exit() {
     }
 }
 
-/// Writes the last report, if one is asked for at the end.
+/// Writes the last report, if one is asked for at the end. Waits for one that is just being written.
 pub(super) fn report_last() {
     let begun = Native.now_ms();
     loop {

@@ -1,5 +1,4 @@
-//! Room: a stack for what a signal handler does that needs more than it may have been given, which is 8 KiB in all or
-//! less.
+//! Room: a stack for what needs more than the caller may have: a signal handler has 8 KiB in all or less.
 //!
 //! The way back is described to unwinders, so that a stack can be walked from there.
 
@@ -11,34 +10,39 @@ use core::ptr;
 /// Bytes of the stack: many times what a report takes without optimisation.
 const LEN: usize = 64 * 1024;
 
+/// A stack for one purpose, to be a static.
 #[repr(C, align(64))]
-struct Stack(UnsafeCell<MaybeUninit<[u8; LEN]>>);
+pub(crate) struct Room(UnsafeCell<MaybeUninit<[u8; LEN]>>);
 
-// SAFETY: `with_room` has one caller at a time.
-unsafe impl Sync for Stack {}
+// SAFETY: `run` has one caller at a time.
+unsafe impl Sync for Room {}
 
-static STACK: Stack = Stack(UnsafeCell::new(MaybeUninit::uninit()));
+impl Room {
+    pub(crate) const fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
 
-/// Runs `work` with room on the stack, and without signals: a handler might begin where the interrupted one has its
-/// frames.
-///
-/// # Safety
-/// - One thread at a time does this.
-pub(crate) unsafe fn with_room(mut work: &mut dyn FnMut()) {
-    let mut all = MaybeUninit::uninit();
-    // SAFETY: a valid place for a set.
-    unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    let mut before = MaybeUninit::uninit();
-    // SAFETY: valid sets.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
-    // SAFETY: the stack is this thread's, says the caller, and what it is told to run gets what it expects.
-    unsafe { call_on(ptr::from_mut(&mut work).cast(), run, STACK.0.get().cast::<u8>().add(LEN)) };
-    // SAFETY: filled in above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    /// Runs `work` with room on the stack, and without signals: a handler might begin where the interrupted one has its
+    /// frames.
+    ///
+    /// # Safety
+    /// - One thread at a time does this, and not from within `work`.
+    pub(crate) unsafe fn run(&self, mut work: &mut dyn FnMut()) {
+        let mut all = MaybeUninit::uninit();
+        // SAFETY: a valid place for a set.
+        unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        let mut before = MaybeUninit::uninit();
+        // SAFETY: valid sets.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+        // SAFETY: the stack is this thread's, says the caller, and what it is told to run gets what it expects.
+        unsafe { call_on(ptr::from_mut(&mut work).cast(), run, self.0.get().cast::<u8>().add(LEN)) };
+        // SAFETY: filled in above.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    }
 }
 
 extern "C" fn run(work: *mut c_void) {
-    // SAFETY: what `with_room` passes, which waits meanwhile.
+    // SAFETY: what `Room::run` passes, which waits meanwhile.
     let work = unsafe { &mut *work.cast::<&mut dyn FnMut()>() };
     work();
 }
@@ -97,6 +101,7 @@ mod tests {
 
     #[test]
     fn work_has_room_and_its_callers_are_found_from_there() {
+        static ROOM: Room = Room::new();
         let (mut lowest, mut frames) = ([0_usize; 2], 0);
         let here = 0_u8;
         let mut work = || {
@@ -109,8 +114,8 @@ mod tests {
             });
         };
         // SAFETY: no other test does this.
-        unsafe { with_room(&mut work) };
-        let stack = STACK.0.get().addr();
+        unsafe { ROOM.run(&mut work) };
+        let stack = ROOM.0.get().addr();
         if cfg!(target_arch = "x86_64") {
             assert!((stack..stack + LEN).contains(&lowest[1]) && !(stack..stack + LEN).contains(&lowest[0]));
         }

@@ -52,10 +52,10 @@ pub(crate) use frames::{Modules, forget as forget_frames, write_frames};
 #[cfg_attr(loom, allow(unused_imports, reason = "no model reports"))]
 pub(crate) use native::io;
 pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_stderr, yield_now};
+#[cfg(feature = "profile")]
+pub(crate) use native::{Room, find_unwinder, is_readable, on_fault, thread_id, unwind};
 #[cfg(feature = "hardened")]
 pub(crate) use native::{close, guard, is_untouched, open, random, unguard};
-#[cfg(feature = "profile")]
-pub(crate) use native::{find_unwinder, is_readable, on_fault, thread_id, unwind, with_room};
 #[cfg(feature = "profile")]
 pub(crate) use rule::{Rule, Step};
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]

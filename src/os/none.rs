@@ -170,12 +170,22 @@ pub(crate) fn on_fault(_hook: fn(&super::Fault) -> bool) -> bool {
 }
 
 /// There is one stack.
-///
-/// # Safety
-/// - None.
 #[cfg(feature = "profile")]
-pub(crate) unsafe fn with_room(work: &mut dyn FnMut()) {
-    work();
+pub(crate) struct Room;
+
+#[cfg(feature = "profile")]
+impl Room {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    /// Runs `work`.
+    ///
+    /// # Safety
+    /// - None.
+    pub(crate) unsafe fn run(&self, work: &mut dyn FnMut()) {
+        work();
+    }
 }
 
 /// There are no files.

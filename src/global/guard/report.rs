@@ -6,7 +6,7 @@ use super::super::BACKEND;
 use super::{pool, unwinder};
 use crate::guarded::{Block, Deed, Pool, Wrong};
 use crate::os::report::{complain, fatal_about, line};
-use crate::os::{self, EndOfWait, Fault, write_frames};
+use crate::os::{self, EndOfWait, Fault, Room, write_frames};
 use crate::sampling::{MAX_FRAMES, Trail, Unwinder, walk_from, walk_whole};
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use core::fmt::{self, Display, Formatter};
@@ -14,6 +14,9 @@ use core::ptr::NonNull;
 
 /// True from when a fault is told of, which ends the process: from then on no page becomes accessible any more.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Where a fault is told of.
+static ROOM: Room = Room::new();
 
 /// How long a thread whose fault comes second waits at most, so that the first is told of in peace, which ends the
 /// process. Whoever reads standard error may be slow.
@@ -74,7 +77,7 @@ pub(super) fn tell_of_fault(fault: &Fault) -> bool {
         return true;
     }
     // SAFETY: this thread has set `IS_ENDING`, and nobody else comes here.
-    unsafe { os::with_room(&mut || tell(pool, fault)) };
+    unsafe { ROOM.run(&mut || tell(pool, fault)) };
     true
 }
 
