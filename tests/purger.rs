@@ -107,11 +107,9 @@ fn a_purger_that_finds_nothing_sleeps_until_a_thread_comes_by() {
 }
 
 #[test]
-fn the_purger_takes_no_signals_and_its_memory_is_accounted_for() {
+fn the_purger_takes_no_signals() {
     alone(60, || {
-        let before = GLOBAL.stats().balance.metadata;
         assert!(GLOBAL.start_purger());
-        assert_eq!(GLOBAL.stats().balance.metadata - before, 64 * 1024);
         assert!(await_that(5, || purgers().len() == 1));
         let blocked = u64::from_str_radix(&status("SigBlk"), 16).unwrap();
         // Two that cannot be blocked, and the C library's own two.

@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use support::{Run, compile, library};
@@ -257,4 +257,121 @@ fn a_standard_error_that_nobody_reads_does_not_end_the_program() {
     let mut child = prepared("wait", &settings).spawn(Stdio::piped());
     drop(child.stderr.take());
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_thread_for_reports_has_room_beside_the_programs_thread_local_storage() {
+    let folder = folder("storage");
+    for source in ["thread_local_storage_that_leaves_hardly_any_stack.c", "thread_local_storage_that_is_large.c"] {
+        let file = folder.join(source);
+        let run = Run::on_tenure(&compile(source, &[])).env("TENURE_STATS_SIGNAL", "USR1");
+        let output = run.env("TENURE_STATS_FILE", &file).output_in_time();
+        assert!(output.status.success(), "{source}: {}: {}", output.status, text(&output.stderr));
+        assert_eq!(lines(&fs::read_to_string(&file).unwrap()).len(), 1, "{source}");
+    }
+}
+
+#[test]
+fn a_process_that_is_ended_where_there_is_little_stack_has_said_what_was_asked_for() {
+    if !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    let folder = folder("little-stack");
+    let program = compile("ends_with_little_stack.c", &["-Wl,-z,now".as_ref()]);
+    for (what, status) in [("handler", 3), ("thread", 4)] {
+        let (file, profile) = (folder.join(what), folder.join(format!("{what}.folded")));
+        let run = Run::on_tenure(&program).arg(what).env("TENURE_STATS", "json").env("TENURE_STATS_FILE", &file);
+        let run = run.env("TENURE_PROFILE", &profile).env("TENURE_COMMAND", env!("CARGO_BIN_EXE_tenure"));
+        let output = run.output_in_time();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(status), String::new()), "{what}: {output:?}");
+        assert_eq!(lines(&fs::read_to_string(&file).unwrap()).len(), 1, "{what}");
+        assert!(profile.exists(), "{what}");
+    }
+}
+
+#[test]
+fn a_link_to_a_prometheus_file_stays_and_the_file_is_replaced() {
+    let folder = folder("links");
+    fs::create_dir(folder.join("there")).unwrap();
+    let (file, link) = (folder.join("there/tenure.prom"), folder.join("link.prom"));
+    symlink("there/second.prom", &link).unwrap();
+    symlink("tenure.prom", folder.join("there/second.prom")).unwrap();
+    for _ in 0..2 {
+        run("count", &[("TENURE_STATS", "prom"), ("TENURE_STATS_FILE", link.to_str().unwrap())]);
+        let report = fs::read_to_string(&file).unwrap();
+        assert_eq!(report.matches("# TYPE tenure_committed_bytes gauge").count(), 1);
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("there/second.prom"));
+        assert_eq!(names(&folder.join("there")), ["second.prom", "tenure.prom"], "nothing is left beside it");
+    }
+    let output = run("count", &[("TENURE_STATS", "prom"), ("TENURE_STATS_FILE", "/dev/stdout")]);
+    assert!(text(&output.stdout).contains("# TYPE tenure_committed_bytes gauge"));
+    let round = folder.join("round");
+    symlink("round", &round).unwrap();
+    let output = run("count", &[("TENURE_STATS", "prom"), ("TENURE_STATS_FILE", round.to_str().unwrap())]);
+    let errors = text(&output.stderr);
+    assert_eq!(
+        errors, "tenure: TENURE_STATS_FILE: too many links lead on from it; the report is not written\n",
+        "a link to itself"
+    );
+}
+
+#[test]
+fn what_is_written_beside_a_prometheus_file_goes_through_no_link_that_somebody_has_put_there() {
+    let folder = folder("beside");
+    let (file, precious) = (folder.join("tenure.prom"), folder.join("precious"));
+    fs::write(&precious, "whole\n").unwrap();
+    // The shell puts a link there for the process that it becomes.
+    let script = format!(
+        "ln -s precious '{file}'.$$.tmp; ON_TENURE=1 LD_PRELOAD='{}' TENURE_STATS=prom TENURE_STATS_FILE='{file}' exec '{}' count",
+        library().display(),
+        compile("reports.c", &[]).display(),
+        file = file.display()
+    );
+    let output = Run::on_system(Path::new("/bin/sh")).arg("-c").arg(script).output();
+    assert!(output.status.success(), "{}: {}", output.status, text(&output.stderr));
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "whole\n");
+    assert!(fs::symlink_metadata(&file).unwrap().is_file());
+    assert_eq!(names(&folder), ["precious", "tenure.prom"]);
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_not_waited_for() {
+    let pipe = folder("pipe").join("reports");
+    assert!(Run::on_system(Path::new("/usr/bin/mkfifo")).arg(&pipe).output().status.success());
+    for format in ["json", "prom"] {
+        let run = prepared("count", &[("TENURE_STATS", format), ("TENURE_STATS_FILE", pipe.to_str().unwrap())]);
+        let output = run.output_in_time();
+        assert_eq!(
+            (output.status.code(), text(&output.stdout), text(&output.stderr)),
+            (
+                Some(0),
+                "1\n".to_owned(),
+                "tenure: TENURE_STATS_FILE: nobody reads it; the report is not written\n".to_owned()
+            ),
+            "{format}"
+        );
+    }
+    // And one that somebody reads gets a report whole.
+    let reader = Run::on_system(Path::new("/bin/cat")).arg(&pipe);
+    let reader = std::thread::spawn(|| reader.output());
+    let is_read = (0..6000).any(|_| {
+        let run = prepared("count", &[("TENURE_STATS", "json"), ("TENURE_STATS_FILE", pipe.to_str().unwrap())]);
+        run.output().stderr.is_empty()
+    });
+    assert!(is_read);
+    assert_eq!(lines(&text(&reader.join().unwrap().stdout)).len(), 1);
+}
+
+#[test]
+fn a_process_that_may_have_few_files_reports_all_the_same() {
+    for limit in [100, 40, 12, 5] {
+        let script = format!(
+            "ulimit -n {limit}; ON_TENURE=1 LD_PRELOAD='{}' TENURE_STATS=json exec '{}' count",
+            library().display(),
+            compile("reports.c", &[]).display()
+        );
+        let output = Run::on_system(Path::new("/bin/sh")).arg("-c").arg(script).output();
+        assert!(output.status.success(), "{limit}: {}: {}", output.status, text(&output.stderr));
+        assert_eq!(lines(&text(&output.stderr)).len(), 1, "{limit}");
+    }
 }

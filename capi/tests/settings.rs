@@ -154,11 +154,14 @@ fn exact_bytes_are_counted_from_the_start_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_purger_keeps_no_process_from_ending() {
+fn threads_of_the_allocators_own_keep_no_process_from_ending() {
     let program = compile("last_thread_ends.c", &[]);
-    for purger in ["0", "1"] {
-        let output = Run::on_tenure(&program).env("TENURE_PURGER", purger).output();
-        assert_eq!(output.status.code(), Some(7), "with TENURE_PURGER={purger}: {}", stderr(&output));
+    let (purger, every, signal) =
+        (("TENURE_PURGER", "1"), ("TENURE_STATS_EVERY", "1h"), ("TENURE_STATS_SIGNAL", "USR1"));
+    for settings in [&[][..], &[purger], &[every], &[signal], &[purger, every]] {
+        let run = Run::on_tenure(&program);
+        let output = settings.iter().fold(run, |run, (name, value)| run.env(name, value)).output_in_time();
+        assert_eq!(output.status.code(), Some(7), "with {settings:?}: {}", stderr(&output));
     }
 }
 

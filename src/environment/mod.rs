@@ -18,7 +18,7 @@ mod settings;
 /// | `TENURE_STATS` | `0`, `1`, `text`, `json`, `prom` | report the statistics when the process ends, and in what form; `1` is `text` | `0` |
 /// | `TENURE_STATS_EVERY` | `10ms` to `24h`, such as `5s` | also report at intervals, and at the end, as `json` where `TENURE_STATS` does not say otherwise | never |
 /// | `TENURE_STATS_SIGNAL` | `USR1`, `USR2`, `HUP`, `12`, ... | also report whenever the process gets this signal, in the same form; a heap profile that `TENURE_PROFILE` asks for is written then, too | none |
-/// | `TENURE_STATS_FILE` | a path | where reports go; `%p` stands for the process's id. Text and lines of JSON are appended, `prom` replaces the file | standard error |
+/// | `TENURE_STATS_FILE` | a path | where reports go; `%p` stands for the process's id. Text and lines of JSON are appended, `prom` replaces the file, or the one that it leads to as a link | standard error |
 /// | `TENURE_STATS_PID` | a number | report only in the process with this id | every process |
 /// | `TENURE_GUARD` | a number N from 1 to 1099511627776 | with the feature `profile`: one in N allocations of up to a page stands alone beside a guard page, and its misuse is told of with call stacks | none |
 /// | `TENURE_EXACT` | `0`, `1` | count exact bytes, for what rounding costs: [`Tenure::count_exact_bytes`](crate::Tenure::count_exact_bytes) | `0` |
@@ -26,16 +26,20 @@ mod settings;
 /// | `TENURE_PURGER` | `0`, `1` | a thread gives unused memory back, also while the program does nothing | `0` |
 /// | `TENURE_LIMIT` | a size, two sizes with `:` between, or `cgroup` | a hard limit on committed memory; a soft and a hard one; those of the control group. Sizes are bytes, or have one of the suffixes K, M, G, T | none |
 ///
-/// A wrong value, or a name with `TENURE_` that is not in the table, is reported in a line on standard error and
-/// ignored. So is a report that cannot be written: the program goes on, and what was there before stays whole. A
-/// program that runs with more rights than its user has (`AT_SECURE`) reads none of it.
+/// With the feature `profile`, `TENURE_PROFILE`, `TENURE_LEAKS` and `TENURE_COMMAND` are left to the library that is
+/// preloaded: they mean nothing here, and nobody complains of them.
+///
+/// A wrong value, or a name with `TENURE_` that is neither, is reported in a line on standard error and ignored. So is
+/// a report that cannot be written: the program goes on, and what was there before stays whole. A program that runs
+/// with more rights than its user has (`AT_SECURE`) reads none of it.
 ///
 /// Reports at intervals and on a signal are written by a thread with a stack of 64 KiB, which takes no signals. It is
-/// started only where one of the two is asked for. The handler of the signal wakes it and does nothing else; it is not
-/// installed where the program has a handler of its own. A forked child reports at its end, and on the signal; at
-/// intervals only where the file's name has its id in it. A report takes what [`Tenure::stats`](crate::Tenure::stats)
-/// and [`Stats::ask_system`](crate::Stats::ask_system) take, and the writing of some kilobytes. It allocates nothing,
-/// so it also comes when memory is exhausted.
+/// started only where one of the two is asked for, and ends the process where all other threads have ended, as the last
+/// of them would have. The handler of the signal wakes it and does nothing else; it is not installed where the program
+/// has a handler of its own. A forked child reports at its end, and on the signal; at intervals only where the file's
+/// name has its id in it. A report takes what [`Tenure::stats`](crate::Tenure::stats) and
+/// [`Stats::ask_system`](crate::Stats::ask_system) take, and the writing of some kilobytes, and 24 KiB of the stack of
+/// the thread that ends the process. It allocates nothing, so it also comes when memory is exhausted.
 ///
 /// ```
 /// #[global_allocator]

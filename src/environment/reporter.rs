@@ -2,9 +2,9 @@
 
 use super::destination::{self, Report, Room};
 use super::settings::{Format, Settings};
-use crate::global::Tenure;
 #[cfg(feature = "profile")]
 use crate::global::guard;
+use crate::global::{Tenure, own_thread};
 use crate::lock::Lock;
 use crate::os::io::{self, Event, Failure, KeptStderr};
 use crate::os::report::complain;
@@ -65,10 +65,13 @@ static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
 /// Bytes of the thread's stack, unless dumps need more: a report touches 24 KiB of it.
 const STACK: usize = 64 * 1024;
 
+/// How often the thread looks whether it keeps the process from ending.
+const LOOKS_EVERY_MS: u64 = 2000;
+
 /// How long the end of the process waits for a report that is just being written.
 const LAST_PATIENCE_MS: u64 = 5000;
 
-/// Reads the environment and does what it says, the first time; true where something is to be reported at the end.
+/// Reads the environment and does what it says, the first time; true where anything is to be reported.
 pub(super) fn begin() -> bool {
     if HAS_BEGUN.swap(true, Ordering::Relaxed) {
         return false;
@@ -125,7 +128,7 @@ fn start(signal: Option<c_int>, stack: usize) {
         unsafe { TENURE.dealloc(block, layout) };
     }
     os::on_fork_in_child(begin_in_child);
-    if !io::spawn(serve, stack) {
+    if !own_thread::start(serve, stack) {
         return complain(format_args!("there is no thread to be had; statistics come at the end of the process alone"));
     }
     if let Some(number) = signal
@@ -161,7 +164,7 @@ unsafe extern "C" fn begin_in_child() {
     drop(reporter);
     if is_needed && is_concerned {
         // Where there is none to be had, there are no reports but the last.
-        io::spawn(serve, stack);
+        own_thread::start(serve, stack);
     }
 }
 
@@ -172,12 +175,18 @@ extern "C" fn serve(_: *mut c_void) -> *mut c_void {
         (reporter.every.map(|every| every.as_millis() as u64), reporter.answered)
     };
     let mut due = every.map(|every| Native.now_ms() + every);
+    let mut look = Native.now_ms() + LOOKS_EVERY_MS;
     loop {
         let (now, asked) = (Native.now_ms(), ASKED.count());
+        if look <= now {
+            own_thread::look();
+            look = now + LOOKS_EVERY_MS;
+        }
         let is_due = due.is_some_and(|due| due <= now);
         if is_due || asked != answered {
             let mut reporter = REPORTER.lock();
             if reporter.is_over {
+                own_thread::leave();
                 return ptr::null_mut();
             }
             reporter.report();
@@ -195,7 +204,8 @@ extern "C" fn serve(_: *mut c_void) -> *mut c_void {
                 *due = (*due + every).max(now + 1);
             }
         } else {
-            ASKED.wait(asked, due.map(|due| Duration::from_millis(due - now)));
+            let next = due.map_or(look, |due| due.min(look));
+            ASKED.wait(asked, Duration::from_millis(next - now));
         }
     }
 }

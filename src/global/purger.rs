@@ -3,7 +3,7 @@
 //! While it runs, no thread of the program purges on its way. It looks twice in each delay for as long as there is
 //! something to be done, then ever more rarely, and is woken by the first thread that comes by a slow path again.
 
-use super::BACKEND;
+use super::own_thread;
 use super::upkeep::{self, PURGE_AFTER};
 use crate::os::{self, EndOfWait};
 use crate::sync::plain::{AtomicU32, Ordering};
@@ -32,8 +32,8 @@ const LONGEST: u64 = 64_000;
 /// Shortest time between two looks, in milliseconds, however short the delay is.
 const SHORTEST: u64 = 10;
 
-/// Sizes of stack that are tried. The first suffices, unless the program's thread-local storage is large.
-const STACKS: [usize; 3] = [64 * 1024, 1024 * 1024, 16 * 1024 * 1024];
+/// Bytes of its stack.
+const STACK: usize = 64 * 1024;
 
 /// Starts the purger, if none runs; true where one runs then.
 pub(super) fn start() -> bool {
@@ -46,21 +46,9 @@ pub(super) fn start() -> bool {
             Err(_) => return true,
         }
     }
-    let is_started = STACKS.into_iter().any(start_with);
+    let is_started = own_thread::start(run, STACK);
     // Release: pairs with the Acquire above.
     STATE.store(if is_started { AWAKE } else { OFF }, Ordering::Release);
-    is_started
-}
-
-/// Starts the purger with a stack of `len` bytes, which is never given back.
-fn start_with(len: usize) -> bool {
-    let Some(stack) = BACKEND.map_own(len) else { return false };
-    // SAFETY: mapped just now, and the thread never ends but with the process.
-    let is_started = unsafe { os::start_thread(stack, len, run) };
-    if !is_started {
-        // SAFETY: mapped above, and no thread has it.
-        unsafe { BACKEND.unmap_own(stack, len) };
-    }
     is_started
 }
 
@@ -98,14 +86,13 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     }
     let mut quiet = 0;
     while let Some(is_woken) = pause(quiet) {
-        if os::is_last_thread() {
-            os::end_process();
-        }
+        own_thread::look();
         let has_returned = upkeep::purge_on_time();
         quiet = if has_returned || is_woken { 0 } else { quiet.saturating_add(1) };
     }
     // Without a way to wait there is no purger: threads purge on their way again.
     STATE.store(OFF, Ordering::Relaxed);
+    own_thread::leave();
     ptr::null_mut()
 }
 

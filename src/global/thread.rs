@@ -2,7 +2,7 @@
 
 #[cfg(feature = "hardened")]
 use super::hardened;
-use super::{BACKEND, REGISTRY, misuse, pressure, purger, routing, tls};
+use super::{BACKEND, REGISTRY, misuse, own_thread, pressure, purger, routing, tls};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
 use crate::heap::{Borrower, Heap, Ledger};
@@ -119,6 +119,7 @@ pub(super) fn switch(to: &'static Heap) {
 
 /// The child of a fork has one thread and all of the parent's heaps.
 unsafe extern "C" fn repair_after_fork() {
+    own_thread::forget();
     purger::forget();
     pressure::forget();
     #[cfg(feature = "profile")]

@@ -45,7 +45,7 @@ pub(crate) use hardened::{close, guard, is_untouched, open, random, unguard};
 pub(crate) use modules::modules_of;
 #[cfg(feature = "profile")]
 pub(crate) use room::Room;
-pub(crate) use thread::{end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake};
+pub(crate) use thread::{end_process, name_thread, start_thread, thread_token, threads_without_first, wait, wake};
 pub(crate) use yielding::yield_now;
 
 use super::{EndOfWait, Platform, Process, SystemMemory};

@@ -1,9 +1,8 @@
-//! What reports need of Linux: the environment, files, a thread, a signal. Everything keeps `errno`, and nothing
-//! allocates but the start of a thread.
+//! What reports need of Linux: the environment, files, a signal. Everything keeps `errno`, and nothing allocates.
 
 use super::KeepErrno;
 use crate::sync::plain::{AtomicU32, Ordering};
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Display, Formatter};
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -280,36 +279,6 @@ pub(crate) fn at_exit(hook: extern "C" fn()) -> bool {
     unsafe { libc::atexit(hook) == 0 }
 }
 
-/// Starts a detached thread that takes no signals; false where the system has none to give. May allocate.
-pub(crate) fn spawn(body: extern "C" fn(*mut c_void) -> *mut c_void, stack: usize) -> bool {
-    let _errno = KeepErrno::new();
-    let mut attributes = MaybeUninit::uninit();
-    // SAFETY: a valid place for attributes.
-    if unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) } != 0 {
-        return false;
-    }
-    // SAFETY: filled in by the successful call.
-    let mut attributes = unsafe { attributes.assume_init() };
-    // SAFETY: valid attributes.
-    unsafe { libc::pthread_attr_setstacksize(&mut attributes, stack) };
-    // SAFETY: as above.
-    unsafe { libc::pthread_attr_setdetachstate(&mut attributes, libc::PTHREAD_CREATE_DETACHED) };
-    let (mut all, mut before) = (empty_set(), empty_set());
-    // SAFETY: a valid set.
-    unsafe { libc::sigfillset(&mut all) };
-    // The new thread inherits the mask.
-    // SAFETY: valid sets.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before) };
-    let mut thread = MaybeUninit::uninit();
-    // SAFETY: valid attributes, and a body that takes no argument.
-    let is_there = unsafe { libc::pthread_create(thread.as_mut_ptr(), &attributes, body, ptr::null_mut()) } == 0;
-    // SAFETY: a valid set.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
-    // SAFETY: valid attributes, which are not used any more.
-    unsafe { libc::pthread_attr_destroy(&mut attributes) };
-    is_there
-}
-
 /// Signals that a program may be asked to report on, by their names.
 const SIGNALS: [(&[u8], c_int); 9] = [
     (b"HUP", libc::SIGHUP),
@@ -382,13 +351,11 @@ impl Event {
     }
 
     /// Waits until it has happened more often than `seen`, or so long. May return earlier.
-    pub(crate) fn wait(&self, seen: u32, at_most: Option<Duration>) {
+    pub(crate) fn wait(&self, seen: u32, at_most: Duration) {
         let _errno = KeepErrno::new();
-        let time = at_most
-            .map(|time| libc::timespec { tv_sec: time.as_secs() as libc::time_t, tv_nsec: time.subsec_nanos().into() });
-        let time = time.as_ref().map_or(ptr::null(), ptr::from_ref);
+        let time = libc::timespec { tv_sec: at_most.as_secs() as libc::time_t, tv_nsec: at_most.subsec_nanos().into() };
         let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-        // SAFETY: the address of a word that stays, and a time that is null or valid.
-        unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, seen, time) };
+        // SAFETY: the address of a word that stays, and a valid time.
+        unsafe { libc::syscall(libc::SYS_futex, self.0.as_ptr(), operation, seen, &raw const time) };
     }
 }

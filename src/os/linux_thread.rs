@@ -1,43 +1,60 @@
-//! Linux: a thread of the allocator's own, and the word that it waits on.
+//! Linux: threads of the allocator's own, and the word that one waits on.
 
-use super::{EndOfWait, KeepErrno};
+use super::{EndOfWait, KeepErrno, Native, Platform};
+use crate::number::decimal;
 use crate::sync::plain::{AtomicU32, Ordering};
 use core::ffi::{CStr, c_int, c_void};
-use core::mem::MaybeUninit;
-use core::ptr::{self, NonNull};
+use core::mem::{self, MaybeUninit};
+use core::ptr;
 
-/// Starts a thread that runs `body` on the given stack and takes no signals. True where it runs; false where the system
-/// has no thread to give, or where the stack is too small: the program's thread-local storage lies there, too. May
-/// allocate.
-///
-/// # Safety
-/// - `stack..stack + len` is mapped, in whole pages, and nobody else's for as long as the thread runs.
-pub(crate) unsafe fn start_thread(
-    stack: NonNull<u8>,
-    len: usize,
-    body: extern "C" fn(*mut c_void) -> *mut c_void,
-) -> bool {
+/// Starts a detached thread that runs `body` and takes no signals, with a stack of at least `len` bytes. True where it
+/// runs; false where the system has no thread to give, or where the stack is too small. May allocate.
+pub(crate) fn start_thread(body: extern "C" fn(*mut c_void) -> *mut c_void, len: usize) -> bool {
     let _errno = KeepErrno::new();
-    let (mut attributes, mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit(), MaybeUninit::uninit());
-    // SAFETY: places for what the calls write, each written by the first call that names it.
-    unsafe {
-        if libc::pthread_attr_init(attributes.as_mut_ptr()) != 0 {
-            return false;
-        }
-        let mut thread = MaybeUninit::uninit();
-        libc::sigfillset(all.as_mut_ptr());
-        // The new thread inherits what its maker blocks.
-        let is_started = libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED) == 0
-            && libc::pthread_attr_setstack(attributes.as_mut_ptr(), stack.as_ptr().cast(), len) == 0
-            && libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
-            && {
-                let made = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), body, ptr::null_mut());
-                libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut());
-                made == 0
-            };
-        libc::pthread_attr_destroy(attributes.as_mut_ptr());
-        is_started
+    let mut attributes = MaybeUninit::uninit();
+    // SAFETY: a valid place for attributes.
+    if unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) } != 0 {
+        return false;
     }
+    // SAFETY: filled in by the successful call.
+    let mut attributes = unsafe { attributes.assume_init() };
+    let len = len.saturating_add(taken_of_stack(&attributes)).next_multiple_of(Native.page_size());
+    // SAFETY: valid attributes.
+    let is_fit = unsafe { libc::pthread_attr_setdetachstate(&mut attributes, libc::PTHREAD_CREATE_DETACHED) } == 0
+        // SAFETY: as above.
+        && unsafe { libc::pthread_attr_setstacksize(&mut attributes, len) } == 0;
+    let is_started = is_fit && {
+        let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        // SAFETY: a valid place for a set.
+        unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        // The new thread inherits what its maker blocks.
+        // SAFETY: a set that was filled in just now, and a valid place for another.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+        let mut thread = MaybeUninit::uninit();
+        // SAFETY: valid attributes, and a body that takes no argument.
+        let made = unsafe { libc::pthread_create(thread.as_mut_ptr(), &attributes, body, ptr::null_mut()) };
+        // SAFETY: filled in by the first call, which cannot fail.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+        made == 0
+    };
+    // SAFETY: valid attributes, which are not used any more.
+    unsafe { libc::pthread_attr_destroy(&mut attributes) };
+    is_started
+}
+
+/// Bytes that the C library takes of a thread's stack, as for the program's thread-local storage, where it says so: it
+/// refuses a stack on which that has no room, but not one on which it leaves hardly any.
+fn taken_of_stack(attributes: &libc::pthread_attr_t) -> usize {
+    // SAFETY: a text that ends in a null.
+    let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__pthread_get_minstack".as_ptr()) };
+    if function.is_null() {
+        return 0;
+    }
+    type MinStack = unsafe extern "C" fn(*const libc::pthread_attr_t) -> usize;
+    // SAFETY: glibc's function, of this type.
+    let min_stack = unsafe { mem::transmute::<*mut c_void, MinStack>(function) };
+    // SAFETY: valid attributes.
+    unsafe { min_stack(attributes) }
 }
 
 /// Gives the calling thread a name, for those who list threads.
@@ -76,15 +93,15 @@ pub(crate) fn wake(word: &AtomicU32) {
     let _ = futex(word, libc::FUTEX_WAKE, 1, ptr::null());
 }
 
-/// True where all threads of the process have ended but the calling one: the first is left as an entry in the system's
-/// list.
-pub(crate) fn is_last_thread() -> bool {
+/// How many threads the process has besides its first, where that one has ended: it is left as an entry in the system's
+/// list until the process ends. `None` where it lives.
+pub(crate) fn threads_without_first() -> Option<u64> {
     let _errno = KeepErrno::new();
     let mut text = [0_u8; 1024];
     // SAFETY: a text that ends in a null.
     let file = unsafe { libc::open(c"/proc/self/stat".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
     if file < 0 {
-        return false;
+        return None;
     }
     // SAFETY: the buffer is valid for its length, and the file is open.
     let len = unsafe {
@@ -92,12 +109,13 @@ pub(crate) fn is_last_thread() -> bool {
         libc::close(file);
         len
     };
-    let read = text.get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
+    let read = text.get(..usize::try_from(len).unwrap_or(0))?;
     // The second field is the program's name in parentheses, in which anything may stand.
-    let Some(end) = read.iter().rposition(|&byte| byte == b')') else { return false };
+    let end = read.iter().rposition(|&byte| byte == b')')?;
     let mut fields = read[end + 1..].split(|&byte| byte == b' ').skip(1);
     // The third field is the first thread's state, and the 20th the number of threads.
-    fields.next() == Some(b"Z") && fields.nth(16) == Some(b"2")
+    fields.next().filter(|&state| state == b"Z")?;
+    decimal(fields.nth(16)?)?.checked_sub(1)
 }
 
 /// Ends the process as the end of its last thread does.

@@ -64,7 +64,7 @@ pub(crate) use stack::{capture_stack, module_of};
 pub(crate) use tables::{Module, registers};
 
 pub(crate) use native::{
-    cgroup_limit, end_process, is_last_thread, name_thread, start_thread, thread_token, wait, wake,
+    cgroup_limit, end_process, name_thread, start_thread, thread_token, threads_without_first, wait, wake,
 };
 
 use core::ptr::NonNull;

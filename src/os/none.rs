@@ -209,14 +209,7 @@ pub(crate) fn find_unwinder() -> bool {
 pub(crate) fn unwind<V: FnMut(usize, usize) -> bool>(_visit: &mut V) {}
 
 /// There are no threads.
-///
-/// # Safety
-/// - None.
-pub(crate) unsafe fn start_thread(
-    _stack: NonNull<u8>,
-    _len: usize,
-    _body: extern "C" fn(*mut c_void) -> *mut c_void,
-) -> bool {
+pub(crate) fn start_thread(_body: extern "C" fn(*mut c_void) -> *mut c_void, _len: usize) -> bool {
     false
 }
 
@@ -231,9 +224,9 @@ pub(crate) fn wait(_word: &AtomicU32, _value: u32, _milliseconds: u64) -> EndOfW
 /// Nobody waits.
 pub(crate) fn wake(_word: &AtomicU32) {}
 
-/// There are no threads to end.
-pub(crate) fn is_last_thread() -> bool {
-    false
+/// The only thread lives.
+pub(crate) fn threads_without_first() -> Option<u64> {
+    None
 }
 
 /// There is no process to end: goes no further.

@@ -1,6 +1,6 @@
-//! Without a system there is nobody to report to: no environment, no files, no threads, no signals.
+//! Without a system there is nobody to report to: no environment, no files, no signals.
 
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{CStr, c_int};
 use core::fmt::{self, Display, Formatter};
 use core::time::Duration;
 
@@ -92,10 +92,6 @@ pub(crate) fn at_exit(_hook: extern "C" fn()) -> bool {
     false
 }
 
-pub(crate) fn spawn(_body: extern "C" fn(*mut c_void) -> *mut c_void, _stack: usize) -> bool {
-    false
-}
-
 pub(crate) fn signal_named(_name: &[u8]) -> Option<c_int> {
     None
 }
@@ -122,5 +118,5 @@ impl Event {
 
     pub(crate) fn post(&self) {}
 
-    pub(crate) fn wait(&self, _seen: u32, _at_most: Option<Duration>) {}
+    pub(crate) fn wait(&self, _seen: u32, _at_most: Duration) {}
 }

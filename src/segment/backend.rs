@@ -244,24 +244,6 @@ impl Backend {
         purged
     }
 
-    /// Memory for the allocator's own use, counted as metadata.
-    pub(crate) fn map_own(&self, len: usize) -> Option<NonNull<u8>> {
-        let start = self.os.map(0, len)?;
-        self.counters.commit_metadata(len);
-        Some(start)
-    }
-
-    /// Gives memory of [`Backend::map_own`] back.
-    ///
-    /// # Safety
-    /// - It is all of what was mapped, and nobody uses it any more.
-    pub(crate) unsafe fn unmap_own(&self, start: NonNull<u8>, len: usize) {
-        // SAFETY: passed on.
-        if unsafe { self.os.unmap(start, len) } {
-            self.counters.decommit_metadata(len);
-        }
-    }
-
     /// Gives free pages of a slab back; the number of system calls. Owner-only.
     pub(crate) fn purge_pages(&self, slab: &Slab, mut pages: Pages) -> usize {
         let page_size = self.os.page_size();

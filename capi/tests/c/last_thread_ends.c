@@ -1,4 +1,4 @@
-/* A program whose first thread ends before another: the process ends with the last of the program's threads, also where a purger runs. */
+/* A program whose first thread ends before another: the process ends with the last of the program's threads, also where threads of the allocator's own run. */
 #include "check.h"
 #include <pthread.h>
 #include <unistd.h>

@@ -1,0 +1,2 @@
+#define BYTES (3 << 20)
+#include "thread_local_storage.h"
