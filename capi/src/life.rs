@@ -55,8 +55,8 @@ extern "C" fn end() {
     }
 }
 
-/// Says what the environment asks for at the end of a process, `finish` what it asks of a profile. For the teller alone,
-/// on a stack that suffices: whoever ends the process may be a signal handler, or a thread with a small one.
+/// Says what the environment asks for at the end of a process, `finish` what it asks of a profile. For the teller
+/// alone, on a stack that suffices: whoever ends the process may be a signal handler, or a thread with a small one.
 fn tell(finish: fn()) {
     let mut work = || {
         finish();

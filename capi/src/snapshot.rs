@@ -1,5 +1,5 @@
-//! Snapshots of the statistics that the library's functions read: each has some ten kilobytes, which a small stack has no
-//! room for.
+//! Snapshots of the statistics that the library's functions read: each has some ten kilobytes, which a small stack has
+//! no room for.
 //!
 //! Who only reads figures uses the one snapshot that there is, under a lock. Who writes text calls out, to streams of
 //! the program's that may wait, allocate, or ask for statistics themselves, and so has a snapshot of its own, and no

@@ -44,8 +44,8 @@ pub(super) fn append_to(room: &mut Room, report: Report<'_>) -> Result<(), Failu
     append(&File::append(room.name.as_c_str())?, &mut room.buffer, report)
 }
 
-/// Makes a report the whole of the file of this name, or of the file that the name leads to as a link: written beside it
-/// and renamed, so whoever reads finds the old one or the new one. What is no regular file is written to as it is.
+/// Makes a report the whole of the file of this name, or of the file that the name leads to as a link: written beside
+/// it and renamed, so whoever reads finds the old one or the new one. What is no regular file is written to as it is.
 pub(super) fn replace(room: &mut Room, process: u32, report: Report<'_>) -> Result<(), Failure> {
     follow(&mut room.name, &mut room.buffer);
     if io::is_irregular(room.name.as_c_str()) {

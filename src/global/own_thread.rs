@@ -1,7 +1,7 @@
 //! Threads of the allocator's own: the purger, and the one that writes reports.
 //!
-//! The system ends a process with its last thread, and these never end by themselves. So they are counted, and whichever
-//! of them finds no others ends the process.
+//! The system ends a process with its last thread, and these never end by themselves. So they are counted, and
+//! whichever of them finds no others ends the process.
 
 use crate::os;
 use crate::sync::plain::{AtomicBool, AtomicU32, Ordering};
