@@ -189,8 +189,8 @@ impl Tenure {
     /// Without it, threads do that on their way, and none does in a process that is idle. With it, no thread does. The
     /// purger looks for unused memory twice in each delay for as long as it finds some, and then ever more rarely, up
     /// to once in 64 seconds, until a thread comes by that allocates or frees. It takes no signals, keeps no process
-    /// from ending, has 64 KiB for its stack, from the system, and runs until the process ends. A forked child has none,
-    /// and may start one.
+    /// from ending, has 64 KiB for its stack, from the system, and runs until the process ends. A forked child has
+    /// none, and may start one.
     ///
     /// ```
     /// assert!(tenure::Tenure::new().start_purger());
