@@ -16,7 +16,6 @@ mod glibc_names;
 mod introspection;
 mod life;
 mod limits;
-mod name;
 mod output;
 mod own;
 mod profile;

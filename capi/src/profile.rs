@@ -5,7 +5,6 @@
 //! started with that file as its input; so it takes neither memory nor a lock of this process, and should it fail, the
 //! program's exit is as it would have been.
 
-use crate::name::Name;
 use crate::output::complain;
 use crate::unnoticed::{self, Ended};
 use core::cell::UnsafeCell;
@@ -14,6 +13,7 @@ use core::fmt::{self, Display, Formatter, Write};
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
+use tenure::preloaded::Path;
 use tenure::profile::{self, Options, Unwinder, arm_with, split_setting};
 use tenure::profile_dumps;
 
@@ -39,7 +39,7 @@ pub(crate) fn start() -> bool {
     if settings.concerns_this_process() {
         settings.start();
     }
-    if settings.is_started && !settings.file.is_empty() {
+    if settings.is_started && settings.file.get().is_some() {
         profile_dumps::on_signal(dump, 0);
     }
     settings.is_started
@@ -98,11 +98,11 @@ const NO_PATH: &str = "must be a path of 1 to 4095 bytes";
 
 /// What the environment says of a profile.
 struct ProfileSettings {
-    file: Name,
+    file: Path,
     /// Bytes from one sample to the next, where a file is to be written.
     rate: usize,
     is_leaks: bool,
-    command: Name,
+    command: Path,
     /// The only process that is to write.
     pid: Option<libc::pid_t>,
     /// True once samples are taken.
@@ -120,7 +120,7 @@ const TEXT: &[u8] = b".heap";
 
 impl ProfileSettings {
     const DEFAULT: Self =
-        Self { file: Name::EMPTY, rate: 0, is_leaks: false, command: Name::EMPTY, pid: None, is_started: false };
+        Self { file: Path::NONE, rate: 0, is_leaks: false, command: Path::NONE, pid: None, is_started: false };
 
     fn concerns_this_process(&self) -> bool {
         // SAFETY: no preconditions.
@@ -149,7 +149,7 @@ impl ProfileSettings {
             return Some("the file's name must end in .pb.gz, .folded or .svg");
         }
         self.rate = rate;
-        (!self.file.set(file)).then_some(NO_PATH)
+        self.file.set(file).is_none().then_some(NO_PATH)
     }
 
     fn set_leaks(&mut self, value: &[u8]) -> Option<&'static str> {
@@ -162,16 +162,16 @@ impl ProfileSettings {
     }
 
     fn set_command(&mut self, value: &[u8]) -> Option<&'static str> {
-        (!self.command.set(value)).then_some(NO_PATH)
+        self.command.set(value).is_none().then_some(NO_PATH)
     }
 
     /// Begins to sample, if anybody wants to know.
     fn start(&mut self) {
-        let is_profile = !self.file.is_empty();
+        let is_profile = self.file.get().is_some();
         if !is_profile && !self.is_leaks {
             return;
         }
-        if self.command.is_empty() {
+        if self.command.get().is_none() {
             self.find_command();
         }
         // A leak is to be found whatever its size, unless the program is to run at its usual pace.
@@ -204,7 +204,7 @@ impl ProfileSettings {
         let library = unsafe { CStr::from_ptr(path.as_ptr()) }.to_bytes();
         let folder = &library[..library.iter().rposition(|&byte| byte == b'/').map_or(0, |at| at + 1)];
         for place in PLACES {
-            let Some(mut name) = Name::of(b"", 0) else { return };
+            let mut name = Path::NONE;
             if name.push(folder).and_then(|()| name.push(place)).is_none() {
                 return;
             }
@@ -219,20 +219,15 @@ impl ProfileSettings {
 
     /// Writes what was asked for at the end.
     fn finish(&self, when: When) {
-        if when == When::AtEndOfChild && !self.has_own_file() {
+        if when == When::AtEndOfChild && !self.file.names_process() {
             return;
         }
         profile::disarm();
-        if self.file.is_empty() {
+        if self.file.get().is_none() {
             self.write(None, when);
         } else if let Some(name) = self.name(None) {
             self.write(Some(name), when);
         }
-    }
-
-    /// True where each process has a file of its own.
-    fn has_own_file(&self) -> bool {
-        self.file.as_c_str().to_bytes().windows(2).any(|pair| pair == b"%p")
     }
 
     /// Writes a profile while the program goes on, to a file with a number of its own.
@@ -243,25 +238,25 @@ impl ProfileSettings {
     }
 
     /// The name of the profile's file; that of a dump has its number before the end which says in what form it is.
-    fn name(&self, number: Option<u32>) -> Option<Name> {
-        let pattern = self.file.as_c_str().to_bytes();
+    fn name(&self, number: Option<u32>) -> Option<Path> {
+        let pattern = self.file.get().unwrap_or_default();
         let end = ENDS.iter().find(|end| pattern.ends_with(end)).map_or(0, |end| end.len());
         let (stem, end) = pattern.split_at(pattern.len() - end);
+        let mut name = Path::NONE;
         // SAFETY: no preconditions.
-        let mut name = Name::of(stem, unsafe { libc::getpid() });
-        if let Some(number) = number {
-            name = name.and_then(|mut name| write!(name, ".{number:04}").ok().map(|()| name));
-        }
-        let name = name.and_then(|mut name| name.push(end).map(|()| name));
-        if name.is_none() {
+        let process = unsafe { libc::getpid() } as u32;
+        let fits = name.push_for(process, stem).is_some()
+            && number.is_none_or(|number| write!(name, ".{number:04}").is_ok())
+            && name.push(end).is_some();
+        if !fits {
             complain(format_args!("TENURE_PROFILE: the file's name is too long"));
         }
-        name
+        fits.then_some(name)
     }
 
     /// Has the command write what was found to a file of this name; and print what is in use where the process ends, if
     /// that was asked for.
-    fn write(&self, file: Option<Name>, when: When) {
+    fn write(&self, file: Option<Path>, when: When) {
         // SAFETY: a text that ends in a null.
         let text = unsafe { libc::memfd_create(c"tenure-profile".as_ptr(), libc::MFD_CLOEXEC) };
         let is_written = text >= 0
@@ -292,10 +287,8 @@ impl ProfileSettings {
 
     /// Has the command write a profile from its text, and waits for it; `None` where there is no command. What the
     /// command cannot do it says itself.
-    fn hand_over(&self, text: c_int, file: Option<&Name>, when: When) -> Option<Ended> {
-        if self.command.is_empty() {
-            return None;
-        }
+    fn hand_over(&self, text: c_int, file: Option<&Path>, when: When) -> Option<Ended> {
+        self.command.get()?;
         let command = self.command.as_c_str();
         let mut arguments = [ptr::null::<c_char>(); 9];
         let mut count = 0;
@@ -333,7 +326,7 @@ impl Display for Ending {
 }
 
 /// Keeps the profile's text, as the command cannot be had, in a file beside the one that was asked for.
-fn keep_text(why: impl Display, file: Option<Name>) {
+fn keep_text(why: impl Display, file: Option<Path>) {
     let Some(mut name) = file else {
         return complain(format_args!("TENURE_LEAKS: {why}; TENURE_COMMAND may name it"));
     };

@@ -2,7 +2,7 @@
 //! taken back.
 
 use super::output::Output;
-use super::settings::Path;
+use super::path::Path;
 use crate::os::io::{self, Failure, File};
 use core::fmt::{self, Write};
 
@@ -91,17 +91,4 @@ fn follow(name: &mut Path, buffer: &mut [u8]) {
             return;
         }
     }
-}
-
-/// Makes `name` the pattern with the process's id in each place of `%p`; false where that is too long.
-pub(super) fn name(name: &mut Path, pattern: &[u8], process: u32) -> bool {
-    name.clear();
-    let mut rest = pattern;
-    while let Some(at) = rest.windows(2).position(|pair| pair == b"%p") {
-        if name.push(&rest[..at]).is_none() || write!(name, "{process}").is_err() {
-            return false;
-        }
-        rest = &rest[at + 2..];
-    }
-    name.push(rest).is_some()
 }

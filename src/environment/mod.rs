@@ -7,6 +7,7 @@ mod destination;
 #[cfg(feature = "profile")]
 mod dumps;
 mod output;
+mod path;
 mod reporter;
 mod settings;
 
@@ -66,6 +67,7 @@ pub mod profile_dumps {
 /// What the library that is preloaded calls. No part of the interface.
 #[doc(hidden)]
 pub mod preloaded {
+    pub use super::path::Path;
     use super::reporter;
     #[cfg(feature = "profile")]
     use crate::os::Room;

@@ -285,7 +285,8 @@ impl Reporter {
             }
             return;
         };
-        if !destination::name(&mut room.name, pattern, process) {
+        room.name.clear();
+        if room.name.push_for(process, pattern).is_none() {
             return complain(format_args!("TENURE_STATS_FILE: the name is too long; there is no report"));
         }
         let result: Result<(), Failure> = io::without_signals(|| match format {

@@ -1,12 +1,13 @@
 //! Settings: what the entries of the environment say. The table is at [`from_env`](super::from_env).
 
+use super::path::Path;
 use crate::global::Limit;
 #[cfg(feature = "profile")]
 use crate::global::guard::MAX_ONE_IN;
 use crate::number::{self, decimal};
 use crate::os::io;
 use crate::os::report::complain;
-use core::ffi::{CStr, c_int};
+use core::ffi::c_int;
 use core::fmt::{self, Display, Formatter, Write};
 use core::time::Duration;
 
@@ -16,55 +17,6 @@ pub(super) enum Format {
     Text,
     Json,
     Prometheus,
-}
-
-/// Bytes that a path may have, the null at its end included.
-pub(super) const PATH_MAX: usize = 4096;
-
-/// A path with a null at its end, kept where the environment's end does not matter: programs write their title over it.
-pub(super) struct Path {
-    bytes: [u8; PATH_MAX],
-    len: usize,
-}
-
-impl Path {
-    pub(super) const NONE: Path = Path { bytes: [0; PATH_MAX], len: 0 };
-
-    /// The path, if one was given.
-    pub(super) fn get(&self) -> Option<&[u8]> {
-        (self.len > 0).then(|| &self.bytes[..self.len])
-    }
-
-    /// The same for the system.
-    pub(super) fn as_c_str(&self) -> &CStr {
-        // One byte is always left for the null; a path of the environment has none in it.
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
-    }
-
-    /// Becomes empty.
-    pub(super) fn clear(&mut self) {
-        self.cut(0);
-    }
-
-    /// Becomes its first bytes.
-    pub(super) fn cut(&mut self, len: usize) {
-        self.bytes[len..self.len].fill(0);
-        self.len = len;
-    }
-
-    /// Adds to the path; `None`, and no change, where it does not fit.
-    pub(super) fn push(&mut self, part: &[u8]) -> Option<()> {
-        let end = self.len.checked_add(part.len()).filter(|&end| end < PATH_MAX)?;
-        self.bytes[self.len..end].copy_from_slice(part);
-        self.len = end;
-        Some(())
-    }
-}
-
-impl Write for Path {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push(text.as_bytes()).ok_or(fmt::Error)
-    }
 }
 
 /// What the environment says.
@@ -126,7 +78,7 @@ impl Settings {
 
     /// True where each process has a file of its own.
     pub(super) fn has_own_file(&self) -> bool {
-        self.file.get().is_some_and(|path| path.windows(2).any(|pair| pair == b"%p"))
+        self.file.names_process()
     }
 
     /// Takes one entry of the environment, `name=value`.
@@ -193,13 +145,7 @@ impl Settings {
     }
 
     fn set_file(&mut self, value: &[u8]) -> Option<&'static str> {
-        if value.is_empty() || value.len() >= PATH_MAX {
-            return Some("must be a path of 1 to 4095 bytes");
-        }
-        self.file.clear();
-        // It fits, as was just seen.
-        let _ = self.file.push(value);
-        None
+        self.file.set(value).is_none().then_some("must be a path of 1 to 4095 bytes")
     }
 }
 
