@@ -174,6 +174,19 @@ impl Model {
         }
     }
 
+    /// Places values in a scope of an arena in which nothing is placed, or in one of scopes within it.
+    fn play_in_unused(&mut self, scope: &mut Scope<'_, '_>, depth: usize) {
+        for _ in 0..self.random.below(2) * depth {
+            scope.scoped(|inner| self.play_in_unused(inner, depth - 1));
+            self.end_all_but(0);
+            self.check(scope.stats());
+        }
+        // Larger than many a first chunk, which makes way for another then.
+        let layout = layout(self.random.log_uniform(KIB, 256 * KIB), 8);
+        self.enter(scope.alloc_layout(layout), layout);
+        self.play_in_scope(scope, depth);
+    }
+
     /// Places values in a scope, and opens others in it.
     fn play_in_scope(&mut self, scope: &mut Scope<'_, '_>, depth: usize) {
         let steps = self.random.log_uniform(2, 128);
@@ -220,6 +233,12 @@ fn blocks_are_aligned_disjoint_and_keep_their_contents_through_phases_and_nested
         let mut model = Model::new(seed());
         let mut arena = Arena::new();
         for phase in 0..300 {
+            if model.random.one_in(2) {
+                arena.scoped(|scope| model.play_in_unused(scope, 2));
+                model.end_all_but(0);
+                model.check(arena.stats());
+                assert_eq!(arena.retained(), arena.stats().capacity);
+            }
             let operations = model.random.log_uniform(16, 1024);
             model.play_with_blocks(&arena, operations);
             for _ in 0..3 {

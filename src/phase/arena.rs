@@ -81,6 +81,8 @@ pub struct Arena {
 }
 
 /// A place in an arena: everything that is placed later lies behind it.
+///
+/// A chunk that has a mark of a scope stays where it is: something was placed in it, or in one before it.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
     chunk: Option<Chunk>,
@@ -200,10 +202,9 @@ impl Arena {
             }
             return self.piece.restart();
         }
-        let start = first.map_or(START, Mark::start_of);
         // SAFETY: an arena begins there; and whoever uses what was placed borrows the arena, which we have to
         // ourselves.
-        unsafe { self.rewind(start) };
+        unsafe { self.take_back_to(START) };
     }
 
     /// Bytes for values in retained chunks: those that wait to be used again, or for the first time. Looks at the head
@@ -302,20 +303,36 @@ impl Arena {
         true
     }
 
-    /// The place from which the next block comes.
+    /// The place from which the next block comes: [`START`] where nothing is placed, since the first chunk may make way
+    /// for another then.
     pub(super) fn mark(&self) -> Mark {
+        if self.is_unused() {
+            return START;
+        }
         let counted = self.piece.figures();
         let sums = self.apart.get().with(counted.blocks, counted.dead);
         Mark { chunk: self.chunks.current(), next: self.piece.next(), sums }
     }
 
-    /// Takes back everything that was placed after `mark`.
+    /// Takes back everything that was placed after `mark`. Where that is [`START`], the next block comes from the first
+    /// chunk, whichever that is by now.
+    ///
+    /// # Safety
+    /// - As for [`Arena::rewind`].
+    #[inline]
+    pub(super) unsafe fn take_back_to(&self, mark: Mark) {
+        let mark = if mark.chunk.is_some() { mark } else { self.chunks.first().map_or(START, Mark::start_of) };
+        // SAFETY: passed on; and an arena begins at the start of its first chunk.
+        unsafe { self.rewind(mark) };
+    }
+
+    /// Goes back to `mark`: to before the first chunk where that is [`START`].
     ///
     /// # Safety
     /// - The mark is [`START`] or was taken of this arena, which has not been rewound to an earlier one since.
     /// - Nothing that was placed after it is used any more.
     #[inline]
-    pub(super) unsafe fn rewind(&self, mark: Mark) {
+    unsafe fn rewind(&self, mark: Mark) {
         self.high_water.set(self.high_water());
         self.chunks.go_back_to(mark.chunk);
         self.apart.set(mark.sums);

@@ -55,7 +55,7 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         // SAFETY: this scope has the arena to itself until here, and scopes within it have ended. What was placed in it
         // lived for a lifetime that its closure could neither name nor outlive.
-        unsafe { self.arena.rewind(self.mark) };
+        unsafe { self.arena.take_back_to(self.mark) };
     }
 }
 

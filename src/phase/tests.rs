@@ -1,6 +1,7 @@
 //! An arena and its scopes as a program sees them, small enough for Miri, which looks at every reference.
 
 use super::{Arena, Scope};
+use crate::arena::Place;
 use crate::sync::Cell;
 use core::alloc::{GlobalAlloc, Layout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -339,4 +340,38 @@ fn after_a_reset_the_first_chunk_makes_way_for_a_larger_one_where_the_limit_asks
     arena.release_retained();
     assert_eq!((arena.stats().capacity, arena.stats().chunks, arena.retained()), (0, 0, 0));
     assert_eq!(*arena.alloc(4_u8), 4);
+}
+
+/// Every byte of an arena is in use, or left in the chunk from which the next block comes, or skipped, or retained.
+fn assert_whole(arena: &Arena) {
+    let (stats, left) = (arena.stats(), Place::left(arena));
+    let retained = arena.retained() - if stats.used + stats.slack == 0 { left } else { 0 };
+    assert_eq!(stats.capacity, stats.used + stats.slack + left + retained, "{stats:?}");
+}
+
+#[test]
+fn the_first_chunk_makes_way_for_a_larger_one_in_a_scope_of_an_arena_in_which_nothing_is_placed() {
+    for is_nested in [false, true] {
+        for (limit, size, is_served) in [(10_000, 9000, true), (10_000, 20_000, false), (usize::MAX, 9000, true)] {
+            let mut arena = Arena::with_limit(limit);
+            arena.alloc(1_u8);
+            arena.reset();
+            let place = |scope: &mut Scope<'_, '_>| {
+                let layout = Layout::from_size_align(size, 8).unwrap();
+                assert_eq!(scope.try_alloc_layout(layout).is_ok(), is_served);
+            };
+            arena.scoped(|scope| {
+                if is_nested {
+                    scope.scoped(place);
+                    assert_eq!(*scope.alloc(6_u64), 6);
+                } else {
+                    place(scope);
+                }
+            });
+            assert_eq!((figures(&arena), arena.retained()), ((0, 0, 0), arena.stats().capacity));
+            assert_whole(&arena);
+            assert_eq!(*arena.alloc(7_u64), 7);
+            assert_whole(&arena);
+        }
+    }
 }
