@@ -48,7 +48,7 @@ pub(crate) use room::Room;
 pub(crate) use thread::{end_process, name_thread, start_thread, thread_token, threads_without_first, wait, wake};
 pub(crate) use yielding::yield_now;
 
-use super::{EndOfWait, Platform, Process, SystemMemory};
+use super::{EndOfWait, Platform, Process, Resized, SystemMemory};
 use crate::sync::plain::{AtomicUsize, Ordering};
 use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
@@ -195,10 +195,15 @@ impl Platform for Native {
         unsafe { libc::mprotect(start.as_ptr().cast(), len, WRITABLE) == 0 }
     }
 
-    unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool {
+    unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> Resized {
         let _errno = KeepErrno::new();
         // SAFETY: the caller's own mapping; without `MREMAP_MAYMOVE` it stays where it is or is left alone.
-        unsafe { libc::mremap(start.as_ptr().cast(), old_len, new_len, 0) != libc::MAP_FAILED }
+        if unsafe { libc::mremap(start.as_ptr().cast(), old_len, new_len, 0) } != libc::MAP_FAILED {
+            return Resized::Yes;
+        }
+        // Every kernel says so of what goes beyond the end of the mapping at its start.
+        // SAFETY: as in `KeepErrno::new`.
+        if unsafe { *libc::__errno_location() } == libc::EFAULT { Resized::Several } else { Resized::No }
     }
 
     unsafe fn relocate(&self, start: NonNull<u8>, old_len: usize, target: NonNull<u8>, new_len: usize) -> bool {
@@ -432,5 +437,26 @@ mod stacks {
         let mut visitor = Visitor { visit, address_of, stack_of };
         // SAFETY: `pass` gets what it expects, and does not unwind.
         unsafe { backtrace(pass::<V>, (&raw mut visitor).cast()) };
+    }
+}
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_several_mappings_is_told_from_what_has_no_room() {
+        let page = Native.page_size();
+        let start = Native.map(0, 6 * page).unwrap();
+        // SAFETY: the test's own mapping.
+        unsafe {
+            let behind = start.add(4 * page);
+            assert_eq!(Native.resize(start, 2 * page, 3 * page), Resized::No, "the rest of it is there");
+            assert!(Native.protect(behind, 2 * page));
+            assert_eq!(Native.resize(start, 6 * page, 7 * page), Resized::Several);
+            assert!(Native.unmap(behind, 2 * page));
+            assert_eq!(Native.resize(start, 4 * page, 3 * page), Resized::Yes);
+            assert!(Native.unmap(start, 3 * page));
+        }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod random;
 
 pub(crate) use faults::Call;
 
-use super::{Native, Platform, Process, SystemMemory};
+use super::{Native, Platform, Process, Resized, SystemMemory};
 use crate::align;
 use account::{Account, Use};
 use core::ptr::NonNull;
@@ -270,6 +270,7 @@ impl Platform for Mock {
         self.assert_pages(start.addr().get(), len);
         let mut state = self.state();
         state.account.assert_holds(start, len, Some(Use::Mapping));
+        state.account.part(start, len);
         state.huge_pages += len;
     }
 
@@ -294,6 +295,7 @@ impl Platform for Mock {
         self.assert_pages(start.addr().get(), len);
         let mut state = self.state();
         state.account.assert_holds(start, len, Some(Use::Mapping));
+        state.account.part(start, len);
         state.refused += len;
     }
 
@@ -323,18 +325,24 @@ impl Platform for Mock {
         !fails && unsafe { Native.permit(start, len) }
     }
 
-    unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool {
+    unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> Resized {
         self.assert_pages(start.addr().get(), old_len);
         self.assert_pages(start.addr().get(), new_len);
         let (mut state, fails) = self.enter(Call::Resize);
         state.account.assert_holds(start, old_len, Some(Use::Mapping));
-        // SAFETY: passed on.
-        if fails || !state.account.is_one(start, old_len) || !unsafe { Native.resize(start, old_len, new_len) } {
-            return false;
+        if fails {
+            return Resized::No;
         }
-        state.account.remove(start, old_len);
-        state.account.add(start, new_len, Use::Mapping);
-        true
+        if !state.account.is_one(start, old_len) {
+            return Resized::Several;
+        }
+        // SAFETY: passed on.
+        let resized = unsafe { Native.resize(start, old_len, new_len) };
+        if resized == Resized::Yes {
+            state.account.remove(start, old_len);
+            state.account.add(start, new_len, Use::Mapping);
+        }
+        resized
     }
 
     unsafe fn relocate(&self, start: NonNull<u8>, old_len: usize, target: NonNull<u8>, new_len: usize) -> bool {

@@ -115,6 +115,16 @@ pub(crate) struct SystemMemory {
     pub(crate) swapped: Option<usize>,
 }
 
+/// What came of an attempt to make a mapping longer or shorter where it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Resized {
+    Yes,
+    /// There is no room, or no memory.
+    No,
+    /// For the system the memory is several mappings: nor can it be moved as one.
+    Several,
+}
+
 /// The memory calls and the clock.
 ///
 /// Every call keeps `errno`. Lengths and addresses are multiples of [`Platform::page_size`], except for lengths passed
@@ -202,16 +212,16 @@ pub(crate) trait Platform: Sync {
         false
     }
 
-    /// Grows or shrinks a mapping where it stands; true on success. On failure nothing has changed. Of memory that was
-    /// mapped by several calls it may fail.
+    /// Grows or shrinks a mapping where it stands, or else changes nothing. Memory that was mapped by several calls, or
+    /// parts of which are to have huge pages and others not, may be several mappings.
     ///
     /// # Safety
     /// - `start..start + old_len` was mapped by this platform, and nobody uses what lies beyond `new_len`.
-    unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> bool;
+    unsafe fn resize(&self, start: NonNull<u8>, old_len: usize, new_len: usize) -> Resized;
 
     /// Moves a mapping's pages, without copying them, to `target`, and makes it `new_len` long; true on success. On
-    /// failure nothing has changed at `start`, but `target` may be unmapped. Of memory that was mapped by several calls
-    /// it may fail.
+    /// failure nothing has changed at `start`, but `target` may be unmapped. Of memory that is several mappings, as for
+    /// [`Platform::resize`], it may fail.
     ///
     /// # Safety
     /// - `start..start + old_len` was mapped by this platform.

@@ -6,7 +6,7 @@
 #[path = "none_io.rs"]
 pub(crate) mod io;
 
-use super::{EndOfWait, Platform};
+use super::{EndOfWait, Platform, Resized};
 use crate::sync::plain::AtomicU32;
 use core::ffi::{CStr, c_void};
 use core::hint;
@@ -60,8 +60,8 @@ impl Platform for Native {
         false
     }
 
-    unsafe fn resize(&self, _start: NonNull<u8>, _old_len: usize, _new_len: usize) -> bool {
-        false
+    unsafe fn resize(&self, _start: NonNull<u8>, _old_len: usize, _new_len: usize) -> Resized {
+        Resized::No
     }
 
     unsafe fn relocate(&self, _start: NonNull<u8>, _old_len: usize, _target: NonNull<u8>, _new_len: usize) -> bool {

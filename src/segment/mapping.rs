@@ -46,8 +46,8 @@ pub(super) struct Mapping {
     is_huge: Cell<bool>,
     /// True where the mapping was cut off the one in front of it.
     is_piece: Cell<bool>,
-    /// True where the memory was mapped in several parts: for the system, which moves pages of one mapping alone, these
-    /// may be several.
+    /// True where the memory was mapped in several parts, or the system has said that it is several mappings: it moves
+    /// pages of one alone.
     is_patched: Cell<bool>,
     /// What is known of the block's memory.
     freshness: Freshness,

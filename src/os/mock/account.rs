@@ -75,7 +75,20 @@ impl Account {
         }
     }
 
-    /// True where the bytes were mapped by one call.
+    /// Makes ranges of their own of bytes of which the system was told something.
+    pub(super) fn part(&mut self, start: NonNull<u8>, len: usize) {
+        let (first, end) = (start.addr().get(), start.addr().get() + len);
+        for Range { start, len, made_for } in self.parts(start, len) {
+            let skipped = first.saturating_sub(start.addr().get());
+            let len = (start.addr().get() + len).min(end) - start.addr().get() - skipped;
+            // SAFETY: nothing is accessed; inside the range.
+            let start = unsafe { start.add(skipped) };
+            self.remove(start, len);
+            self.add(start, len, made_for);
+        }
+    }
+
+    /// True where the bytes are one range.
     pub(super) fn is_one(&self, start: NonNull<u8>, len: usize) -> bool {
         self.parts(start, len).len() == 1
     }

@@ -138,13 +138,10 @@ impl Backend {
         if !self.counters.try_commit(missing) {
             return None;
         }
-        let is_mapped = if mapping.is_patched.get() {
-            self.os.map_exactly(range.end(), missing).map(|start| start.as_ptr().expose_provenance()).is_some()
-        } else {
-            // SAFETY: as above.
-            unsafe { self.os.resize(mapping.start(), range.len, range.len + missing) }
-        };
-        if !is_mapped {
+        let is_longer = !mapping.is_patched.get() && self.resize_in_place(mapping, range.len + missing)
+            || mapping.is_patched.get()
+                && self.os.map_exactly(range.end(), missing).map(|start| start.as_ptr().expose_provenance()).is_some();
+        if !is_longer {
             self.counters.uncommit(missing);
             return None;
         }

@@ -2,6 +2,7 @@
 //! pages.
 
 use super::{Mapping, Placement};
+use crate::os::Resized;
 use crate::segment::backend::{Backend, Place};
 use crate::segment::cache::{self, Range};
 use crate::segment::owner::Owner;
@@ -65,8 +66,7 @@ impl Backend {
     /// Makes a mapping `len` long, of which the growth has been committed.
     fn resize_or_move(&self, mapping: &Mapping, block: NonNull<u8>, layout: Layout, len: usize) -> Option<NonNull<u8>> {
         let old_len = mapping.len();
-        // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
-        if unsafe { self.os.resize(mapping.start(), old_len, len) } {
+        if self.resize_in_place(mapping, len) {
             self.resized(mapping, len);
             return Some(block);
         }
@@ -86,9 +86,23 @@ impl Backend {
         NonNull::new(moved.block())
     }
 
+    /// Has the system make a mapping `len` long where it stands; false where it does not. Takes note where the mapping
+    /// is several for it.
+    pub(super) fn resize_in_place(&self, mapping: &Mapping, len: usize) -> bool {
+        // SAFETY: the mapping is the caller's, who no longer needs what lies beyond the new length.
+        let resized = unsafe { self.os.resize(mapping.start(), mapping.len(), len) };
+        if resized == Resized::Several {
+            mapping.is_patched.set(true);
+        }
+        resized == Resized::Yes
+    }
+
     /// Moves a mapping's pages to a place where it can be `len` long, which is longer than it is. No entry of the owner
     /// map speaks of it. `None`: not possible, and nothing has changed.
     pub(super) fn move_pages(&self, mapping: &Mapping, len: usize, place: Place) -> Option<&'static Mapping> {
+        if mapping.is_patched.get() {
+            return None;
+        }
         let target = self.map_placed(len, place)?;
         let _ = target.as_ptr().expose_provenance();
         // SAFETY: both mappings are this thread's alone. Where this fails, what has become of the target is not known,

@@ -187,7 +187,7 @@ impl Platform for System {
         unreachable!("no model asks for this")
     }
 
-    unsafe fn resize(&self, _start: NonNull<u8>, _old_len: usize, _new_len: usize) -> bool {
+    unsafe fn resize(&self, _start: NonNull<u8>, _old_len: usize, _new_len: usize) -> crate::os::Resized {
         unreachable!("no model asks for this")
     }
 

@@ -182,6 +182,27 @@ fn memory_of_several_mappings_is_not_moved_as_one() {
 }
 
 #[test]
+fn memory_of_which_parts_are_to_have_huge_pages_and_others_not_is_not_moved_and_no_addresses_are_lost() {
+    let source = Source::new();
+    let block = source.block(20 * MIB);
+    mark(block, 20 * MIB);
+    let block = source.remap(block, layout(60 * MIB, 8)).unwrap();
+    let moves = source.mock.calls(Some(Call::Relocate));
+    source.free(block);
+    let (front, is_zero) = source.backend.map_zeroed_block_of_kept(layout(10 * MIB, 8)).unwrap();
+    assert!(is_zero && source.mock.refused() > 0);
+    source.free(front);
+    assert_eq!(source.kept(), (1, 60));
+    let block = source.block_of_kept(60 * MIB).unwrap();
+    let mapped = source.mock.mapped();
+    for _ in 0..2 {
+        assert_eq!(source.remap(block, layout(90 * MIB, 8)), None);
+    }
+    assert_eq!((source.mock.mapped(), source.mock.calls(Some(Call::Relocate))), (mapped, moves));
+    source.free(block);
+}
+
+#[test]
 fn what_is_missing_is_mapped_unless_it_is_much_or_the_system_refuses() {
     let source = Source::new();
     source.free(source.block(granules(5)));
