@@ -31,6 +31,8 @@ impl Backend {
         if end > start + SEGMENT_SIZE {
             self.unmap_range(Range::leftover(start + SEGMENT_SIZE, end));
         }
+        // SAFETY: the range is this thread's, with its head at its start.
+        let is_huge = unsafe { Mapping::at(range.start) }.is_huge();
         let used = if start == range.start { self.end_mapping() } else { self.cut_mapping(range, start) };
         let first: *mut u8 = core::ptr::with_exposed_provenance_mut(start);
         // SAFETY: in the range, which is this thread's.
@@ -40,7 +42,9 @@ impl Backend {
         // SAFETY: a granule of the range, which is this thread's alone, and whose start reads as zero now.
         let segment = unsafe { Segment::found(NonNull::new(first)?) };
         // SAFETY: found just now.
-        unsafe { segment.as_ref() }.head.touched.store(USABLE, Ordering::Relaxed);
+        let head = &unsafe { segment.as_ref() }.head;
+        head.touched.store(USABLE, Ordering::Relaxed);
+        head.is_huge.set(is_huge);
         #[cfg(feature = "hardened")]
         // SAFETY: found just now.
         unsafe { segment.as_ref() }.guard(self.os.page_size());

@@ -111,6 +111,11 @@ impl Mapping {
         &self.freshness
     }
 
+    /// True while the system was asked for huge pages.
+    pub(super) fn is_huge(&self) -> bool {
+        self.is_huge.get()
+    }
+
     pub(super) fn address(&self) -> usize {
         ptr::from_ref(self).addr()
     }

@@ -116,3 +116,23 @@ fn while_a_segment_can_be_mapped_again_no_mapping_becomes_one() {
     });
     assert!(is_through, "the released segment could never be mapped again");
 }
+
+#[test]
+fn what_had_huge_pages_has_none_any_more_once_a_part_of_the_segment_is_given_back() {
+    for grows in [true, false] {
+        let source = Source::new();
+        let mut block = source.block(if grows { 20 * MIB } else { 24 * MIB });
+        if grows {
+            mark(block, 20 * MIB);
+            block = source.remap(block, Layout::from_size_align(24 * MIB, 8).unwrap()).unwrap();
+        }
+        assert_eq!(source.mock.huge_pages() > 0, grows);
+        mark(block, 24 * MIB);
+        assert!(source.backend.unmap_block(block));
+        let segment = source.take_segment();
+        assert_eq!(segment.may_be_joined(), !grows && cfg!(not(feature = "hardened")));
+        let refused = source.mock.refused();
+        assert!(source.backend.purge(segment.slot_start(1), SLOT_SIZE));
+        assert_eq!(source.mock.refused() - refused, if grows { SEGMENT_SIZE } else { 0 });
+    }
+}
