@@ -104,14 +104,22 @@ impl Range {
     }
 }
 
+/// Since when a range is kept. What is older is less.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Age {
+    /// How many ranges had been put into the cache when this one was.
+    turn: usize,
+    /// When somebody first found it there, in milliseconds of the platform's clock; 0 until then.
+    found: u64,
+}
+
 struct Slot {
     /// Address of the range, or `EMPTY`, or `BUSY`.
     start: AtomicUsize,
     /// The range's length and kind. Right for whoever holds the slot, a hint to others.
     packed: AtomicUsize,
-    /// When somebody first found it here, in milliseconds of the platform's clock; 0 until then.
+    /// The range's [`Age`].
     found: AtomicU64,
-    /// How many ranges had been put into the cache when this one was.
     turn: AtomicUsize,
 }
 
@@ -135,8 +143,12 @@ impl Slot {
         }
     }
 
+    fn age(&self) -> Age {
+        Age { turn: self.turn.load(Ordering::Relaxed), found: self.found.load(Ordering::Relaxed) }
+    }
+
     /// Puts a range in, if the slot is empty; true where it was. Calls `fills` while the slot is this thread's.
-    fn fill(&self, range: Range, turn: usize, fills: impl FnOnce()) -> bool {
+    fn fill(&self, range: Range, age: Age, fills: impl FnOnce()) -> bool {
         // Acquire: pairs with the Release in `take`: who emptied the slot has read its length.
         if self.start.load(Ordering::Relaxed) != EMPTY
             || self.start.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err()
@@ -144,8 +156,8 @@ impl Slot {
             return false;
         }
         self.packed.store(range.pack(), Ordering::Relaxed);
-        self.found.store(0, Ordering::Relaxed);
-        self.turn.store(turn, Ordering::Relaxed);
+        self.found.store(age.found, Ordering::Relaxed);
+        self.turn.store(age.turn, Ordering::Relaxed);
         fills();
         // Release: publishes the length and the mapping's head. Pairs with the Acquire in `take`.
         self.start.store(range.start, Ordering::Release);
@@ -153,19 +165,19 @@ impl Slot {
     }
 
     /// Takes the range out, if `wanted` accepts it and the slot. Calls `empties` while the slot is this thread's.
-    fn take(&self, wanted: impl Fn(&Slot, Range) -> bool, empties: impl FnOnce()) -> Option<Range> {
+    fn take(&self, wanted: impl Fn(&Slot, Range) -> bool, empties: impl FnOnce()) -> Option<(Range, Age)> {
         let range = self.range().filter(|&range| wanted(self, range))?;
         // Acquire: pairs with the Release in `fill`.
         self.start.compare_exchange(range.start, BUSY, Ordering::Acquire, Ordering::Relaxed).ok()?;
         // The slot may have changed hands between the look and the exchange, with the same start.
         let range = Range::unpack(range.start, self.packed.load(Ordering::Relaxed));
-        let is_wanted = wanted(self, range);
+        let (is_wanted, age) = (wanted(self, range), self.age());
         if is_wanted {
             empties();
         }
         // Release: the length has been read. Pairs with the Acquire in `fill`, or in the next `take`.
         self.start.store(if is_wanted { EMPTY } else { range.start }, Ordering::Release);
-        is_wanted.then_some(range)
+        is_wanted.then_some((range, age))
     }
 }
 
@@ -211,17 +223,24 @@ impl RangeCache {
 
     /// Takes the first range out that `wanted` accepts, with its slot.
     fn take_first(&self, wanted: impl Fn(&Slot, Range) -> bool) -> Option<Range> {
+        self.lend_first(wanted).map(|(range, _)| range)
+    }
+
+    /// As [`RangeCache::take_first`], of what may come back as it is.
+    fn lend_first(&self, wanted: impl Fn(&Slot, Range) -> bool) -> Option<(Range, Age)> {
         bits(self.taken.load(Ordering::Relaxed)).find_map(|nth| {
-            // Relaxed, here and in `put_in_turn`: whoever has the slot next knows of it by the slot.
+            // Relaxed, here and in `put_aged`: whoever has the slot next knows of it by the slot.
             let empties = || _ = self.taken.fetch_and(!(1 << nth), Ordering::Relaxed);
             self.slots[nth].take(&wanted, empties)
         })
     }
 
-    fn put_in_turn(&self, range: Range, turn: usize) -> bool {
+    /// Keeps a range that was lent, or what was made of it, as if it had been here all the time; true where there is a
+    /// slot.
+    pub(super) fn put_aged(&self, range: Range, age: Age) -> bool {
         bits(!self.taken.load(Ordering::Relaxed) & ALL).any(|nth| {
             let fills = || _ = self.taken.fetch_or(1 << nth, Ordering::Relaxed);
-            self.slots[nth].fill(range, turn, fills)
+            self.slots[nth].fill(range, age, fills)
         })
     }
 
@@ -245,19 +264,19 @@ impl RangeCache {
 
     /// Keeps a range, if there is a slot; true where it is kept.
     pub(super) fn put(&self, range: Range) -> bool {
-        self.put_in_turn(range, self.turns.fetch_add(1, Ordering::Relaxed) + 1)
+        self.put_aged(range, Age { turn: self.turns.fetch_add(1, Ordering::Relaxed) + 1, found: 0 })
     }
 
     /// Keeps what is left of the range that was here longest, as that.
     pub(super) fn put_oldest(&self, range: Range) -> bool {
-        self.put_in_turn(range, 0)
+        self.put_aged(range, Age { turn: 0, found: 0 })
     }
 
     /// The range that has been here longest.
     pub(super) fn take_oldest(&self) -> Option<Range> {
         let here = self.taken().filter_map(|slot| Some((slot.turn.load(Ordering::Relaxed), slot.range()?)));
         let (_, oldest) = here.min_by_key(|&(turn, _)| turn)?;
-        self.take_exactly(oldest)
+        self.take_first(|_, range| range == oldest)
     }
 
     /// A kept mapping of `len` bytes or up to a quarter more.
@@ -267,16 +286,21 @@ impl RangeCache {
 
     /// The smallest kept mapping of at least `len` bytes.
     pub(super) fn take_at_least(&self, len: usize) -> Option<Range> {
-        let fits = |range: &Range| range.has_head() && range.len >= len;
-        let best = self.ranges().filter(fits).min_by_key(|range| range.len)?;
-        self.take_exactly(best)
+        self.lend_at_least(len).map(|(range, _)| range)
     }
 
-    /// The longest kept mapping of less than `len` bytes that has most of them.
-    pub(super) fn take_shorter(&self, len: usize) -> Option<Range> {
+    /// As [`RangeCache::take_at_least`], of what may come back as it is.
+    pub(super) fn lend_at_least(&self, len: usize) -> Option<(Range, Age)> {
+        let fits = |range: &Range| range.has_head() && range.len >= len;
+        let best = self.ranges().filter(fits).min_by_key(|range| range.len)?;
+        self.lend_exactly(best)
+    }
+
+    /// The longest kept mapping of less than `len` bytes that has most of them, which may come back as it is.
+    pub(super) fn lend_shorter(&self, len: usize) -> Option<(Range, Age)> {
         let fits = |range: &Range| range.has_head() && range.len < len && is_most(range.len, len);
         let best = self.ranges().filter(fits).max_by_key(|range| range.len)?;
-        self.take_exactly(best)
+        self.lend_exactly(best)
     }
 
     /// The kept mappings, and how many they are; a snapshot.
@@ -290,9 +314,9 @@ impl RangeCache {
         (mappings, count)
     }
 
-    /// A range that was seen here, where it still is.
-    pub(super) fn take_exactly(&self, seen: Range) -> Option<Range> {
-        self.take_first(|_, range| range == seen)
+    /// A range that was seen here, where it still is, and which may come back as it is.
+    pub(super) fn lend_exactly(&self, seen: Range) -> Option<(Range, Age)> {
+        self.lend_first(|_, range| range == seen)
     }
 
     /// What belongs to the mapping that ends at `end`: left over behind it, or cut off it.

@@ -20,12 +20,12 @@ impl Backend {
         if self.counters.has_released() {
             return None;
         }
-        let range = self.cache.take_at_least(SEGMENT_SIZE)?;
+        let (range, age) = self.cache.lend_at_least(SEGMENT_SIZE)?;
         let end = range.end();
         // Mappings start at granules.
         let start = align::down(end, SEGMENT_SIZE) - SEGMENT_SIZE;
         if !self.admit(start) {
-            self.keep(range);
+            self.put_back_aged(range, age);
             return None;
         }
         if end > start + SEGMENT_SIZE {

@@ -29,12 +29,12 @@ impl Shelf {
     /// Puts mapping `nth` in, which the calling thread holds; false where it still does.
     fn put(&self, nth: usize, len: usize) -> bool {
         self.set_head(nth, len);
-        self.slot.fill(Range { start: (nth + 1) * STEP, len, kind: Kind::Whole }, 0, || {})
+        self.slot.fill(Range { start: (nth + 1) * STEP, len, kind: Kind::Whole }, Age { turn: 0, found: 0 }, || {})
     }
 
     /// Takes what is in: its length, which is to be that of the mapping. 0 where there is nothing.
     fn take(&self) -> usize {
-        let Some(range) = self.slot.take(|_, _| true, || {}) else { return 0 };
+        let Some((range, _)) = self.slot.take(|_, _| true, || {}) else { return 0 };
         assert_ne!(range.len, 0);
         assert_eq!(self.set_head(range.start / STEP - 1, 0), range.len);
         range.len

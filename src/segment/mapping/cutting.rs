@@ -110,18 +110,19 @@ impl Backend {
         let kept = &mut kept[..count];
         kept.sort_unstable_by_key(|range| range.start);
         let row = fullest_row(kept, len)?;
-        let mut whole = self.cache.take_exactly(row[0])?;
+        let (mut whole, mut age) = self.cache.lend_exactly(row[0])?;
         for &next in &row[1..] {
-            let Some(next) = self.cache.take_exactly(next) else { break };
+            let Some((next, next_age)) = self.cache.lend_exactly(next) else { break };
             let Some(filled) = self.map_up_to(whole, next.start) else {
-                self.put_back(next);
+                self.put_back_aged(next, next_age);
                 break;
             };
             whole = self.append(filled, next);
+            age = age.max(next_age);
         }
         let filled = self.map_up_to(whole, whole.end().max(whole.start + len));
         if filled.is_none() {
-            self.put_back(whole);
+            self.put_back_aged(whole, age);
         }
         filled
     }

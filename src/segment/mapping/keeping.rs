@@ -3,7 +3,7 @@
 use super::{Mapping, Placement};
 use crate::align;
 use crate::segment::backend::Backend;
-use crate::segment::cache::{self, Range};
+use crate::segment::cache::{self, Age, Range};
 use crate::segment::owner::GRANULE;
 use crate::size_class::{MAX_SPAN, SLOT_SIZE};
 use core::alloc::Layout;
@@ -57,7 +57,10 @@ impl Backend {
         if !may_leave && !cache::fits(granules, len) {
             return None;
         }
-        let range = self.cache.take_at_least(len).or_else(|| self.fill_in_kept(len))?;
+        let (range, age) = match self.cache.lend_at_least(len) {
+            Some((range, age)) => (range, Some(age)),
+            None => (self.fill_in_kept(len)?, None),
+        };
         let front = self.cut(range, range.start + granules).map_or(range, |(front, piece)| {
             self.put_back(piece);
             front
@@ -68,7 +71,10 @@ impl Backend {
         if may_leave {
             return Some(self.part_of(front, len));
         }
-        self.put_back(front);
+        match age {
+            Some(age) => self.put_back_aged(front, age),
+            None => self.put_back(front),
+        }
         None
     }
 
@@ -90,7 +96,7 @@ impl Backend {
     /// A mapping of `len` bytes made of a kept one that is shorter, if there is one that is not much shorter: what is
     /// resident of it need not be touched anew. It is the caller's, and free.
     fn lengthen_kept(&self, len: usize) -> Option<Range> {
-        let range = self.cache.take_shorter(len)?;
+        let (range, age) = self.cache.lend_shorter(len)?;
         // SAFETY: the range was taken from the cache with its head, so it is this thread's alone.
         let mapping = unsafe { Mapping::at(range.start) };
         let longer = if mapping.is_patched.get() {
@@ -99,7 +105,7 @@ impl Backend {
             self.map_up_to(range, range.start + len).or_else(|| self.move_kept(mapping, len))
         };
         if longer.is_none() {
-            self.put_back(range);
+            self.put_back_aged(range, age);
         }
         longer
     }
@@ -164,6 +170,13 @@ impl Backend {
             if rest.len > 0 && !self.cache.put_oldest(rest) {
                 self.unmap_range(rest);
             }
+        }
+    }
+
+    /// Keeps a range that was lent by the cache just now and served nobody: it gets no younger by that.
+    pub(in crate::segment) fn put_back_aged(&self, range: Range, age: Age) {
+        if !self.cache.put_aged(range, age) {
+            self.unmap_range(range);
         }
     }
 
