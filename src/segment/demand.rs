@@ -6,20 +6,29 @@
 
 use crate::align;
 use crate::size_class::SLOT_SIZE;
-use crate::sync::{AtomicUsize, Ordering, constructor};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, constructor};
 
-/// Bytes that would better have been kept.
+/// Bytes that would better have been kept. Times are in milliseconds of the platform's clock.
 pub(super) struct Demand {
     /// Bytes that were given back lately though they were not old.
     given_back: AtomicUsize,
+    /// When that was last.
+    gave_back_at: AtomicU64,
     /// Bytes of these that were asked for again.
     proven: AtomicUsize,
+    /// When they were last halved.
+    faded_at: AtomicU64,
 }
 
 impl Demand {
     constructor! {
         pub(super) fn none() -> Self {
-            Self { given_back: AtomicUsize::new(0), proven: AtomicUsize::new(0) }
+            Self {
+                given_back: AtomicUsize::new(0),
+                gave_back_at: AtomicU64::new(0),
+                proven: AtomicUsize::new(0),
+                faded_at: AtomicU64::new(0),
+            }
         }
     }
 
@@ -28,11 +37,10 @@ impl Demand {
         align::down(self.proven.load(Ordering::Relaxed), SLOT_SIZE)
     }
 
-    /// So many bytes were given back, for want of room.
-    pub(super) fn gave_back(&self, bytes: usize) {
-        if bytes > 0 {
-            self.given_back.fetch_add(bytes, Ordering::Relaxed);
-        }
+    /// So many bytes were given back at `now`, for want of room.
+    pub(super) fn gave_back(&self, bytes: usize, now: u64) {
+        self.given_back.fetch_add(bytes, Ordering::Relaxed);
+        self.gave_back_at.store(now, Ordering::Relaxed);
     }
 
     /// So many bytes were asked for, and had to come from the system. The process has never had more than `peak`.
@@ -46,10 +54,19 @@ impl Demand {
         }
     }
 
-    /// A purge delay is over: what was asked for before it counts half.
-    pub(super) fn fade(&self) {
-        self.given_back.store(0, Ordering::Relaxed);
-        self.proven.store(self.proven() / 2, Ordering::Relaxed);
+    /// A purge delay has passed from `before` to `now`. What was given back is forgotten if all of it was before that,
+    /// and what was asked for counts half, once in each delay, however often this is called.
+    pub(super) fn fade(&self, before: u64, now: u64) {
+        if self.gave_back_at.load(Ordering::Relaxed) <= before {
+            self.given_back.store(0, Ordering::Relaxed);
+        }
+        let faded_at = self.faded_at.load(Ordering::Relaxed);
+        // Relaxed: the time itself says whose turn it is.
+        if faded_at <= before
+            && self.faded_at.compare_exchange(faded_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            self.proven.store(self.proven() / 2, Ordering::Relaxed);
+        }
     }
 
     /// Whatever is kept is wanted elsewhere.

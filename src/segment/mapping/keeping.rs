@@ -135,15 +135,21 @@ impl Backend {
         let most = cache::most_bytes(in_use).max(kept).max(proven);
         let range = self.trim(range, most);
         let over = (kept + range.body()).saturating_sub(most);
-        self.demand.gave_back(freed - range.body() + over);
+        self.note_given_back(freed - range.body() + over);
         self.drop_oldest(over);
         let is_full = self.cache.is_full(if proven > 0 { cache::SLOTS } else { cache::CACHED_RANGES });
         if range.len > 0 && (is_full || !self.cache.put(range)) {
             if let Some(oldest) = self.cache.take_oldest() {
-                self.demand.gave_back(oldest.body());
+                self.note_given_back(oldest.body());
                 self.unmap_range(oldest);
             }
             self.put_back(range);
+        }
+    }
+
+    fn note_given_back(&self, bytes: usize) {
+        if bytes > 0 {
+            self.demand.gave_back(bytes, self.os.now_ms());
         }
     }
 
@@ -213,7 +219,7 @@ impl Backend {
         if before == u64::MAX {
             self.demand.forget();
         } else {
-            self.demand.fade();
+            self.demand.fade(before, now);
         }
         let mut dropped = 0;
         while let Some(range) = self.cache.take_unused(before, now) {
