@@ -119,6 +119,7 @@ impl Backend {
     }
 
     fn map_segment(&self, owner: Owner, is_growing: bool) -> Option<NonNull<Segment>> {
+        self.make_way(SEGMENT_SIZE);
         if !self.counters.try_commit_metadata(METADATA) {
             return None;
         }

@@ -136,6 +136,7 @@ impl Backend {
         }
         // SAFETY: the caller holds the mapping, whose head is at its start.
         let mapping = unsafe { Mapping::at(range.start) };
+        self.make_way(missing);
         if !self.counters.try_commit(missing) {
             return None;
         }

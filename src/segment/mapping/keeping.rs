@@ -110,7 +110,8 @@ impl Backend {
         longer
     }
 
-    /// Moves the pages of a mapping that is free, and the caller's, to where it is `len` long.
+    /// Moves the pages of a mapping that is free, and the caller's, to where it is `len` long. What is kept has made
+    /// way when it was to be as long where it stands.
     fn move_kept(&self, mapping: &Mapping, len: usize) -> Option<Range> {
         let growth = len - mapping.len();
         if !self.counters.try_commit(growth) {
@@ -155,7 +156,7 @@ impl Backend {
 
     /// So many bytes are about to be mapped. What is kept beyond the usual makes way for them where the process would
     /// have more memory than ever otherwise.
-    pub(super) fn make_way(&self, bytes: usize) {
+    pub(in crate::segment) fn make_way(&self, bytes: usize) {
         if self.demand.proven() == 0 {
             return;
         }

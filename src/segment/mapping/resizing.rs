@@ -53,6 +53,7 @@ impl Backend {
             return None;
         }
         let growth = len.saturating_sub(mapping.len());
+        self.make_way(growth);
         if !self.counters.try_commit(growth) {
             return None;
         }

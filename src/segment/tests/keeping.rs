@@ -314,3 +314,89 @@ fn memory_that_the_system_does_not_take_back_does_not_read_as_zero() {
     assert!(!is_zero && source.is_block(block));
     source.assert_balance();
 }
+
+#[test]
+fn steps_that_follow_each_other_within_a_delay_have_what_they_had_to_fetch_again() {
+    let source = Source::new();
+    let mut fresh = Vec::new();
+    for now in (100..=12_000).step_by(100) {
+        source.mock.set_now(now);
+        // As often as somebody looks whether anything is old.
+        if now % 500 == 0 {
+            source.backend.drop_unused(now.saturating_sub(1000), now);
+        }
+        if now % 800 == 0 {
+            fresh.push(step(&source, 8).0);
+        }
+    }
+    assert!(fresh.contains(&0), "{fresh:?}");
+}
+
+#[test]
+fn what_was_given_back_is_forgotten_after_a_delay_and_what_is_proven_is_halved_once_in_each() {
+    let source = Source::new();
+    let demand = &source.backend.demand;
+    demand.gave_back(64 * MIB, 1000);
+    demand.fade(500, 1500);
+    demand.fetched(16 * MIB, usize::MAX);
+    assert_eq!(demand.proven(), 16 * MIB);
+    for (now, proven) in [(1999, 16), (2499, 16), (2500, 8), (3000, 8), (3499, 8), (3500, 4)] {
+        demand.fade(now - 1000, now);
+        assert_eq!(demand.proven(), proven * MIB, "at {now}");
+    }
+    demand.fetched(16 * MIB, usize::MAX);
+    assert_eq!(demand.proven(), 4 * MIB, "that was long ago");
+}
+
+#[test]
+fn what_is_kept_beyond_the_usual_makes_way_however_memory_is_mapped() {
+    let larger = |source: &Source| {
+        let block = source.block(20 * MIB);
+        mark(block, 20 * MIB);
+        source.remap(block, layout(70 * MIB, 8)).unwrap();
+    };
+    let longer = |source: &Source| assert!(source.block_of_kept(30 * MIB).is_some());
+    let moved = |source: &Source| {
+        source.mock.fail_from(Some(Call::Resize), 1);
+        assert!(source.block_of_kept(30 * MIB).is_some());
+    };
+    for map in [&larger as &dyn Fn(&Source), &longer, &moved] {
+        let source = Source::new();
+        (0..4).for_each(|_| _ = step(&source, 8));
+        assert_eq!(source.backend.cached().bytes / MIB, 160);
+        let peak = source.backend.counters.peak();
+        map(&source);
+        source.assert_balance();
+        assert!(source.backend.counters.committed() <= peak);
+    }
+}
+
+#[test]
+fn what_is_kept_beyond_the_usual_makes_way_for_segments() {
+    let source = Source::new();
+    let size = MIB + MIB / 2;
+    for _ in 0..6 {
+        let blocks: Vec<_> = (0..60).map(|_| source.block(size)).collect();
+        assert!(blocks.into_iter().all(|block| source.backend.unmap_block(block)));
+    }
+    assert_eq!(source.backend.cached().bytes, 60 * size);
+    let peak = source.backend.counters.peak();
+    assert!(source.backend.take_segment(Owner(1), true).is_some());
+    assert!(source.backend.counters.committed() <= peak);
+}
+
+#[test]
+fn what_is_kept_gets_no_younger_by_what_was_tried_with_it_in_vain() {
+    let source = Source::new();
+    let (older, younger) = (source.block(6 * MIB), source.block(2 * MIB));
+    assert!(source.backend.unmap_block(older));
+    source.backend.purge_unused(0, 1000);
+    assert!(source.backend.unmap_block(younger));
+    for call in [Call::Resize, Call::MapExactly, Call::Map] {
+        source.mock.fail_from(Some(call), 1);
+    }
+    assert_eq!(source.block_of_kept(9 * MIB), None);
+    source.mock.succeed();
+    source.backend.purge_unused(1500, 2500);
+    assert!(!source.is_kept(older) && source.is_kept(younger));
+}
