@@ -188,12 +188,12 @@ impl Region {
             return false;
         };
         let (wanted, needed) = match capacity {
-            GROWS => (total.clamp(GRANULE, MAX_CHUNK).max(needed), needed),
-            // All of it at once, whatever is asked for first.
-            _ if count == 0 => (align::up(capacity, GRANULE), align::up(capacity, GRANULE)),
+            GROWS if needed <= MAX_CAPACITY => (total.clamp(GRANULE, MAX_CHUNK).max(needed), needed),
+            // All of it at once, whatever is asked for first. What a granule has beyond the capacity is not used.
+            1..=MAX_FIXED if count == 0 => (align::up(capacity, GRANULE), align::up(capacity, GRANULE)),
             _ => return false,
         };
-        if count == MAX_CHUNKS || needed > MAX_CAPACITY {
+        if count == MAX_CHUNKS {
             return false;
         }
         let Some((start, len)) = backend.map_static(wanted, needed, SMALL_PAGES.saturating_sub(total)) else {

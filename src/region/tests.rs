@@ -303,3 +303,18 @@ fn a_vector_that_grows_as_the_last_block_stays_where_it_is() {
     world.place(0, 1, 1).unwrap();
     assert_eq!(world.region.resize(piece, block, 100 << 12, 101 << 12), Some(false));
 }
+
+#[test]
+fn the_largest_capacity_is_served() {
+    for capacity in [MAX_FIXED, MAX_FIXED - GRANULE] {
+        let world = World::new(capacity, 1);
+        if world.place(0, 100, 8).is_none() {
+            // The system does not promise so much; but it was asked.
+            assert!(world.mock.calls(Some(Call::Map)) > 0);
+            continue;
+        }
+        assert_eq!(world.place(0, capacity, 1), None);
+        let stats = world.stats();
+        assert_eq!((stats.capacity, stats.blocks, stats.chunks), (capacity, 1, 1));
+    }
+}
