@@ -107,7 +107,8 @@ impl Core {
                 let made = if is_empty {
                     0
                 } else {
-                    backend.purge_pages(slab, slab.idle_pages(blocks, page_size, since.before, since.now))
+                    let pages = slab.idle_pages(blocks, page_size, since.before, since.now);
+                    backend.purge_pages(slab, blocks, pages)
                 };
                 looks += 1;
                 if made > 0 && slab.has_purged() {

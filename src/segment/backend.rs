@@ -13,7 +13,7 @@ use super::{METADATA, SEGMENT_SIZE, Segment, USABLE};
 use crate::align;
 use crate::os::Platform;
 use crate::size_class::SLOT_SIZE;
-use crate::slab::{Pages, Slab};
+use crate::slab::{Blocks, Pages, Slab};
 use crate::sync::{AtomicUsize, Ordering, constructor};
 use core::ptr::{self, NonNull};
 
@@ -246,13 +246,13 @@ impl Backend {
     }
 
     /// Gives free pages of a slab back; the number of system calls. Owner-only.
-    pub(crate) fn purge_pages(&self, slab: &Slab, mut pages: Pages) -> usize {
+    pub(crate) fn purge_pages(&self, slab: &Slab, blocks: Blocks, mut pages: Pages) -> usize {
         let page_size = self.os.page_size();
         let mut calls = 0;
         while let Some((first, count)) = pages.take_run() {
             calls += 1;
             if self.purge(slab.start().as_ptr().wrapping_add(first * page_size), count * page_size) {
-                slab.note_purged(first, count);
+                slab.note_purged(blocks, page_size, first, count);
             }
         }
         calls

@@ -310,7 +310,7 @@ impl Segment {
     pub(crate) fn retire(&self, slab: &Slab, backend: &Backend) {
         let slot = self.slot_index(slab);
         let count = if slab.kind() == SlotKind::Span { slab.extent() } else { 1 };
-        if slab.has_purged() {
+        if slab.lacks_pages() {
             self.retire_purged(slab, slot, backend);
         }
         slab.clear();

@@ -105,19 +105,21 @@ pub(crate) struct Slab {
     /// Number of bits set. Written by the owner, read by anybody for statistics.
     free: AtomicU32,
     /// Number of blocks in a slab; number of slots in a span.
-    extent: AtomicU32,
+    extent: AtomicU16,
     /// Number of free blocks, less one, below which one block more leaves the slab where it belongs: neither with the
     /// sparse ones nor out of use.
     settled: Cell<u16>,
     /// Blocks from this index on have not been taken since `watched_since`.
     reached: Cell<u16>,
-    /// When somebody last took note of the free pages, in the low bits of the platform's milliseconds.
-    watched_since: Cell<u32>,
     /// Blocks from this index on were never handed out since the system gave the memory: they read as zero.
     fresh: Cell<u16>,
-    /// Bit p is set while page p was given back to the system and holds no block in use. Written by the owner, read by
-    /// anybody for statistics.
+    /// When somebody last took note of the free pages, in the low bits of the platform's milliseconds.
+    watched_since: Cell<u32>,
+    /// Bit p is set while page p was given back to the system and blocks lie in it, of which none is in use. Written by
+    /// the owner, read by anybody for statistics.
     purged: AtomicU16,
+    /// As `purged`, of the pages behind the last block.
+    purged_rest: AtomicU16,
     /// The pages that were free then, and not given back.
     watched: Cell<u16>,
     /// True while the slab waits with the sparse ones.
@@ -163,7 +165,7 @@ impl Slab {
         }
         self.nonempty.set(u64::MAX >> (64 - words));
         self.free.store(capacity as u32, Ordering::Relaxed);
-        self.extent.store(capacity as u32, Ordering::Relaxed);
+        self.extent.store(capacity as u16, Ordering::Relaxed);
         // Where blocks are placed at random, none is known to be the first that was never handed out.
         let is_zero = is_zero && cfg!(not(feature = "hardened"));
         self.fresh.set(if is_zero { 0 } else { capacity as u16 });
@@ -190,12 +192,12 @@ impl Slab {
         let extent = self.extent.load(Ordering::Relaxed);
         self.is_sparse.set(is_sparse);
         let limit = if is_sparse { extent } else { extent - extent / 4 };
-        self.settled.set(limit.saturating_sub(2) as u16);
+        self.settled.set(limit.saturating_sub(2));
     }
 
     /// Makes the slot the first of a span of `slots` slots. Owner-only.
     pub(crate) fn make_span(&self, slots: usize) {
-        self.extent.store(slots as u32, Ordering::Relaxed);
+        self.extent.store(slots as u16, Ordering::Relaxed);
         self.remote.freshness.forget();
         self.set_kind(SlotKind::Span);
     }
@@ -360,7 +362,7 @@ impl Slab {
         // that the slab belongs elsewhere.
         if before.wrapping_sub(1) < u32::from(self.settled.get()).saturating_sub(count - 1) {
             Freed::Kept
-        } else if after == self.extent.load(Ordering::Relaxed) {
+        } else if after == u32::from(self.extent.load(Ordering::Relaxed)) {
             Freed::Empty
         } else {
             Freed::Movable

@@ -8,6 +8,9 @@
 //! purged (bit set): the page is not resident, every block that touches it is free (bit set in the bitmap), and none of
 //!                   its bytes is committed
 //! ```
+//!
+//! Of some classes the last pages lie wholly behind the last block, and no block ever needs them. They are noted apart,
+//! so that a slab whose blocks have all their pages is a slab like any other.
 
 use super::{Blocks, Slab};
 use crate::size_class::SLOT_SIZE;
@@ -27,6 +30,12 @@ impl Pages {
     fn all(page_size: usize) -> Self {
         let count = (SLOT_SIZE / page_size).min(MAX_PAGES);
         Pages(((1u32 << count) - 1) as u16)
+    }
+
+    /// The pages that lie behind the last block.
+    fn rest(blocks: Blocks, page_size: usize) -> Self {
+        let end = (blocks.count() * blocks.size()).div_ceil(page_size);
+        Pages(Self::all(page_size).0 & !Self::run(0, end).0)
     }
 
     pub(crate) fn count(self) -> usize {
@@ -52,13 +61,23 @@ impl Pages {
 impl Slab {
     /// The pages of this slab that were given back; a snapshot when another thread owns it.
     pub(crate) fn purged(&self) -> Pages {
+        Pages(self.missing().0 | self.purged_rest.load(Ordering::Relaxed))
+    }
+
+    /// Those of them that blocks lie in.
+    fn missing(&self) -> Pages {
         Pages(self.purged.load(Ordering::Relaxed))
     }
 
-    /// True where pages of this slab were given back and have not been needed since.
+    /// True where pages of this slab were given back that blocks will need.
     #[inline(always)]
     pub(crate) fn has_purged(&self) -> bool {
         self.purged.load(Ordering::Relaxed) != 0
+    }
+
+    /// True where pages of this slab were given back, whether blocks will need them or not. Owner-only.
+    pub(crate) fn lacks_pages(&self) -> bool {
+        self.purged() != Pages(0)
     }
 
     /// The pages in which no block is in use and which have not been given back. Owner-only.
@@ -102,8 +121,10 @@ impl Slab {
     }
 
     /// Takes note that `count` pages from `first` on were given back. Owner-only.
-    pub(crate) fn note_purged(&self, first: usize, count: usize) {
-        self.purged.store(self.purged().0 | Pages::run(first, count).0, Ordering::Relaxed);
+    pub(crate) fn note_purged(&self, blocks: Blocks, page_size: usize, first: usize, count: usize) {
+        let (given, rest) = (Pages::run(first, count).0, Pages::rest(blocks, page_size).0);
+        self.purged.store(self.missing().0 | given & !rest, Ordering::Relaxed);
+        self.purged_rest.store(self.purged_rest.load(Ordering::Relaxed) | given & rest, Ordering::Relaxed);
     }
 
     /// How many of the pages that were given back the next `count` blocks may need, at most. Owner-only.
@@ -111,15 +132,15 @@ impl Slab {
         if count == 1 {
             let first = self.next_index() * blocks.size();
             let pages = first / page_size..(first + blocks.size()).div_ceil(page_size);
-            return Pages(self.purged().0 & Pages::run(pages.start, pages.len()).0).count();
+            return Pages(self.missing().0 & Pages::run(pages.start, pages.len()).0).count();
         }
-        self.purged().count().min(count.saturating_mul(blocks.size().div_ceil(page_size) + 1))
+        self.missing().count().min(count.saturating_mul(blocks.size().div_ceil(page_size) + 1))
     }
 
     /// After blocks were taken: the number of pages that had been given back and have blocks in use now, which are not
     /// among the purged ones any more. Owner-only.
     pub(crate) fn note_needed(&self, blocks: Blocks, page_size: usize) -> usize {
-        let before = self.purged();
+        let before = self.missing();
         let after = self.free_pages(blocks, page_size, before);
         self.purged.store(after.0, Ordering::Relaxed);
         before.count() - after.count()
@@ -129,6 +150,7 @@ impl Slab {
     pub(crate) fn forget_purged(&self) -> usize {
         let before = self.purged();
         self.purged.store(0, Ordering::Relaxed);
+        self.purged_rest.store(0, Ordering::Relaxed);
         before.count()
     }
 
