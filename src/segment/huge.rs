@@ -10,7 +10,7 @@
 
 use super::{Backend, SEGMENT_SIZE, Segment, USABLE, USABLE_BYTES};
 use crate::os::Platform;
-use crate::slab;
+use crate::slab::{self, Slab};
 use crate::sync::Ordering;
 use core::ptr::NonNull;
 
@@ -77,6 +77,10 @@ impl Segment {
             || !backend.counters.limits.are_none()
             || !backend.joins.allows_another(backend.os)
         {
+            return Join::NotYet;
+        }
+        // What was given back would be resident again, and is counted as if it were not.
+        if self.slots().any(Slab::lacks_pages) {
             return Join::NotYet;
         }
         let start = NonNull::from(self).cast();

@@ -60,6 +60,29 @@ fn what_is_used_here_and_there_has_small_pages_until_it_is_filled() {
 
 #[test]
 #[cfg_attr(feature = "hardened", ignore = "a hardened build has guards in its segments, which are not joined")]
+fn a_segment_of_which_pages_of_a_slab_were_given_back_is_not_joined() {
+    for is_purged in [false, true] {
+        let sample = Sample::new();
+        let class = class_of(1024);
+        // Its slab has all of the first slot but for the pages that are given back.
+        let block = sample.alloc(class);
+        let filled: Vec<_> = (1..SLOT_SIZE / class.size()).map(|_| sample.alloc(class)).collect();
+        for &block in filled.iter().chain([&block]) {
+            // SAFETY: a block of the test's own.
+            unsafe { block.write_bytes(1, class.size()) };
+        }
+        filled.into_iter().for_each(|block| sample.free(class, block));
+        sample.empty_magazines();
+        if is_purged {
+            sample.heap.purge(u64::MAX, 0, true);
+        }
+        (0..3).for_each(|_| drop(fill(&sample, 1)));
+        assert_eq!(joined(&sample), if is_purged { 1 } else { 2 });
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has guards in its segments, which are not joined")]
 fn a_heap_that_takes_a_segment_and_gives_it_up_again_and_again_seldom_looks_at_what_is_resident() {
     let sample = Sample::new();
     // More than all small segments of a heap that grows.
