@@ -19,7 +19,7 @@ use core::ptr::{self, NonNull};
 /// A piece of memory, in which blocks start and end at multiples of `MIN`, a power of two: with `MIN` above 1,
 /// alignments up to it cost nothing.
 ///
-/// Its memory is dynamic or static memory of Tenure, whose addresses have 47 bits.
+/// Its memory ends where [`Piece::reaches`], as all memory of Tenure does: its addresses have 47 bits.
 pub(crate) struct Piece<const MIN: usize> {
     /// A [`State`].
     state: AtomicU64,
@@ -75,6 +75,11 @@ impl<const MIN: usize> Piece<MIN> {
     /// Bytes of the longest window: the fewest that hold as many blocks as can be counted.
     const WINDOW: usize = u16::MAX as usize * MIN;
 
+    /// True where memory that ends at `end` may be a piece's: `state` has so many bits for an address.
+    pub(crate) fn reaches(end: usize) -> bool {
+        end as u64 >> (u64::BITS - State::BITS) == 0
+    }
+
     constructor! {
         /// No memory: whatever is asked for does not fit.
         pub(crate) fn empty() -> Self {
@@ -96,6 +101,7 @@ impl<const MIN: usize> Piece<MIN> {
     /// `start` is a multiple of `MIN`, and `len` is one, too.
     pub(crate) fn begin(&self, start: NonNull<u8>, len: usize, stale: usize) {
         debug_assert!(align::is_aligned(start.addr().get() | len, MIN) && stale <= len);
+        debug_assert!(Self::reaches(start.addr().get() + len));
         let _ = start.as_ptr().expose_provenance();
         self.set(start.as_ptr(), len, stale);
     }

@@ -175,6 +175,10 @@ impl Slot {
             return;
         }
         self.next.set(ptr::null());
+        // A program's own memory may be where no piece can be.
+        if !Piece::<1>::reaches(memory.addresses().end) {
+            return;
+        }
         // Not where more went into the piece meanwhile.
         if blocks.wrapping_sub(self.blocks_then.get()) < self.next_blocks.get() || self.arena.get().is_null() {
             self.turn_to(arena, memory);
@@ -278,5 +282,24 @@ impl Slot {
         self.placed.set(placed);
         self.counted_to.set(next);
         (placed / SHARE).clamp(SMALLEST, LARGEST)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
+
+    #[test]
+    fn a_thread_turns_to_an_arena_that_it_uses_much_unless_its_addresses_have_too_many_bits() {
+        for (end, turns) in [(1_usize << 47, true), (1 << 48, false), (1 << 56, false)] {
+            let arena: &'static Node = Box::leak(Box::new(Node::new()));
+            let start = NonNull::new(ptr::without_provenance_mut(end - (1 << 20))).unwrap();
+            // SAFETY: nobody reads or writes there.
+            let memory = unsafe { Memory::new(start, 1 << 20) };
+            let slot = Slot::new();
+            (0..PATIENCE).for_each(|_| slot.consider(arena, memory, 100));
+            assert_eq!(ptr::eq(slot.arena.get(), arena), turns, "up to {end:#x}");
+        }
     }
 }
