@@ -30,10 +30,13 @@ impl Path {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
     }
 
-    /// Becomes `path`; `None`, and empty, where that is empty or too long.
+    /// Becomes `path`; `None`, and no change, where that is empty or too long.
     pub fn set(&mut self, path: &[u8]) -> Option<()> {
+        if path.is_empty() || path.len() >= PATH_MAX {
+            return None;
+        }
         self.clear();
-        self.push(path).filter(|()| !path.is_empty())
+        self.push(path)
     }
 
     /// Becomes empty.
@@ -96,8 +99,9 @@ mod tests {
         path.cut(3);
         assert_eq!((path.push(b"%p"), path.as_c_str(), path.names_process()), (Some(()), c"/17%p", true));
         assert_eq!((path.set(b"a"), path.as_c_str()), (Some(()), c"a"));
-        assert_eq!((path.set(b""), path.get()), (None, None));
-        assert_eq!(path.set(&[b'a'; PATH_MAX]), None, "there is no room for the null");
+        assert_eq!((path.set(b""), path.as_c_str()), (None, c"a"));
+        assert_eq!((path.set(&[b'a'; PATH_MAX]), path.as_c_str()), (None, c"a"), "there is no room for the null");
+        path.clear();
         assert_eq!((path.push(&[b'a'; PATH_MAX - 2]), path.push_for(17, b"%p")), (Some(()), None));
         assert_eq!(path.as_c_str().count_bytes(), PATH_MAX - 2);
     }
