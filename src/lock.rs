@@ -16,5 +16,6 @@ impl RelaxStrategy for Yield {
     }
 }
 
-/// A spin lock that yields. Held over memory system calls at most, never over another call into the C library.
+/// A spin lock that yields. That of a heap is held over memory system calls at most, never over another call into the C
+/// library.
 pub(crate) type Lock<T> = SpinMutex<T, Yield>;

@@ -20,8 +20,14 @@ static AT_START: extern "C" fn() = start;
 #[unsafe(link_section = ".fini_array")]
 static AT_END: extern "C" fn() = end;
 
-/// The process that has something to say at its end, as long as it has not; 0 where there is none.
+/// The process that has something to say at its end, as long as it has not; 0 where there is none, and [`TELLING`] while
+/// a thread that ends the process by [`_exit`] says it.
 static TELLER: AtomicI32 = AtomicI32::new(0);
+
+const TELLING: i32 = -1;
+
+/// How long the end of the process waits for such a thread at most, in milliseconds: a profile may take some seconds.
+const PATIENCE: u32 = 10_000;
 
 /// True in the child of a fork.
 static IS_FORKED: AtomicBool = AtomicBool::new(false);
@@ -49,9 +55,14 @@ unsafe extern "C" fn begin_in_child() {
 
 /// The process ends in an orderly way.
 extern "C" fn end() {
-    // A thread that ends the process by `_exit` meanwhile has its say there.
-    if TELLER.swap(0, Ordering::Relaxed) != 0 {
-        tell(profile::finish);
+    match TELLER.swap(0, Ordering::Relaxed) {
+        0 => {}
+        // That thread ends the process when it is done.
+        TELLING => (0..PATIENCE).for_each(|_| {
+            // SAFETY: no preconditions.
+            unsafe { libc::usleep(1000) };
+        }),
+        _ => tell(profile::finish),
     }
 }
 
@@ -77,7 +88,7 @@ pub extern "C" fn _exit(status: c_int) -> ! {
     if teller != 0
         // SAFETY: no preconditions.
         && teller == unsafe { libc::getpid() }
-        && TELLER.compare_exchange(teller, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        && TELLER.compare_exchange(teller, TELLING, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     {
         tell(if IS_FORKED.load(Ordering::Relaxed) { profile::finish_child } else { profile::finish });
     }

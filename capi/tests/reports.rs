@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, symlink};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use support::{Run, compile, library};
@@ -287,6 +287,18 @@ fn a_process_that_is_ended_where_there_is_little_stack_has_said_what_was_asked_f
         assert_eq!(lines(&fs::read_to_string(&file).unwrap()).len(), 1, "{what}");
         assert!(profile.exists(), "{what}");
     }
+}
+
+#[test]
+fn what_one_thread_says_at_the_end_is_not_cut_off_by_another_that_ends_the_process() {
+    let folder = folder("twice");
+    let (command, begun, done) = (folder.join("command"), folder.join("begun"), folder.join("done"));
+    let script = format!("#!/bin/sh\n> '{}'\nsleep 0.5\n> '{}'\n", begun.display(), done.display());
+    fs::write(&command, script).unwrap();
+    fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = Run::on_tenure(&compile("ends_twice.c", &[])).arg(&begun);
+    let output = run.env("TENURE_PROFILE", folder.join("heap.svg")).env("TENURE_COMMAND", &command).output_in_time();
+    assert_eq!((output.status.code(), done.exists()), (Some(3), true), "{}", text(&output.stderr));
 }
 
 #[test]

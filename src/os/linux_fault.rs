@@ -3,7 +3,7 @@
 //! Everything here runs in a signal handler, perhaps on a stack of a few kilobytes: nothing allocates, waits or takes a
 //! lock, and what needs room gets [another stack](super::room).
 
-use super::KeepErrno;
+use super::{KeepErrno, thread_id};
 use crate::os::Fault;
 use crate::sync::UnsafeCell;
 use crate::sync::plain::{AtomicBool, AtomicUsize, Ordering};
@@ -94,7 +94,7 @@ extern "C" fn handle(number: c_int, info: *mut libc::siginfo_t, context: *mut c_
         // Comes as soon as this handler is left, and ends the process. The access is not tried again: by now, another
         // thread may have got the memory to itself.
         // SAFETY: the calling thread's own signal, of which the system gets back what it has passed.
-        unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, libc::getpid(), libc::gettid(), number, info) };
+        unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, libc::getpid(), thread_id(), number, info) };
         return;
     }
     let Some((_, before)) = BEFORE.iter().find(|(known, _)| *known == number) else { return };

@@ -3,12 +3,12 @@
 //! The way back is described to unwinders, so that a stack can be walked from there.
 
 use crate::sync::UnsafeCell;
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
 
 /// Bytes of the stack: many times what a report takes without optimisation.
-const LEN: usize = 64 * 1024;
+const LEN: usize = 128 * 1024;
 
 /// A stack for one purpose, to be a static.
 #[repr(C, align(64))]
@@ -22,8 +22,8 @@ impl Room {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// Runs `work` with room on the stack, and without signals: a handler might begin where the interrupted one has its
-    /// frames.
+    /// Runs `work` with room on the stack, and without handlers of signals: one might begin where an interrupted one has
+    /// its frames. What ends the process without a handler still does.
     ///
     /// # Safety
     /// - One thread at a time does this, and not from within `work`.
@@ -31,6 +31,10 @@ impl Room {
         let mut all = MaybeUninit::uninit();
         // SAFETY: a valid place for a set.
         unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        for number in ENDS.into_iter().filter(|&number| has_no_handler(number)) {
+            // SAFETY: a set that was filled in just now.
+            unsafe { libc::sigdelset(all.as_mut_ptr(), number) };
+        }
         let mut before = MaybeUninit::uninit();
         // SAFETY: valid sets.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
@@ -39,6 +43,17 @@ impl Room {
         // SAFETY: filled in above.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
     }
+}
+
+/// Signals by which people and supervisors end a process that is stuck.
+const ENDS: [c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+fn has_no_handler(number: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a valid place for the answer.
+    let is_known = unsafe { libc::sigaction(number, ptr::null(), action.as_mut_ptr()) } == 0;
+    // SAFETY: filled in by the successful call.
+    is_known && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_DFL
 }
 
 extern "C" fn run(work: *mut c_void) {

@@ -11,16 +11,19 @@ pub(crate) fn yield_now() {
     static YIELDS: AtomicUsize = AtomicUsize::new(0);
     static NEVER_CHANGED: AtomicU32 = AtomicU32::new(0);
     if YIELDS.fetch_add(1, Ordering::Relaxed) % YIELDS_PER_SLEEP == YIELDS_PER_SLEEP - 1 {
-        wait(&NEVER_CHANGED, 0, 1);
+        wait(&NEVER_CHANGED, 0, SLEEP_MS);
         return;
     }
     // SAFETY: no preconditions; cannot fail on Linux.
     unsafe { libc::sched_yield() };
 }
 
-/// Of so many times that some thread gives the processor away, one is a sleep of a millisecond: where there is nobody
-/// to give way to, it comes after a millisecond or two.
+/// Of so many times that some thread gives the processor away, one is a sleep: where there is nobody to give way to, it
+/// comes after a millisecond or two.
 const YIELDS_PER_SLEEP: usize = 4096;
+
+/// How long a sleep is: while one of a few such threads sleeps, the others of the same processor come to do so, too.
+const SLEEP_MS: u64 = 5;
 
 #[cfg(all(test, not(loom), not(miri)))]
 mod tests {

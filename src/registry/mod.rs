@@ -3,6 +3,7 @@
 //! Heaps are named by small numbers and never given back, so who is parked is a set of bits: lending is clearing one.
 //! There is no list, and so neither ABA nor a lock for a fork to find held.
 
+mod allocations;
 mod numbers;
 mod parked;
 mod tagged;
@@ -14,7 +15,7 @@ use crate::magazine::Place;
 use crate::os;
 use crate::segment::{Backend, Owner};
 use crate::size_class::SizeClass;
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering, array_of, constructor};
+use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 use crate::tag::TAGS;
 
 use core::ptr;
@@ -52,6 +53,8 @@ pub(crate) struct Registry {
     tagged: [Tagged; TAGS],
     /// Index of the heap from which blocks were stolen last; a hint.
     stolen_from: AtomicUsize,
+    /// The most allocations that were added up.
+    allocations: AtomicU64,
 }
 
 impl Registry {
@@ -67,6 +70,7 @@ impl Registry {
                 sampled: array_of!(AtomicPtr::new(ptr::null_mut()); TAGS + 1),
                 tagged: array_of!(Tagged::new(); TAGS),
                 stolen_from: AtomicUsize::new(0),
+                allocations: AtomicU64::new(0),
             }
         }
     }
@@ -186,7 +190,7 @@ impl Registry {
             if let Some(heap) = unsafe { known.as_ref() } {
                 return Some(heap);
             }
-            if self.numbers.end() < MAX_HEAPS {
+            if !self.numbers.are_taken(MAX_HEAPS) {
                 return None;
             }
             os::yield_now();

@@ -34,6 +34,11 @@ impl<const N: usize> Numbers<N> {
         self.returned.park(number);
     }
 
+    /// True where no number below `limit` is left.
+    pub(super) fn are_taken(&self, limit: usize) -> bool {
+        self.end() >= limit && self.returned.is_empty()
+    }
+
     /// All numbers that were given out are below this one.
     pub(super) fn end(&self) -> usize {
         self.end.load(Ordering::Relaxed)

@@ -57,6 +57,11 @@ impl<const N: usize> Parked<N> {
         self.words[index / 64].fetch_and(!(1 << (index % 64)), Ordering::Relaxed);
     }
 
+    /// True where nothing is in the set; a snapshot.
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| word.load(Ordering::Relaxed) == 0)
+    }
+
     /// True where `index` is in the set; a snapshot.
     pub(super) fn contains(&self, index: usize) -> bool {
         self.words[index / 64].load(Ordering::Relaxed) & 1 << (index % 64) != 0

@@ -3,9 +3,8 @@
 use super::tags::Tags;
 use super::{Balance, ClassStats, Rounding, SIZE_CLASSES, Stats, Traffic, VERSION};
 use crate::arena::{self, ArenaStats};
-use crate::heap::{self, Heap, SPANS};
+use crate::heap::{Heap, SPANS};
 use crate::magazine::Tops;
-use crate::os;
 use crate::region::Region;
 use crate::registry::Registry;
 use crate::segment::{self, Backend, Kept, Owner, Segment};
@@ -17,29 +16,6 @@ use core::ptr::NonNull;
 impl Default for Stats {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// How often allocations are added up, at most, where threads end meanwhile.
-const LOOKS: usize = 16;
-
-/// Number of blocks that were allocated from heaps. A thread that ends hands its count over to its heap: then the
-/// figures are added up again, so that none of them is missing, or counted twice.
-fn allocations(registry: &Registry) -> u64 {
-    let hand_overs = || {
-        let counts = || registry.heaps().map(Heap::hand_overs);
-        counts().all(|count| count.is_multiple_of(2)).then(|| counts().fold(0_usize, usize::wrapping_add))
-    };
-    let mut looks = LOOKS;
-    loop {
-        let before = hand_overs();
-        let sum = registry.heaps().map(Heap::allocated).sum();
-        heap::end_of_sum();
-        looks -= 1;
-        if looks == 0 || before.is_some() && before == hand_overs() {
-            return sum;
-        }
-        os::yield_now();
     }
 }
 
@@ -61,7 +37,7 @@ impl Stats {
         }
         self.add_segments(backend);
         self.add_heaps(backend, registry);
-        self.allocations = allocations(registry);
+        self.allocations = registry.allocations();
         self.add_counters(backend);
         self.add_static_memory(region, registry);
         self.settle();
