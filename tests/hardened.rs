@@ -194,6 +194,25 @@ fn the_quarantine_gives_way_where_memory_is_limited() {
 }
 
 #[test]
+fn what_another_thread_has_freed_can_be_had_where_memory_is_limited() {
+    alone(60, || {
+        let large = layout(100 * MIB);
+        GLOBAL.set_limit(Limit::hard(150 * MIB));
+        let (freed, go_on) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                free(allocate(large), large);
+                freed.wait();
+                go_on.wait();
+            });
+            freed.wait();
+            free(allocate(large), large);
+            go_on.wait();
+        });
+    });
+}
+
+#[test]
 fn a_large_block_ends_at_a_guard() {
     for size in [64 * KIB, 100 * KIB, MIB, 3 * MIB] {
         let (signal, said) = ending(&format!("guard {size}"), || {

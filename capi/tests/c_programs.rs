@@ -271,6 +271,7 @@ fn invalid_frees_stop_the_process_with_one_line() {
         println!("{what}");
         Run::on_tenure(&program).arg(what).assert_stopped(reason);
     }
+    Run::on_hardened(&program).arg("tagged").assert_stopped("invalid free");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{BACKEND, Tenure, exact, routing, tls};
 use crate::heap::{self, Borrower, Misuse};
 use crate::magazine::Tops;
 use crate::segment::{self, Owner};
-use crate::size_class::{SLOT_SIZE, SizeClass};
+use crate::size_class::SizeClass;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
@@ -170,17 +170,23 @@ pub(super) fn span_at_hand(class: SizeClass) -> Option<NonNull<u8>> {
     Some(span)
 }
 
-/// Ends the process where `block`, which has just been taken from the magazine of `class`, one of spans, is none, or is
-/// there once more: a free that is told no layout takes what lies in a span's first slot for the span, and does not
-/// look at what waits.
+/// Ends the process where `block`, which has just been taken from the magazine of `class`, one of spans, is none, is
+/// free, or is there once more: a free that is told no layout takes what lies in a span's first slot for the span, and
+/// does not look at what waits; nor does one look at what another thread has returned.
 #[inline(always)]
 pub(super) fn check_taken_span(tops: &Tops, class: SizeClass, block: NonNull<u8>) {
-    if !block.addr().get().is_multiple_of(SLOT_SIZE) {
-        heap::refuse(Misuse::NotABlock, block.as_ptr(), class.size());
+    // SAFETY: magazines hold addresses inside segments alone: a free compares the owner map first.
+    if !unsafe { heap::is_span_in_use(class, block) } || tops.holds(class, block) {
+        refuse_taken_span(class, block);
     }
-    if tops.holds(class, block) {
-        heap::refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
-    }
+}
+
+#[cold]
+#[inline(never)]
+fn refuse_taken_span(class: SizeClass, block: NonNull<u8>) -> ! {
+    // SAFETY: as in `check_taken_span`.
+    let is_one = unsafe { heap::is_span_of(class, block) };
+    heap::refuse(if is_one { Misuse::DoubleFree } else { Misuse::NotABlock }, block.as_ptr(), class.size())
 }
 
 /// Frees a block that is too large for a slab.

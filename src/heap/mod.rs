@@ -54,7 +54,10 @@ pub(crate) use rounding::{MAPPINGS, Roundings};
 pub(crate) use sampling::{Chosen, Next, Pace, Sampling, Unit};
 #[cfg(feature = "hardened")]
 pub(crate) use span::asked as span_asked;
-pub(crate) use span::{is_at as is_span_at, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely};
+pub(crate) use span::{
+    is_at as is_span_at, is_in_use as is_span_in_use, is_returned_span, is_span, is_span_for, is_span_of,
+    return_span_remotely,
+};
 #[cfg(test)]
 pub(crate) use stealing::NONE;
 #[cfg(feature = "profile")]

@@ -208,6 +208,17 @@ pub(crate) unsafe fn is_at(block: NonNull<u8>) -> bool {
     unsafe { span_at(block) }.is_some()
 }
 
+/// True where a span of `class` starts at `block` that nobody has returned; a snapshot.
+///
+/// # Safety
+/// - `block` lies in a segment.
+#[inline(always)]
+pub(crate) unsafe fn is_in_use(class: SizeClass, block: NonNull<u8>) -> bool {
+    let address = block.addr().get();
+    // SAFETY: passed on.
+    address.is_multiple_of(SLOT_SIZE) && unsafe { segment::slab_of(address) }.is_span_in_use(class.size() / SLOT_SIZE)
+}
+
 /// The span of `class` that starts at `block`.
 ///
 /// # Safety

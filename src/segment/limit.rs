@@ -31,7 +31,7 @@ impl Limits {
     }
 
     /// True where there is neither, so that memory may become resident before it is needed.
-    pub(super) fn are_none(&self) -> bool {
+    pub(crate) fn are_none(&self) -> bool {
         self.get() == (usize::MAX, usize::MAX)
     }
 

@@ -202,6 +202,14 @@ impl Slab {
         self.set_kind(SlotKind::Span);
     }
 
+    /// True for the first slot of a span of `slots` slots that nobody has returned; a snapshot.
+    #[inline(always)]
+    pub(crate) fn is_span_in_use(&self, slots: usize) -> bool {
+        self.remote.kind.load(Ordering::Relaxed) == SlotKind::SPAN
+            && self.remote.is_empty()
+            && usize::from(self.extent.load(Ordering::Relaxed)) == slots
+    }
+
     /// What is known of a span's memory. The span's holder only.
     pub(crate) fn freshness(&self) -> &Freshness {
         &self.remote.freshness

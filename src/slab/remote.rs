@@ -78,6 +78,12 @@ impl Remote {
         }
     }
 
+    /// True where nothing waits to be collected, as far as its giver has got; a snapshot.
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.summary.load(Ordering::Relaxed) == 0
+    }
+
     /// Number of blocks that wait to be collected; a snapshot.
     pub(crate) fn waiting<'a>(&self, word: impl Fn(usize) -> &'a AtomicU64) -> usize {
         let mut summary = self.summary.load(Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use super::case::{Case, Expected, HARMED_BY_DEFAULT, STOPPED};
 use super::program::{Block, allocate, free, free_elsewhere, go_on, layout, misuse, misuse_elsewhere, use_much};
 use super::{GLOBAL, MUCH_USED, SIZES};
+use crate::support::memory::KIB;
 
 /// What happens between the allocation of a block and its second free, that one included.
 type Timing = fn(Block);
@@ -86,5 +87,13 @@ pub fn cases() -> Vec<Case> {
     let much = much
         .into_iter()
         .flat_map(|(kind, timing, expected)| MUCH_USED.map(|size| case(kind, size, expected, timing, prepare)));
-    little.chain(much).collect()
+    let spans = [
+        ("double free, span of a size much used: at once", again as Timing),
+        ("double free, span of a size much used: the first on another thread", after_another_thread),
+        ("double free, span of a size much used: the second on another thread", on_another_thread),
+    ];
+    let spans = spans
+        .into_iter()
+        .flat_map(|(kind, timing)| [64 * KIB, 128 * KIB].map(|size| case(kind, size, STOPPED, timing, prepare)));
+    little.chain(much).chain(spans).collect()
 }

@@ -245,6 +245,10 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
         // SAFETY: a mapping's block, which nobody has any more.
         unsafe { BACKEND.untag_block(block) };
     }
+    if place.is_mapping() && (place.len > MOST_HELD || !BACKEND.counters.limits.are_none()) {
+        // The thread may never come by again to give it up.
+        return leave(block);
+    }
     let thread = tls::current();
     let Some(heap) = thread.heap.get().filter(|_| !thread.is_busy.get()) else { return leave(block) };
     if is_closed(&place, size) {
@@ -256,6 +260,9 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
         leave(leaves);
     }
 }
+
+/// Bytes of the largest mapping that is held in quarantine: its memory is given back, but its addresses are not.
+const MOST_HELD: usize = 16 << 20;
 
 /// True for a block that faults where it is touched while it is in quarantine, as far as the system allows that. Of a
 /// smaller one it is looked at whether it was touched, which costs less.

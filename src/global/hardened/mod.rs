@@ -115,14 +115,16 @@ pub(super) unsafe fn class_at(block: NonNull<u8>) -> Option<SizeClass> {
 /// True where a block of `class` at `address` would end in its slot, and have its check word at a multiple of 8.
 #[inline(always)]
 fn is_inside(address: usize, class: SizeClass) -> bool {
-    address < segment::ADDRESSES
-        && address.is_multiple_of(size::CHECK)
-        && address % SLOT_SIZE + class.size() <= SLOT_SIZE
+    address.is_multiple_of(size::CHECK) && address % SLOT_SIZE + class.size() <= SLOT_SIZE
 }
 
-/// The owner of `block`, as the thread's view of the map has it: nobody, where the thread has none.
+/// The owner of `block`, as the thread's view of the map has it: nobody, where the thread has none, or where the address
+/// has bits that no program's can have, of which the view knows nothing.
 #[inline(always)]
 fn owner_in_view(thread: &Borrower, block: NonNull<u8>) -> Owner {
+    if block.addr().get() >= segment::ADDRESSES {
+        return Owner::NONE;
+    }
     let owners = thread.owners.get();
     owners.owner_of(owners.granule_of(block.addr().get()))
 }
