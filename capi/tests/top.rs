@@ -256,13 +256,18 @@ struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
 }
 
+/// The command, to be started in a terminal.
+fn command(target: &OsStr) -> CommandBuilder {
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_tenure"));
+    command.args(["top".as_ref(), target]);
+    command.env("TERM", "xterm-256color");
+    command
+}
+
 impl Terminal {
     fn with(target: &OsStr, rows: u16, cols: u16) -> Self {
         let pair = native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_tenure"));
-        command.args(["top".as_ref(), target]);
-        command.env("TERM", "xterm-256color");
-        let child = pair.slave.spawn_command(command).unwrap();
+        let child = pair.slave.spawn_command(command(target)).unwrap();
         drop(pair.slave);
         let screen = Arc::new(Mutex::new(vt100::Parser::new(some(rows), some(cols), 0)));
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -295,6 +300,20 @@ impl Terminal {
     fn resize(&self, rows: u16, cols: u16) {
         self.screen.lock().unwrap().screen_mut().set_size(some(rows), some(cols));
         self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    /// Waits until what is on the screen has changed some times.
+    fn wait_for_changes(&self, times: usize) {
+        for _ in 0..times {
+            let before = self.shown();
+            wait_until("the figures change", || self.shown() != before);
+        }
+    }
+
+    fn signal(&self, signal: i32) {
+        let id = self.child.process_id().unwrap();
+        // SAFETY: a process that this one has started and not waited for.
+        assert_eq!(unsafe { libc::kill(id as i32, signal) }, 0);
     }
 
     fn press(&mut self, keys: &str) {
@@ -364,10 +383,61 @@ fn control_c_and_a_signal_end_it_too() {
 
     let terminal = Terminal::with(file.as_os_str(), 30, 100);
     terminal.wait_for("q ends");
-    let id = terminal.child.process_id().unwrap();
-    // SAFETY: a process that this one has started and not waited for.
-    assert_eq!(unsafe { libc::kill(id as i32, libc::SIGTERM) }, 0);
+    terminal.signal(libc::SIGTERM);
     terminal.assert_ends();
+}
+
+#[test]
+fn half_a_key_keeps_nothing_waiting() {
+    let (_program, file) = growing("half-a-key");
+    let with_half_a_key = || {
+        let mut terminal = Terminal::with(file.as_os_str(), 30, 100);
+        terminal.wait_for("q ends");
+        terminal.press("\x1b[");
+        // What was on its way already is a change or a few.
+        terminal.wait_for_changes(8);
+        terminal
+    };
+    let terminal = with_half_a_key();
+    terminal.signal(libc::SIGTERM);
+    terminal.assert_ends();
+
+    let mut terminal = with_half_a_key();
+    terminal.press("q");
+    terminal.assert_ends();
+}
+
+#[test]
+fn a_terminal_that_hangs_up_ends_it() {
+    let (_program, file) = growing("hangs-up");
+    // Whose terminal it is gets a signal, too.
+    for is_its_own in [true, false] {
+        let size = PtySize { rows: 30, cols: 100, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = command(file.as_os_str());
+        command.set_controlling_tty(is_its_own);
+        let mut child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut screen = vt100::Parser::new(some(size.rows), some(size.cols), 0);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let mut buffer = [0; 4096];
+        while !screen.screen().contents().contains("q ends") {
+            let count = reader.read(&mut buffer).expect("the command is there");
+            screen.process(&buffer[..count]);
+        }
+        drop((reader, pair.master));
+        let mut status = None;
+        let begun = Instant::now();
+        while status.is_none() {
+            if begun.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                panic!("the command does not end");
+            }
+            thread::sleep(Duration::from_millis(20));
+            status = child.try_wait().unwrap();
+        }
+        assert!(status.unwrap().success());
+    }
 }
 
 #[test]

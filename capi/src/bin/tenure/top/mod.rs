@@ -2,6 +2,7 @@
 //! to.
 
 mod follow;
+mod keys;
 mod rates;
 mod screen;
 mod source;
