@@ -213,6 +213,21 @@ fn what_a_process_lacks_is_named() {
     let file = ("TENURE_STATS_FILE", file.to_str().unwrap());
     lacking(&[("TENURE_STATS_EVERY", "20ms"), ("TENURE_STATS", "text"), file], &["TENURE_STATS=text"]);
     lacking(&[("TENURE_STATS_EVERY", "20ms"), ("TENURE_STATS_PID", "1"), file], &["TENURE_STATS_PID=1"]);
+    lacking(&[("TENURE_STATS_EVERY", "5"), file], &["TENURE_STATS_EVERY=5", "no time from 10ms to 24h"]);
+}
+
+#[test]
+fn an_environment_that_was_written_over_is_no_reason_to_say_what_it_lacked() {
+    let file = folder("written-over").join("%p.json");
+    let program = Run::on_tenure(&compile("writes_over_its_environment.c", &[]));
+    let program = program.env("TENURE_STATS_EVERY", "20ms").env("TENURE_STATS_FILE", file);
+    let program = Growing(program.spawn(Stdio::null()));
+    let environment = format!("/proc/{}/environ", program.id());
+    wait_until("it is written over", || {
+        fs::read(&environment).is_ok_and(|all| !all.is_empty() && all.iter().all(|&byte| byte == 0))
+    });
+    let process = format!("process {}", program.id());
+    assert_refused(&[program.id().as_ref()], 1, &[&process, "the program has written over it", "name the file"]);
 }
 
 #[test]

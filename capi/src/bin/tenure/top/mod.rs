@@ -5,6 +5,7 @@ mod follow;
 mod keys;
 mod rates;
 mod screen;
+mod settings;
 mod source;
 mod view;
 mod watch;
