@@ -50,9 +50,10 @@ impl Maps {
         Self(mappings)
     }
 
-    /// Those of this process; none where it cannot be told.
+    /// Those of this process; none where it cannot be told. Files' names may be in any encoding.
     pub(crate) fn of_this_process() -> Self {
-        Self::parse(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default())
+        let text = std::fs::read("/proc/self/maps").unwrap_or_default();
+        Self::parse(&String::from_utf8_lossy(&text))
     }
 
     /// The index of the mapping that `address` lies in.
@@ -74,6 +75,11 @@ impl Maps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
+    use std::fs::{self, File};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::ffi::OsStringExt;
+    use std::{env, process, ptr};
 
     #[test]
     fn the_kernels_lines_are_understood_and_what_is_no_code_is_left_out() {
@@ -96,5 +102,23 @@ mod tests {
         let maps = Maps::of_this_process();
         let own = maps.find(this_process_has_code as fn() as usize as u64).expect("this code is mapped");
         assert!(maps.get(own).name.contains("tenure_profile"));
+    }
+
+    #[test]
+    #[allow(unsafe_code, reason = "the standard library maps no files")]
+    fn a_mapped_file_whose_name_is_no_text_hides_no_other() {
+        let mut name = format!("tenure-maps-{}", process::id()).into_bytes();
+        name.push(0xff);
+        let path = env::temp_dir().join(OsString::from_vec(name));
+        fs::write(&path, [0; 16]).unwrap();
+        let file = File::open(&path).unwrap();
+        // SAFETY: the system chooses a place where nothing is, and nobody reads what is there.
+        let at = unsafe { libc::mmap(ptr::null_mut(), 16, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0) };
+        assert_ne!(at, libc::MAP_FAILED);
+        let maps = Maps::of_this_process();
+        // SAFETY: mapped above, for this test alone.
+        assert_eq!(unsafe { libc::munmap(at, 16) }, 0);
+        fs::remove_file(&path).unwrap();
+        assert!(maps.iter().any(|mapping| mapping.name.contains("tenure_profile")));
     }
 }
