@@ -1,6 +1,7 @@
 //! The environment: what `TENURE_PROFILE` says.
 
 use crate::format::Format;
+use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -74,10 +75,9 @@ impl Setting {
     /// # Errors
     ///
     /// See [`WrongSetting`].
-    pub fn parse(text: &str) -> Result<Self, WrongSetting> {
-        let (file, rate) = split_setting(text.as_bytes()).ok_or(WrongSetting::Rate)?;
-        // Cut off before a colon.
-        let file = PathBuf::from(&text[..file.len()]);
+    pub fn parse(text: impl AsRef<OsStr>) -> Result<Self, WrongSetting> {
+        let (file, rate) = split_setting(text.as_ref().as_bytes()).ok_or(WrongSetting::Rate)?;
+        let file = PathBuf::from(OsStr::from_bytes(file));
         Format::of(&file).ok_or(WrongSetting::Name)?;
         Ok(Self { file, rate })
     }
@@ -95,6 +95,12 @@ mod tests {
         assert_eq!(parsed("/x:y/a.folded:1"), Ok(("/x:y/a.folded".into(), 1)));
         assert_eq!(parsed("x:y/a.pb.gz"), Ok(("x:y/a.pb.gz".into(), DEFAULT_RATE)));
         assert_eq!(parsed("%p.svg"), Ok(("%p.svg".into(), DEFAULT_RATE)));
+    }
+
+    #[test]
+    fn a_name_may_be_in_any_encoding() {
+        let setting = Setting::parse(OsStr::from_bytes(b"/x\xff/\xff.svg:8")).unwrap();
+        assert_eq!((setting.file.as_os_str().as_bytes(), setting.rate), (&b"/x\xff/\xff.svg"[..], 8));
     }
 
     #[test]

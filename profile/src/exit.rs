@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{self, Cursor, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tenure::profile::{Options, Unwinder, arm_with, each_stack, unsampled};
@@ -21,6 +22,14 @@ use tenure::profile_dumps;
 struct Plan {
     profile: Option<Setting>,
     is_leaks: bool,
+    /// The only process that is to write.
+    pid: Option<u32>,
+}
+
+impl Plan {
+    fn concerns_this_process(&self) -> bool {
+        self.pid.is_none_or(|only| only == process::id())
+    }
 }
 
 static PLAN: OnceLock<Plan> = OnceLock::new();
@@ -31,6 +40,7 @@ static PLAN: OnceLock<Plan> = OnceLock::new();
 /// |---|---|---|
 /// | `TENURE_PROFILE` | `FILE[:RATE]` | write a profile when the process ends, in the form that the end of the name stands for: `.pb.gz`, `.folded` or `.svg`; samples are `RATE` bytes apart, 512 KiB unless said otherwise; `%p` stands for the process's id |
 /// | `TENURE_LEAKS` | `1` | print to standard error what is still in use when the process ends; with no profile asked for, every allocation is a sample |
+/// | `TENURE_STATS_PID` | a process's id | write and print all this in that process alone |
 ///
 /// Folded stacks and flame graphs are of all bytes that were allocated: at the end little is in use. Callers are found
 /// with tables, and with frame pointers where there are none.
@@ -51,7 +61,7 @@ pub fn from_env() {
     }
     tenure::from_env();
     let profile = env::var_os("TENURE_PROFILE").and_then(|text| {
-        let parsed = Setting::parse(&text.to_string_lossy());
+        let parsed = Setting::parse(text);
         parsed.map_err(|wrong| complain("TENURE_PROFILE", &wrong)).ok()
     });
     let leaks = env::var_os("TENURE_LEAKS").filter(|text| text != "0");
@@ -63,7 +73,10 @@ pub fn from_env() {
         return;
     }
     let rate = profile.as_ref().map_or(1, |setting| setting.rate);
-    if PLAN.set(Plan { profile, is_leaks }).is_err() {
+    // A wrong number is complained of by what reports statistics.
+    let pid = env::var_os("TENURE_STATS_PID").and_then(|text| text.to_str()?.parse().ok());
+    let plan = Plan { profile, is_leaks, pid };
+    if !plan.concerns_this_process() || PLAN.set(plan).is_err() {
         return;
     }
     let options = Options { rate, unwinder: Unwinder::Tables, seed: None };
@@ -98,14 +111,16 @@ const FOR_ADDRESS: usize = 128;
 /// A signal has asked for a profile.
 fn dump() {
     static DUMPS: AtomicU32 = AtomicU32::new(0);
-    if let Some(Plan { profile: Some(setting), .. }) = PLAN.get() {
+    if let Some(plan @ Plan { profile: Some(setting), .. }) = PLAN.get()
+        && plan.concerns_this_process()
+    {
         let number = DUMPS.fetch_add(1, Ordering::Relaxed) + 1;
         unsampled(|| write_profile(setting, Some(number), Value::LiveBytes));
     }
 }
 
 fn finish() {
-    let Some(plan) = PLAN.get() else { return };
+    let Some(plan) = PLAN.get().filter(|plan| plan.concerns_this_process()) else { return };
     unsampled(|| {
         if let Some(setting) = &plan.profile {
             write_profile(setting, None, Value::Bytes);

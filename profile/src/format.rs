@@ -2,8 +2,8 @@
 
 use crate::atomically;
 use crate::profile::{Profile, Value};
-use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// In which form a profile is written to a file.
@@ -28,8 +28,8 @@ impl Format {
     /// assert_eq!(Format::of("heap.txt".as_ref()), None);
     /// ```
     pub fn of(file: &Path) -> Option<Self> {
-        let name = file.file_name().and_then(OsStr::to_str)?;
-        [Self::Pprof, Self::Folded, Self::FlameGraph].into_iter().find(|format| name.ends_with(format.end()))
+        let name = file.as_os_str().as_bytes();
+        [Self::Pprof, Self::Folded, Self::FlameGraph].into_iter().find(|format| name.ends_with(format.end().as_bytes()))
     }
 
     /// How the names of such files end.

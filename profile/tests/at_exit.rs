@@ -26,7 +26,7 @@ fn example() -> Command {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().and_then(Path::parent).unwrap().join("examples/profile");
     let mut command = Command::new(program);
-    command.env_remove("TENURE_PROFILE").env_remove("TENURE_LEAKS");
+    command.env_remove("TENURE_PROFILE").env_remove("TENURE_LEAKS").env_remove("TENURE_STATS_PID");
     command
 }
 
@@ -69,6 +69,20 @@ fn a_leak_is_reported_with_its_function_and_its_size() {
     let place = errors.find("\n1048576 bytes in 1 block:\n").expect("the megabyte that was forgotten");
     assert!(errors[place..].split("\n\n").next().unwrap().contains("forget_a_megabyte at "), "{errors}");
     assert!(!errors.contains("build_index"), "what was dropped is no leak: {errors}");
+}
+
+#[test]
+fn another_process_than_the_one_that_is_meant_writes_nothing() {
+    let folder = Folder::new("only");
+    let file = folder.0.join("heap.folded");
+    let settings = [("TENURE_PROFILE", file.to_str().unwrap()), ("TENURE_LEAKS", "1"), ("TENURE_STATS_PID", "1")];
+    let (_, errors) = run(example().envs(settings));
+    assert_eq!(errors, "");
+    assert!(!file.exists());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "TENURE_STATS_PID=$$ exec \"$0\""]).arg(example().get_program()).envs(settings);
+    let (_, errors) = run(&mut shell);
+    assert!(errors.starts_with("tenure: still in use: ") && file.exists(), "{errors}");
 }
 
 #[test]
