@@ -87,7 +87,10 @@ fn count_allocators(calls: &[Call], maps: &Maps) -> usize {
 
 /// True for an address in the library that takes the place of `malloc`.
 fn is_in_library(maps: &Maps, address: u64) -> bool {
-    maps.find(address.saturating_sub(1)).is_some_and(|index| maps.get(index).name.contains("libtenure_malloc"))
+    maps.find(address.saturating_sub(1)).is_some_and(|index| {
+        let name = &maps.get(index).name;
+        name.rsplit('/').next().unwrap_or(name).starts_with("libtenure_malloc")
+    })
 }
 
 /// True for functions that stand between a program and its allocator, and for the allocator's own.
@@ -106,6 +109,16 @@ fn is_glue(function: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_library_is_told_by_its_files_name_and_not_by_its_folders() {
+        let maps = Maps::parse(
+            "1000-2000 r-xp 00000000 08:02 12 /home/libtenure_malloc/app\n\
+             2000-3000 r-xp 00000000 08:02 13 /opt/lib/libtenure_malloc_hardened.so\n",
+        );
+        assert!(!is_in_library(&maps, 0x1800));
+        assert!(is_in_library(&maps, 0x2800));
+    }
 
     #[test]
     fn the_allocators_functions_are_told_from_the_programs() {
