@@ -4,6 +4,7 @@
 //! <https://github.com/google/pprof/blob/main/proto/profile.proto> defines.
 
 use crate::resolved::Resolved;
+use crate::symbols::Frame;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
@@ -73,6 +74,17 @@ struct Mapping {
     has_line_numbers: bool,
     #[prost(bool, tag = "10")]
     has_inline_frames: bool,
+}
+
+impl Mapping {
+    /// Says what is known of it, now that these functions are. Of what is not known here readers may know more.
+    fn note(&mut self, frames: &[Frame]) {
+        self.has_functions |= frames.iter().any(|frame| frame.is_named);
+        self.has_filenames |= frames.iter().any(|frame| !frame.file.is_empty());
+        self.has_line_numbers |= frames.iter().any(|frame| frame.line > 0);
+        // The same information tells of both.
+        self.has_inline_frames = self.has_line_numbers;
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -162,7 +174,11 @@ impl Tables {
         });
         let line = line.collect();
         let id = self.proto.location.len() as u64 + 1;
-        let mapping_id = profile.profile.maps.find(call.address.saturating_sub(1)).map_or(0, |index| index as u64 + 1);
+        let mapping = profile.profile.maps.find(call.address.saturating_sub(1));
+        if let Some(index) = mapping {
+            self.proto.mapping[index].note(call.frames());
+        }
+        let mapping_id = mapping.map_or(0, |index| index as u64 + 1);
         self.proto.location.push(Location { id, mapping_id, address: call.address, line });
         self.locations.insert(key, id);
         id
@@ -189,10 +205,7 @@ fn encode(profile: &Resolved<'_>) -> Proto {
             memory_limit: mapping.addresses.end,
             file_offset: mapping.offset,
             filename,
-            has_functions: true,
-            has_filenames: true,
-            has_line_numbers: true,
-            has_inline_frames: true,
+            ..Mapping::default()
         });
     }
     for stack in &profile.stacks {
@@ -208,4 +221,28 @@ pub(crate) fn write(profile: &Resolved<'_>, writer: impl Write) -> io::Result<()
     let mut encoder = GzEncoder::new(writer, Compression::default());
     encoder.write_all(&encode(profile).encode_to_vec())?;
     encoder.finish()?.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maps::Maps;
+    use crate::profile::{Profile, StackFigures};
+
+    #[test]
+    fn a_file_of_which_nothing_is_known_has_no_functions() {
+        let here = a_file_of_which_nothing_is_known_has_no_functions as fn() as usize as u64 + 2;
+        let own = Maps::of_this_process();
+        let own = own.get(own.find(here).unwrap());
+        let (start, end) = (own.addresses.start, own.addresses.end);
+        let maps = Maps::parse(&format!(
+            "1000-2000 r-xp 00000000 08:02 12 /no/such/file\n{start:x}-{end:x} r-xp {:08x} 08:02 13 {}\n",
+            own.offset, own.name
+        ));
+        let stack = StackFigures { frames: vec![0x1800, here], ..StackFigures::default() };
+        let profile = Profile { stacks: vec![stack], maps, ..Profile::default() };
+        let proto = encode(&Resolved::of(&profile));
+        let known = |mapping: &Mapping| [mapping.has_functions, mapping.has_filenames, mapping.has_line_numbers];
+        assert_eq!(proto.mapping.iter().map(known).collect::<Vec<_>>(), [[false; 3], [true; 3]]);
+    }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Frame {
     pub(crate) file: String,
     /// 0 where it is not known.
     pub(crate) line: u32,
+    /// False where the name only says which place this is.
+    pub(crate) is_named: bool,
 }
 
 /// What the addresses of a process mean.
@@ -65,6 +67,7 @@ impl Image {
                     system_name: raw.into_owned(),
                     file: location.and_then(|place| place.file).unwrap_or_default().to_owned(),
                     line: location.and_then(|place| place.line).unwrap_or(0),
+                    is_named: true,
                 });
             }
         }
@@ -72,7 +75,13 @@ impl Image {
             && let Some(symbol) = symbol
         {
             let function = addr2line::demangle_auto(symbol.into(), None).into_owned();
-            found.push(Frame { function, system_name: symbol.to_owned(), file: String::new(), line: 0 });
+            found.push(Frame {
+                function,
+                system_name: symbol.to_owned(),
+                file: String::new(),
+                line: 0,
+                is_named: true,
+            });
         }
         found
     }
@@ -118,7 +127,7 @@ fn nameless(mapping: Option<&Mapping>, address: u64) -> Frame {
         }
         None => format!("{address:#x}"),
     };
-    Frame { system_name: function.clone(), function, file: String::new(), line: 0 }
+    Frame { system_name: function.clone(), function, file: String::new(), line: 0, is_named: false }
 }
 
 #[cfg(test)]
