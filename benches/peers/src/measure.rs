@@ -2,12 +2,15 @@
 //! peak of a process's memory on to those that it starts, and counts for a process what its children have used.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::time::TimeVal;
+use nix::unistd::Pid;
 use wait_timeout::ChildExt;
 
 use crate::process;
@@ -28,7 +31,7 @@ pub fn measuring(line: &str, preload: Option<&Path>, timeout: Duration) -> Resul
 /// Runs a line of a shell, with a library preloaded, and takes what it and all its children used.
 pub fn measure(line: &str, preload: Option<&OsStr>, timeout: Duration) -> Result<Sample, String> {
     let mut shell = process::command("sh");
-    shell.args(["-c", line]).stdin(Stdio::null()).stdout(Stdio::null());
+    shell.args(["-c", line]).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
     if let Some(library) = preload {
         shell.env("LD_PRELOAD", library);
     }
@@ -38,7 +41,8 @@ pub fn measure(line: &str, preload: Option<&OsStr>, timeout: Duration) -> Result
     let wall_s = begun.elapsed().as_secs_f64();
     match status {
         None => {
-            let _ = child.kill();
+            // What the shell has started is in its group.
+            let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
             let _ = child.wait();
             Err(format!("stopped after {}", humantime::format_duration(timeout)))
         }
@@ -61,4 +65,29 @@ pub fn measure(line: &str, preload: Option<&OsStr>, timeout: Duration) -> Result
 
 fn seconds(time: TimeVal) -> f64 {
     time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::OpenOptions;
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    #[test]
+    fn what_a_shell_has_started_is_stopped_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let mut reader = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(&fifo).unwrap();
+        // It has the other end until it ends.
+        let line = format!("sleep 600 > '{}'; true", fifo.display());
+        let failure = measure(&line, None, Duration::from_millis(500)).unwrap_err();
+        assert_eq!(failure, "stopped after 500ms");
+        let begun = Instant::now();
+        while !matches!(reader.read(&mut [0]), Ok(0)) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "what the shell has started goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
