@@ -115,7 +115,7 @@ const ENDS: [&[u8]; 3] = [b".pb.gz", b".folded", b".svg"];
 /// Where the command is, seen from the library: where builds put it, and where installations do.
 const PLACES: [&[u8]; 2] = [b"tenure", b"../bin/tenure"];
 
-/// Added to the file's name where the command is missing and the text is kept.
+/// Added to the file's name where the command is missing or fails and the text is kept.
 const TEXT: &[u8] = b".heap";
 
 impl ProfileSettings {
@@ -276,8 +276,9 @@ impl ProfileSettings {
             unsafe { libc::close(text) };
         }
         match ended {
-            Some(Ended::WithStatus(status)) if status != NOT_LOADED => {}
-            Some(Ended::WithStatus(_)) => keep_text("the command `tenure` cannot be loaded", file),
+            Some(Ended::WithStatus(0)) => {}
+            Some(Ended::WithStatus(NOT_LOADED)) => keep_text("the command `tenure` cannot be loaded", file),
+            Some(Ended::WithStatus(_)) => keep_text_if_possible(file),
             Some(Ended::BySignal(signal)) => keep_text(Ending(signal), file),
             Some(Ended::NotStarted) => keep_text("the command `tenure` cannot be started", file),
             None if is_written => keep_text("the command `tenure` is neither beside the library nor in ../bin", file),
@@ -322,6 +323,17 @@ struct Ending(c_int);
 impl Display for Ending {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "the command `tenure` was ended by signal {}", self.0)
+    }
+}
+
+/// Keeps the profile's text, if there is a place for it: the command has failed, and has said why.
+fn keep_text_if_possible(file: Option<Path>) {
+    if let Some(mut name) = file
+        && name.push(TEXT).is_some()
+        && profile_dumps::save_text(name.as_c_str().to_bytes()).is_ok()
+    {
+        let shown = name.as_c_str().to_str().unwrap_or("the file with `.heap` behind its name");
+        complain(format_args!("TENURE_PROFILE: `tenure profile {shown}` reads what was found"));
     }
 }
 

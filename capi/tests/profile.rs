@@ -151,6 +151,19 @@ fn without_the_command_the_text_is_kept_for_it() {
 }
 
 #[test]
+fn a_profile_that_cannot_be_written_takes_neither_the_leaks_nor_the_text_along() {
+    let folder = folder("profile-in-the-way");
+    let file = folder.join("heap.svg");
+    fs::create_dir(&file).unwrap();
+    let errors = stderr(&run(&["--leaks", "--profile", file.to_str().unwrap()], &[program().as_os_str()]));
+    assert!(errors.starts_with("tenure: still in use: ") && errors.contains("leaks_much at "), "{errors}");
+    assert!(errors.contains(&format!("tenure: {}: cannot be written: ", file.display())), "{errors}");
+    let text = format!("{}.heap", file.display());
+    assert!(errors.ends_with(&format!("tenure: TENURE_PROFILE: `tenure profile {text}` reads what was found\n")));
+    assert!(fs::read_to_string(&text).unwrap().starts_with("heap profile: "));
+}
+
+#[test]
 fn what_cannot_be_done_is_said_in_a_line_and_the_program_goes_on() {
     let command = OsStr::new(env!("CARGO_BIN_EXE_tenure"));
     let cases = [

@@ -14,15 +14,15 @@ pub fn write(wanted: &options::Profile) -> Result<(), Failure> {
     let unreadable = |why: String| Failure::ProfileUnreadable(wanted.text.clone(), why);
     let text = read(&wanted.text).map_err(|error| unreadable(format!("cannot be read: {error}")))?;
     let profile = Profile::parse(&text).map_err(|error| unreadable(error.to_string()))?;
-    if let Some(file) = &wanted.output {
+    let saved = wanted.output.as_ref().map_or(Ok(()), |file| {
         let saved = profile.save(file, value(wanted.value));
-        saved.map_err(|error| Failure::ProfileUnwritable(file.clone(), error))?;
-    }
+        saved.map_err(|error| Failure::ProfileUnwritable(file.clone(), error))
+    });
     if wanted.leaks || wanted.output.is_none() {
         // A standard error that is closed is no reason to fail.
         let _ = write!(io::stderr(), "tenure: {}", profile.leaks());
     }
-    Ok(())
+    saved
 }
 
 /// The whole text, of which file names may be in any encoding.
