@@ -5,6 +5,7 @@ mod support;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -300,6 +301,18 @@ fn the_page_goes_to_a_file_whole_and_a_line_says_what_is_in_it() {
     assert_eq!(said, format!("{}: 1 process, {} snapshots\n", target.display(), snapshots(&file).len()));
     assert!(fs::read_to_string(&target).unwrap().starts_with("<!DOCTYPE html>"));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+}
+
+#[test]
+fn a_link_stays_and_the_file_to_which_it_leads_is_the_page() {
+    let folder = folder("link");
+    let (file, link) = (folder.join("there.html"), folder.join("link.html"));
+    fs::write(&file, "earlier").unwrap();
+    symlink("there.html", &link).unwrap();
+    let arguments = [series(&folder).as_os_str(), "-o".as_ref(), link.as_os_str()].map(OsStr::to_owned);
+    assert!(report(arguments).status.success());
+    assert!(link.is_symlink());
+    assert!(fs::read_to_string(&file).unwrap().starts_with("<!DOCTYPE html>"));
 }
 
 /// Asserts that no page comes of the files, and that one line says why.

@@ -44,14 +44,14 @@ pub fn report(options: &options::Report) -> Result<(), ReportError> {
     let (profiles, statistics): (Vec<_>, Vec<_>) = options.files.iter().partition(|file| flame::is_profile(file));
     let mut snapshots = Vec::new();
     for file in &statistics {
-        snapshots.extend(series::read(file).map_err(ReportError::Input)?);
+        snapshots.push(series::read(file).map_err(ReportError::Input)?);
     }
     let profiles = profiles.into_iter().map(|file| FlameGraph::of(file)).collect::<Result<Vec<_>, _>>();
     let profiles = profiles.map_err(ReportError::Flame)?;
     if snapshots.is_empty() {
         return Err(ReportError::NoStatistics);
     }
-    let count = snapshots.len();
+    let count = snapshots.iter().map(Vec::len).sum();
     let processes = series::by_process(snapshots);
     let page = page::page(&processes, &profiles).into_string();
     let unwritable = |error| ReportError::Unwritable(options.output.clone(), error);
@@ -75,15 +75,21 @@ fn number(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Makes `contents` the whole of a file: written beside it and renamed, so that there is never half a page. What is no
-/// regular file is written to.
+/// Makes `contents` the whole of a file, or of the one to which it leads as a link: written beside it and renamed, so
+/// that there is never half a page. What is no regular file is written to.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
-    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+    let meta = fs::metadata(path).ok();
+    if meta.as_ref().is_some_and(|meta| !meta.is_file()) {
         return fs::write(path, contents);
     }
+    let target = meta.map(|_| fs::canonicalize(path)).transpose()?;
+    let path = target.as_deref().unwrap_or(path);
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.tmp", std::process::id()));
-    let result = fs::write(&beside, contents).and_then(|()| fs::rename(&beside, path));
+    // A process of the same id that was ended may have left it. No link of that name is followed.
+    let _ = fs::remove_file(&beside);
+    let written = fs::File::create_new(&beside).and_then(|mut file| file.write_all(contents));
+    let result = written.and_then(|()| fs::rename(&beside, path));
     if result.is_err() {
         let _ = fs::remove_file(&beside);
     }
