@@ -142,6 +142,17 @@ fn a_wrong_command_line_is_refused_with_status_2() {
     assert_refused(run(&["--stats", "--format", "xml"], &["true"]), 2, &["xml", "text, json"]);
     assert_refused(run(&["--children"], &["true"]), 2, &["--stats"]);
     assert_refused(run(&[], &[]), 2, &["CMD"]);
+    assert_refused(run(&["--profile", "heap.txt"], &["true"]), 2, &["--profile", "must end in .pb.gz"]);
+    assert_refused(run(&["--profile", "/no/such/heap.svg"], &["true"]), 2, &["--profile", "/no/such: "]);
+}
+
+#[test]
+fn a_standard_error_that_takes_nothing_keeps_no_program_from_running() {
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let status = |mut command: Command| command.stdin(Stdio::null()).stderr(full()).status().unwrap().code();
+    assert_eq!(status(run(&["--python"], &["true"])), Some(0));
+    assert_eq!(status(run(&[], &["no-such-program-anywhere"])), Some(127));
+    assert_eq!(status(run(&["--bogus"], &["true"])), Some(2));
 }
 
 #[test]
@@ -374,10 +385,12 @@ fn a_static_program_runs_and_the_user_learns_why_there_are_no_statistics() {
     let program = folder.file("program", static_program(), 0o755);
     let program = program.to_str().unwrap();
 
-    let asked = output(run(&["--stats"], &[program]));
-    assert_eq!(asked.status.code(), Some(5));
-    assert_eq!(text(&asked.stderr).lines().count(), 1);
-    assert!(text(&asked.stderr).contains("statically linked"));
+    for option in ["--stats", "--leaks", "--profile=heap.svg"] {
+        let asked = output(run(&[option], &[program]));
+        assert_eq!(asked.status.code(), Some(5));
+        assert_eq!(text(&asked.stderr).lines().count(), 1);
+        assert!(text(&asked.stderr).contains("statically linked"), "{option}");
+    }
 
     let unasked = output(run(&[], &[program]));
     assert_eq!(unasked.status.code(), Some(5));

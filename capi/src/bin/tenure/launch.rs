@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::library;
 use crate::options::Run;
 use crate::program;
+use crate::say::say;
 
 /// Becomes the program; returns only why that failed.
 pub fn launch(run: &Run) -> Failure {
@@ -34,10 +35,12 @@ fn say_beforehand(run: &Run) {
     let name = &run.program[0];
     let file = program::locate(name);
     if run.python && file.is_some() {
-        eprintln!("tenure: PYTHONMALLOC=malloc is set, so that Python's objects come from Tenure");
+        say("PYTHONMALLOC=malloc is set, so that Python's objects come from Tenure");
     }
-    let why = file.as_deref().filter(|_| run.stats.is_some()).and_then(program::ignores_preloading);
+    let reports = run.stats.is_some() || run.profile.is_some() || run.leaks;
+    let why = file.as_deref().filter(|_| reports).and_then(program::ignores_preloading);
     if let Some(why) = why {
-        eprintln!("tenure: {}: no statistics, since the library cannot be preloaded: {why}", name.to_string_lossy());
+        let name = name.to_string_lossy();
+        say(format_args!("{name}: nothing is reported, since the library cannot be preloaded: {why}"));
     }
 }

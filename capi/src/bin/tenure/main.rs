@@ -14,6 +14,7 @@ mod profile;
 mod program;
 #[cfg(feature = "view")]
 mod report;
+mod say;
 #[cfg(feature = "view")]
 mod series;
 #[cfg(feature = "view")]
@@ -48,6 +49,6 @@ fn main() -> ExitCode {
 
 /// Says why, and gives the status to exit with.
 fn fail(why: &dyn Display, status: u8) -> ExitCode {
-    eprintln!("tenure: {why}");
+    say::say(why);
     ExitCode::from(status)
 }

@@ -3,13 +3,18 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use tenure_profile::Setting;
 
 use crate::help;
+use crate::say::say;
 
 /// Starts any program on Tenure, a memory allocator, without rebuilding it, and shows what became of its memory.
 #[derive(Parser)]
@@ -87,7 +92,7 @@ pub struct Run {
     /// Write a heap profile when the program ends: pprof, folded stacks or a flame graph, as FILE ends in .pb.gz,
     /// .folded or .svg. RATE is the number of bytes from one sample to the next, 524288 unless given; %p stands for the
     /// process id.
-    #[arg(long, value_name = "FILE[:RATE]")]
+    #[arg(long, value_name = "FILE[:RATE]", value_parser = OsStringValueParser::new().try_map(profile_setting))]
     pub profile: Option<PathBuf>,
 
     /// Print what is still in use when the program ends, by call stack. Without --profile each allocation is looked at,
@@ -175,14 +180,28 @@ pub fn parse() -> Result<Options, ExitCode> {
                 // A reader that has gone away does not make the command line any worse.
                 let _ = error.print();
             }
-            _ => eprintln!(
-                "tenure: {}; see `{}`",
+            _ => say(format_args!(
+                "{}; see `{}`",
                 one_line(&error.render().to_string()),
                 help_for(env::args_os().nth(1))
-            ),
+            )),
         }
         ExitCode::from(if error.use_stderr() { 2 } else { 0 })
     })
+}
+
+/// A setting that the library will understand, of a file in a folder that is there; or what is wrong with it.
+fn profile_setting(text: OsString) -> Result<PathBuf, String> {
+    let setting = Setting::parse(&text).map_err(|wrong| wrong.to_string())?;
+    let folder = setting.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // One that is named by a process cannot be looked at before there is the process.
+    if !folder.as_os_str().as_bytes().windows(2).any(|pair| pair == b"%p") {
+        let found = fs::metadata(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        if !found.is_dir() {
+            return Err(format!("{}: not a folder", folder.display()));
+        }
+    }
+    Ok(text.into())
 }
 
 /// The command line that explains the subcommand of this name.
@@ -225,6 +244,24 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_goes_to_a_folder_that_is_there() {
+        let wrong = |setting: &str| run(&["--profile", setting, "--", "true"]).err();
+        for setting in ["heap.svg", "./heap.folded:4K", "/heap.pb.gz", "/no/such/%p/heap.svg"] {
+            assert_eq!(wrong(setting), None);
+        }
+        let cases = [
+            ("heap.txt", "must end in"),
+            ("heap.svg:0", "the rate must be"),
+            ("/no/such/heap.svg", "/no/such: "),
+            ("/dev/null/heap.svg:64K", "/dev/null: not a folder"),
+        ];
+        for (setting, why) in cases {
+            let wrong = wrong(setting).unwrap();
+            assert!(wrong.contains("--profile") && wrong.contains(why), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_wrong_command_line_is_referred_to_the_help_of_its_subcommand() {
         assert_eq!(help_for(Some("run".into())), "tenure run --help");
         assert_eq!(help_for(Some("dance".into())), "tenure --help");
@@ -247,6 +284,7 @@ mod tests {
         assert!(wrong(&["--stats"]).contains("CMD"));
         assert!(wrong(&["--stats", "--format", "xml", "--", "true"]).contains("text, json"));
         assert!(wrong(&["--children", "--", "true"]).contains("--stats"));
+        assert!(wrong(&["--profile", "heap.txt", "--", "true"]).contains("must end in"));
         assert!(!wrong(&["--stats", "--format", "xml", "--", "true"]).contains('\n'));
     }
 }
