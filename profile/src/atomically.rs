@@ -6,8 +6,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process;
 
-/// Has `fill` write a file, or the one to which it leads as a link. Where that fails, nothing is left of it, and what was
-/// there before stays.
+/// Has `fill` write a file, or the one to which it leads as a link. Where that fails, nothing is left of it, and what
+/// was there before stays.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // What a link leads to that is no file cannot be replaced.
     let target = fs::metadata(path).is_ok_and(|meta| meta.is_file()).then(|| fs::canonicalize(path)).transpose()?;
