@@ -118,8 +118,8 @@ fn is_inside(address: usize, class: SizeClass) -> bool {
     address.is_multiple_of(size::CHECK) && address % SLOT_SIZE + class.size() <= SLOT_SIZE
 }
 
-/// The owner of `block`, as the thread's view of the map has it: nobody, where the thread has none, or where the address
-/// has bits that no program's can have, of which the view knows nothing.
+/// The owner of `block`, as the thread's view of the map has it: nobody, where the thread has none, or where the
+/// address has bits that no program's can have, of which the view knows nothing.
 #[inline(always)]
 fn owner_in_view(thread: &Borrower, block: NonNull<u8>) -> Owner {
     if block.addr().get() >= segment::ADDRESSES {
