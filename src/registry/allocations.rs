@@ -5,8 +5,8 @@ use crate::heap::{self, Heap};
 use crate::os;
 use crate::sync::Ordering;
 
-/// How often allocations are added up, at most, where threads end meanwhile: a thread that was interrupted at its end has
-/// gone on by then.
+/// How often allocations are added up, at most, where threads end meanwhile: a thread that was interrupted at its end
+/// has gone on by then.
 const LOOKS: usize = 1000;
 
 impl Registry {
