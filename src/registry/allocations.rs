@@ -11,8 +11,8 @@ const LOOKS: usize = 1000;
 
 impl Registry {
     /// Number of blocks that were allocated from heaps. A thread that ends hands its count over to its heap: then the
-    /// figures are added up again, so that none of them is missing, or counted twice. Where there is no end of that, the
-    /// number is what it was found to be last.
+    /// figures are added up again, so that none of them is missing, or counted twice. Where there is no end of that,
+    /// the number is what it was found to be last.
     pub(crate) fn allocations(&self) -> u64 {
         for _ in 0..LOOKS {
             let before = self.hand_overs();
