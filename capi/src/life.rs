@@ -20,8 +20,8 @@ static AT_START: extern "C" fn() = start;
 #[unsafe(link_section = ".fini_array")]
 static AT_END: extern "C" fn() = end;
 
-/// The process that has something to say at its end, as long as it has not; 0 where there is none, and [`TELLING`] while
-/// a thread that ends the process by [`_exit`] says it.
+/// The process that has something to say at its end, as long as it has not; 0 where there is none, and [`TELLING`]
+/// while a thread that ends the process by [`_exit`] says it.
 static TELLER: AtomicI32 = AtomicI32::new(0);
 
 const TELLING: i32 = -1;

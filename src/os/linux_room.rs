@@ -22,8 +22,8 @@ impl Room {
         Self(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
-    /// Runs `work` with room on the stack, and without handlers of signals: one might begin where an interrupted one has
-    /// its frames. What ends the process without a handler still does.
+    /// Runs `work` with room on the stack, and without handlers of signals: one might begin where an interrupted one
+    /// has its frames. What ends the process without a handler still does.
     ///
     /// # Safety
     /// - One thread at a time does this, and not from within `work`.

@@ -13,9 +13,9 @@ fn estimate() -> f64 {
     blocks as f64
 }
 
-/// Of n blocks with a likelihood of p, the samples have a variance of n p (1 - p). Of the 16,000 blocks of 8 KiB at 64 KiB
-/// that are samples, the standard deviation is 0.7 %, and of the 2,200 of 64 bytes at 4 KiB 2.1 %; of the 1,400 that are to
-/// be guarded 2.7 %. Five of those are let pass.
+/// Of n blocks with a likelihood of p, the samples have a variance of n p (1 - p). Of the 16,000 blocks of 8 KiB at 64
+/// KiB that are samples, the standard deviation is 0.7 %, and of the 2,200 of 64 bytes at 4 KiB 2.1 %; of the 1,400
+/// that are to be guarded 2.7 %. Five of those are let pass.
 #[test]
 fn where_no_place_is_free_estimates_are_right_and_each_is_counted_once() {
     alone(120, || {
