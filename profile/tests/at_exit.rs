@@ -75,7 +75,9 @@ fn a_leak_is_reported_with_its_function_and_its_size() {
 fn another_process_than_the_one_that_is_meant_writes_nothing() {
     let folder = Folder::new("only");
     let file = folder.0.join("heap.folded");
-    let settings = [("TENURE_PROFILE", file.to_str().unwrap()), ("TENURE_LEAKS", "1"), ("TENURE_STATS_PID", "1")];
+    // So small a rate that the megabyte which is forgotten is a sample for sure.
+    let setting = format!("{}:1024", file.display());
+    let settings = [("TENURE_PROFILE", setting.as_str()), ("TENURE_LEAKS", "1"), ("TENURE_STATS_PID", "1")];
     let (_, errors) = run(example().envs(settings));
     assert_eq!(errors, "");
     assert!(!file.exists());
