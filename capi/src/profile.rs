@@ -9,7 +9,7 @@ use crate::output::complain;
 use crate::unnoticed::{self, Ended};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
-use core::fmt::{self, Display, Formatter, Write};
+use core::fmt::{self, Display, Formatter};
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -240,14 +240,11 @@ impl ProfileSettings {
     /// The name of the profile's file; that of a dump has its number before the end which says in what form it is.
     fn name(&self, number: Option<u32>) -> Option<Path> {
         let pattern = self.file.get().unwrap_or_default();
-        let end = ENDS.iter().find(|end| pattern.ends_with(end)).map_or(0, |end| end.len());
-        let (stem, end) = pattern.split_at(pattern.len() - end);
+        let end = ENDS.into_iter().find(|end| pattern.ends_with(end)).unwrap_or_default();
         let mut name = Path::NONE;
         // SAFETY: no preconditions.
         let process = unsafe { libc::getpid() } as u32;
-        let fits = name.push_for(process, stem).is_some()
-            && number.is_none_or(|number| write!(name, ".{number:04}").is_ok())
-            && name.push(end).is_some();
+        let fits = name.push_numbered(process, pattern, end, number).is_some();
         if !fits {
             complain(format_args!("TENURE_PROFILE: the file's name is too long"));
         }

@@ -3,10 +3,10 @@
 use crate::format::Format;
 use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process;
+use tenure::preloaded;
 use tenure::profile::split_setting;
 
 /// A profile that is to be written at the end of the process, and on a signal: `FILE[:RATE]`.
@@ -19,23 +19,14 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Writes the name of the file, with the id of the process that asks: a forked child has its parent's setting. That
-    /// of a dump with a number has it before the end that says in what form it is, as in `heap.0001.svg`. Allocates
-    /// nothing.
-    pub(crate) fn write_name(&self, number: Option<u32>, out: &mut impl Write) -> io::Result<()> {
-        let name = self.file.as_os_str().as_bytes();
+    /// The name of the file, with the id of the process that asks: a forked child has its parent's setting. That of a
+    /// dump with a number has it before the end that says in what form it is, as in `heap.0001.svg`. `None` where it is
+    /// too long. Allocates nothing.
+    pub(crate) fn name(&self, number: Option<u32>) -> Option<preloaded::Path> {
+        let mut name = preloaded::Path::NONE;
         let end = Format::of(&self.file).map_or("", Format::end).as_bytes();
-        let mut rest = name.strip_suffix(end).unwrap_or(name);
-        while let Some(at) = rest.windows(2).position(|pair| pair == b"%p") {
-            out.write_all(&rest[..at])?;
-            write!(out, "{}", process::id())?;
-            rest = &rest[at + 2..];
-        }
-        out.write_all(rest)?;
-        if let Some(number) = number {
-            write!(out, ".{number:04}")?;
-        }
-        out.write_all(end)
+        name.push_numbered(process::id(), self.file.as_os_str().as_bytes(), end, number)?;
+        Some(name)
     }
 }
 
@@ -106,9 +97,8 @@ mod tests {
     #[test]
     fn dumps_are_numbered_before_the_end_of_the_name() {
         let name = |text, number| {
-            let mut name = Vec::new();
-            Setting::parse(text).unwrap().write_name(number, &mut name).unwrap();
-            String::from_utf8(name).unwrap()
+            let name = Setting::parse(text).unwrap().name(number).unwrap();
+            String::from_utf8(name.get().unwrap().to_vec()).unwrap()
         };
         assert_eq!(name("/x/a.pb.gz:8", Some(1)), "/x/a.0001.pb.gz");
         assert_eq!(name("a.b.svg", Some(12345)), "a.b.12345.svg");

@@ -9,12 +9,13 @@ use std::env;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, Cursor, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use tenure::preloaded;
 use tenure::profile::{Options, Unwinder, arm_with, each_stack, unsampled};
 use tenure::profile_dumps;
 
@@ -136,10 +137,9 @@ fn finish() {
 
 /// Writes a profile, or keeps what was found as text where there is no memory for that.
 fn write_profile(setting: &Setting, number: Option<u32>, value: Value) {
-    let mut name = Cursor::new([0; PATH_MAX]);
-    if setting.write_name(number, &mut name).is_err() {
+    let Some(name) = setting.name(number) else {
         return complain("TENURE_PROFILE", &"the file's name is too long");
-    }
+    };
     if !has_memory() {
         return keep_text(name);
     }
@@ -158,18 +158,14 @@ fn has_memory() -> bool {
     Vec::<u8>::new().try_reserve_exact(RESERVE.max(program) + addresses * FOR_ADDRESS).is_ok()
 }
 
-/// Bytes that a file's name may have.
-const PATH_MAX: usize = 4096;
-
-/// What has been written so far.
-fn path(name: &Cursor<[u8; PATH_MAX]>) -> &Path {
-    Path::new(OsStr::from_bytes(&name.get_ref()[..name.position() as usize]))
+fn path(name: &preloaded::Path) -> &Path {
+    Path::new(OsStr::from_bytes(name.get().unwrap_or_default()))
 }
 
 /// Writes what was found as text, without memory, to a file beside the one that was asked for.
-fn keep_text(mut name: Cursor<[u8; PATH_MAX]>) {
+fn keep_text(mut name: preloaded::Path) {
     let why = "there is no memory for the profile";
-    if name.write_all(b".heap").is_err() {
+    if name.push(b".heap").is_none() {
         return complain("TENURE_PROFILE", &format_args!("{why}, and the file's name is too long"));
     }
     let file = path(&name);

@@ -70,6 +70,16 @@ impl Path {
         self.push(rest)
     }
 
+    /// As [`Path::push_for`], with `number`, if there is one, before the `end` of the pattern, which says what is in
+    /// the file: as in `heap.0001.svg`.
+    pub fn push_numbered(&mut self, process: u32, pattern: &[u8], end: &[u8], number: Option<u32>) -> Option<()> {
+        self.push_for(process, pattern.strip_suffix(end).unwrap_or(pattern))?;
+        if let Some(number) = number {
+            write!(self, ".{number:04}").ok()?;
+        }
+        self.push(end)
+    }
+
     /// True where each process has a path of its own: where it has a place for the process's id.
     pub fn names_process(&self) -> bool {
         self.get().is_some_and(|path| place_of_process(path).is_some())

@@ -1,7 +1,7 @@
 //! Linux: how a thread waits that finds a lock taken.
 
-use super::wait;
-use crate::sync::plain::{AtomicU32, AtomicUsize, Ordering};
+use crate::os::sleep;
+use crate::sync::plain::{AtomicUsize, Ordering};
 
 /// Lets another thread run.
 ///
@@ -9,9 +9,8 @@ use crate::sync::plain::{AtomicU32, AtomicUsize, Ordering};
 /// once in a while the thread sleeps.
 pub(crate) fn yield_now() {
     static YIELDS: AtomicUsize = AtomicUsize::new(0);
-    static NEVER_CHANGED: AtomicU32 = AtomicU32::new(0);
     if YIELDS.fetch_add(1, Ordering::Relaxed) % YIELDS_PER_SLEEP == YIELDS_PER_SLEEP - 1 {
-        wait(&NEVER_CHANGED, 0, SLEEP_MS);
+        sleep(SLEEP_MS);
         return;
     }
     // SAFETY: no preconditions; cannot fail on Linux.

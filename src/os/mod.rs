@@ -67,7 +67,15 @@ pub(crate) use native::{
     cgroup_limit, end_process, name_thread, start_thread, thread_token, threads_without_first, wait, wake,
 };
 
+use crate::sync::plain::AtomicU32;
 use core::ptr::NonNull;
+
+/// Waits for so many milliseconds; false where the system does not let a thread wait so.
+#[cfg_attr(not(feature = "profile"), allow(dead_code, reason = "a platform may do without"))]
+pub(crate) fn sleep(milliseconds: u64) -> bool {
+    static NEVER_CHANGED: AtomicU32 = AtomicU32::new(0);
+    wait(&NEVER_CHANGED, 0, milliseconds) != EndOfWait::Never
+}
 
 /// An access to memory that may not be accessed so.
 #[cfg(feature = "profile")]

@@ -6,9 +6,9 @@ use super::super::BACKEND;
 use super::{pool, unwinder};
 use crate::guarded::{Block, Deed, Pool, Wrong};
 use crate::os::report::{complain, fatal_about, line};
-use crate::os::{self, EndOfWait, Fault, Room, write_frames};
+use crate::os::{self, Fault, Room, write_frames};
 use crate::sampling::{MAX_FRAMES, Trail, Unwinder, walk_from, walk_whole};
-use crate::sync::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{AtomicBool, Ordering};
 use core::fmt::{self, Display, Formatter};
 use core::ptr::NonNull;
 
@@ -34,11 +34,10 @@ pub(super) fn forget() {
 
 /// Waits until the process is ended, and not for ever.
 fn wait_for_the_end() {
-    static NEVER_CHANGED: AtomicU32 = AtomicU32::new(0);
     const STEP_MS: u64 = 10;
     let begun = BACKEND.os.now_ms();
     while BACKEND.os.now_ms().saturating_sub(begun) < PATIENCE_MS {
-        if os::wait(&NEVER_CHANGED, 0, STEP_MS) == EndOfWait::Never {
+        if !os::sleep(STEP_MS) {
             os::yield_now();
         }
     }
