@@ -11,12 +11,13 @@ use std::alloc::Layout;
 use std::env;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use support::account::{assert_same_live, quiet_stats};
 use support::block::Block;
 use support::intervals::Intervals;
 use support::memory::{KIB, MIB};
 use support::process::alone;
 use support::random::{Random, seed};
-use tenure::{Stats, Tenure};
+use tenure::Tenure;
 
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
@@ -201,32 +202,15 @@ fn operations() -> usize {
     }
 }
 
-/// The statistics of a process in which nothing else goes on.
-fn quiet_stats() -> Stats {
-    let stats = GLOBAL.stats();
-    assert!(
-        stats.is_balanced(),
-        "{} bytes are committed and {} accounted for\n{stats}",
-        stats.committed,
-        stats.balance.total()
-    );
-    stats
-}
-
-fn assert_same_live(before: &Stats, after: &Stats) {
-    let live = |stats: &Stats| (stats.live_blocks(), stats.live_bytes());
-    assert_eq!(live(before), live(after), "blocks and bytes in use, before and after");
-}
-
 #[test]
 fn one_thread_gets_aligned_disjoint_blocks_that_keep_their_contents_and_every_byte_is_accounted_for() {
     alone(900, || {
         let seed = seed();
         // What the standard library allocates once and for all comes first.
         play_here(seed, 3200);
-        let before = quiet_stats();
+        let before = quiet_stats(&GLOBAL);
         play_here(seed, operations());
-        assert_same_live(&before, &quiet_stats());
+        assert_same_live(&before, &quiet_stats(&GLOBAL));
     });
 }
 
@@ -236,7 +220,7 @@ fn play_here(seed: u64, operations: usize) {
     let mut player = Player::new(seed, &intervals, 256 * MIB);
     for _ in 0..32 {
         player.play(operations / 32, &[]);
-        quiet_stats();
+        quiet_stats(&GLOBAL);
     }
     player.free_all();
     assert!(intervals.is_empty());
@@ -247,9 +231,9 @@ fn four_threads_that_hand_blocks_to_each_other_free_and_resize_them_wherever_the
     alone(900, || {
         let seed = seed();
         play_in_threads(seed, 3200);
-        let before = quiet_stats();
+        let before = quiet_stats(&GLOBAL);
         play_in_threads(seed, operations());
-        assert_same_live(&before, &quiet_stats());
+        assert_same_live(&before, &quiet_stats(&GLOBAL));
     });
 }
 
@@ -271,7 +255,7 @@ fn play_in_threads(seed: u64, operations: usize) {
         };
         let handles: Vec<_> = (0..players).map(|_| start(seeds.next())).collect();
         handles.into_iter().for_each(|handle| handle.join().unwrap());
-        quiet_stats();
+        quiet_stats(&GLOBAL);
     }
     for slot in &*slots {
         if let Some(block) = slot.lock().unwrap().take() {
@@ -290,10 +274,10 @@ fn blocks_of_which_one_in_two_is_guarded_are_no_different_from_others() {
         tenure::guard::arm(2).unwrap();
         play_here(seed, 3200);
         play_in_threads(seed, 3200);
-        let before = quiet_stats();
+        let before = quiet_stats(&GLOBAL);
         play_here(seed, operations() / 20);
         play_in_threads(seed, operations() / 20);
-        assert_same_live(&before, &quiet_stats());
+        assert_same_live(&before, &quiet_stats(&GLOBAL));
         let totals = tenure::guard::totals();
         println!("{totals:?}");
         assert!(totals.guarded > 1000, "{totals:?}");

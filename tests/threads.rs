@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use support::account::{assert_same_live, quiet_stats};
 use support::block::{Block, layout};
 use support::memory::{KIB, MIB, resident};
 use support::process::{alone, command};
-use tenure::{Stats, Tenure};
+use tenure::Tenure;
 
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
@@ -38,28 +39,11 @@ fn on_a_thread<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> 
     thread::spawn(body).join().unwrap()
 }
 
-/// The statistics of a process in which nothing else goes on.
-fn quiet_stats() -> Stats {
-    let stats = GLOBAL.stats();
-    assert!(
-        stats.is_balanced(),
-        "{} bytes committed, {} accounted for\n{stats}",
-        stats.committed,
-        stats.balance.total()
-    );
-    stats
-}
-
-fn assert_same_live(before: &Stats, after: &Stats) {
-    let live = |stats: &Stats| (stats.live_blocks(), stats.live_bytes());
-    assert_eq!(live(before), live(after), "blocks and bytes in use, before and after");
-}
-
 #[test]
 fn ten_thousand_threads_one_after_another_that_leave_blocks_to_others_need_no_more_memory_than_a_few() {
     alone(300, || {
         on_a_thread(|| free_all(blocks_of(&SIZES)));
-        let before = quiet_stats();
+        let before = quiet_stats(&GLOBAL);
         let mut left: VecDeque<Vec<Block>> = VecDeque::with_capacity(64);
         for nth in 0..10_000 {
             left.push_back(on_a_thread(|| blocks_of(&SIZES)));
@@ -68,7 +52,7 @@ fn ten_thousand_threads_one_after_another_that_leave_blocks_to_others_need_no_mo
                 if nth % 2 == 0 { free_all(oldest) } else { on_a_thread(|| free_all(oldest)) }
             }
             if nth % 1000 == 999 {
-                let stats = quiet_stats();
+                let stats = quiet_stats(&GLOBAL);
                 assert!(stats.heaps <= before.heaps + 1, "{stats}");
                 assert!(stats.segments + stats.pooled_segments <= 16, "{stats}");
                 assert!(stats.committed <= 96 * MIB, "{stats}");
@@ -76,7 +60,7 @@ fn ten_thousand_threads_one_after_another_that_leave_blocks_to_others_need_no_mo
         }
         left.drain(..).for_each(free_all);
         drop(left);
-        assert_same_live(&before, &quiet_stats());
+        assert_same_live(&before, &quiet_stats(&GLOBAL));
     });
 }
 
@@ -95,9 +79,9 @@ fn a_dead_threads_blocks_are_freed_by_many_threads_at_once() {
             threads.into_iter().for_each(|thread| thread.join().unwrap());
         };
         run();
-        let before = quiet_stats();
+        let before = quiet_stats(&GLOBAL);
         (0..5).for_each(|_| run());
-        let after = quiet_stats();
+        let after = quiet_stats(&GLOBAL);
         assert_same_live(&before, &after);
         // What came back is used again, though which slots of a segment were touched before differs from run to run;
         // what a run has is 80 MiB.
@@ -109,12 +93,12 @@ fn a_dead_threads_blocks_are_freed_by_many_threads_at_once() {
 fn a_new_thread_uses_the_heap_of_one_that_has_ended() {
     alone(60, || {
         on_a_thread(|| free_all(blocks_of(&SIZES)));
-        let before = quiet_stats();
+        let before = quiet_stats(&GLOBAL);
         assert!(before.parked_heaps >= 1);
         for _ in 0..100 {
             on_a_thread(|| free_all(blocks_of(&SIZES)));
         }
-        let after = quiet_stats();
+        let after = quiet_stats(&GLOBAL);
         assert_eq!((after.heaps, after.parked_heaps), (before.heaps, before.parked_heaps));
         assert_eq!(after.segments, before.segments);
     });
@@ -152,13 +136,13 @@ fn more_threads_than_there_are_heaps_allocate_and_free_at_once() {
         assert_eq!(during.heaps, MAX_HEAPS, "{during}");
         may_free.wait();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        let after = quiet_stats();
+        let after = quiet_stats(&GLOBAL);
         assert!(after.live_bytes() < 2 * MIB, "{after}");
         // Heaps are to be had again: the next thread gets one.
         on_a_thread(|| free_all(blocks_of(&SIZES)));
-        assert_eq!(quiet_stats().parked_heaps, after.parked_heaps);
+        assert_eq!(quiet_stats(&GLOBAL).parked_heaps, after.parked_heaps);
         GLOBAL.purge();
-        let purged = quiet_stats();
+        let purged = quiet_stats(&GLOBAL);
         println!(
             "{THREADS} threads at once; afterwards {} KiB of metadata, {} KiB committed, {} KiB resident, {} MiB reserved",
             purged.balance.metadata / KIB,
@@ -281,10 +265,10 @@ fn destructors_that_allocate_after_the_allocators_own_leave_nothing_behind() {
             }
         };
         run_threads(50);
-        let before = quiet_stats();
+        let before = quiet_stats(&GLOBAL);
         DESTRUCTIONS.store(0, Ordering::Relaxed);
         run_threads(2000);
-        let after = quiet_stats();
+        let after = quiet_stats(&GLOBAL);
         assert_eq!(DESTRUCTIONS.load(Ordering::Relaxed), 2000 * 3 * 4, "some destructors did not run");
         assert_same_live(&before, &after);
         assert_eq!((before.heaps, before.segments), (after.heaps, after.segments));
@@ -302,9 +286,9 @@ fn a_thread_that_only_frees_during_its_end_gives_back_what_it_frees() {
             on_a_thread(move || arm(&LATE_KEY, value));
         };
         run();
-        let before = quiet_stats();
+        let before = quiet_stats(&GLOBAL);
         (0..200).for_each(|_| run());
-        assert_same_live(&before, &quiet_stats());
+        assert_same_live(&before, &quiet_stats(&GLOBAL));
     });
 }
 
@@ -317,13 +301,13 @@ fn what_waits_in_the_outbox_of_a_thread_that_ends_comes_home() {
             for is_owner_alive in [true, false] {
                 let make =
                     move || (0..count).map(|nth| Block::new(layout(1 + nth % 700, 8)).unwrap()).collect::<Vec<_>>();
-                let before = quiet_stats();
+                let before = quiet_stats(&GLOBAL);
                 let blocks = if is_owner_alive { make() } else { on_a_thread(make) };
                 on_a_thread(move || {
                     free_all(blocks_of(&SIZES));
                     free_all(blocks);
                 });
-                let after = quiet_stats();
+                let after = quiet_stats(&GLOBAL);
                 assert_same_live(&before, &after);
                 assert_eq!(after.live_blocks(), before.live_blocks(), "{count} blocks");
             }
@@ -365,9 +349,9 @@ fn a_program_that_takes_every_thread_key_later_changes_nothing() {
             free_all(blocks);
         };
         run();
-        let before = quiet_stats();
+        let before = quiet_stats(&GLOBAL);
         (0..100).for_each(|_| run());
-        let after = quiet_stats();
+        let after = quiet_stats(&GLOBAL);
         assert_same_live(&before, &after);
         assert_eq!(before.heaps, after.heaps);
     });
@@ -394,7 +378,7 @@ fn live_without_keys() -> ! {
         assert_eq!(unsafe { libc::pthread_join(thread, &mut left) }, 0);
         // SAFETY: what `allocate` has returned.
         free_all(*unsafe { Box::from_raw(left.cast::<Vec<Block>>()) });
-        let stats = quiet_stats();
+        let stats = quiet_stats(&GLOBAL);
         assert!(nth == 0 || stats.heaps == heaps, "{stats}");
         heaps = stats.heaps;
     }

@@ -30,6 +30,12 @@ mod process;
 #[path = "linux_room.rs"]
 mod room;
 
+#[path = "linux_signals.rs"]
+mod signals;
+
+#[path = "linux_text.rs"]
+mod text;
+
 #[path = "linux_thread.rs"]
 mod thread;
 

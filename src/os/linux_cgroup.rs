@@ -3,7 +3,7 @@
 //! Of version 2, `/proc/self/cgroup` has a line `0::/path`; of version 1, one such as `4:memory:/path`. The least of
 //! what the group and those around it allow holds.
 
-use super::KeepErrno;
+use super::{KeepErrno, text};
 use crate::number::decimal;
 use core::ffi::CStr;
 
@@ -17,23 +17,7 @@ const VERSION_2: (&[u8], &[u8]) = (b"/sys/fs/cgroup", b"/memory.max");
 /// Bytes that the process's control group allows, or one of those around it; `None` where none has a limit.
 pub(crate) fn cgroup_limit() -> Option<usize> {
     let _errno = KeepErrno::new();
-    least(read)
-}
-
-/// Reads the start of a file; how many bytes that was.
-pub(super) fn read(path: &CStr, text: &mut [u8]) -> Option<usize> {
-    // SAFETY: a text that ends in a null.
-    let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-    if file < 0 {
-        return None;
-    }
-    // SAFETY: the buffer is valid for its length, and the file is open.
-    let len = unsafe {
-        let len = libc::read(file, text.as_mut_ptr().cast(), text.len());
-        libc::close(file);
-        len
-    };
-    usize::try_from(len).ok()
+    least(|path, room| text::read(path, room).map(<[u8]>::len))
 }
 
 /// The least limit, in files that are read by `read`.

@@ -1,5 +1,6 @@
 //! Linux: whether huge pages are allowed by whoever administers the machine.
 
+use super::text;
 use crate::sync::plain::{AtomicU32, Ordering};
 
 const UNKNOWN: u32 = 0;
@@ -12,9 +13,9 @@ static ANSWER: AtomicU32 = AtomicU32::new(UNKNOWN);
 pub(super) fn are_allowed() -> bool {
     if ANSWER.load(Ordering::Relaxed) == UNKNOWN {
         let mut text = [0; 64];
-        let len = super::cgroup::read(c"/sys/kernel/mm/transparent_hugepage/enabled", &mut text).unwrap_or(0);
+        let choice = text::read(c"/sys/kernel/mm/transparent_hugepage/enabled", &mut text).unwrap_or_default();
         // Threads that look at once see the same.
-        ANSWER.store(if are_offered(&text[..len]) { ALLOWED } else { FORBIDDEN }, Ordering::Relaxed);
+        ANSWER.store(if are_offered(choice) { ALLOWED } else { FORBIDDEN }, Ordering::Relaxed);
     }
     ANSWER.load(Ordering::Relaxed) == ALLOWED
 }

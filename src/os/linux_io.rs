@@ -1,6 +1,7 @@
 //! What reports need of Linux: the environment, files, a signal. Everything keeps `errno`, and nothing allocates.
 
-use super::KeepErrno;
+pub(crate) use super::signals::without_signals;
+use super::{KeepErrno, signals};
 use crate::sync::plain::{AtomicU32, Ordering};
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Display, Formatter};
@@ -238,41 +239,6 @@ impl KeptStderr {
     }
 }
 
-/// Runs `write` without the process being ended by what it writes to: a pipe that nobody reads, or a file that may not
-/// grow.
-pub(crate) fn without_signals<R>(write: impl FnOnce() -> R) -> R {
-    let _errno = KeepErrno::new();
-    let mut held = empty_set();
-    // SAFETY: a valid set and signals that there are.
-    unsafe { libc::sigaddset(&mut held, libc::SIGPIPE) };
-    // SAFETY: as above.
-    unsafe { libc::sigaddset(&mut held, libc::SIGXFSZ) };
-    let (mut before, mut pending) = (empty_set(), empty_set());
-    // SAFETY: valid sets.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &held, &mut before) };
-    // SAFETY: a valid set.
-    unsafe { libc::sigpending(&mut pending) };
-    let result = write();
-    // What is pending from before is left to the program.
-    // SAFETY: a valid set and signals that there are.
-    let is_ours =
-        unsafe { libc::sigismember(&pending, libc::SIGPIPE) + libc::sigismember(&pending, libc::SIGXFSZ) } == 0;
-    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: valid sets and times.
-    while is_ours && unsafe { libc::sigtimedwait(&held, ptr::null_mut(), &at_once) } > 0 {}
-    // SAFETY: a valid set.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
-    result
-}
-
-fn empty_set() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: a valid place for a set.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: filled in by the call, which cannot fail.
-    unsafe { set.assume_init() }
-}
-
 /// Has `hook` called when the process ends in an orderly way; false where that cannot be.
 pub(crate) fn at_exit(hook: extern "C" fn()) -> bool {
     // SAFETY: a function without preconditions.
@@ -322,7 +288,7 @@ pub(crate) fn on_signal(number: c_int, hook: extern "C" fn(c_int)) -> bool {
     // SAFETY: zeros are a valid action.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = hook as *const () as usize;
-    action.sa_mask = empty_set();
+    action.sa_mask = signals::none();
     // On the stack that the program has for its handlers, if it has one; and calls that are interrupted go on.
     action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
     // SAFETY: a valid action, whose hook has no preconditions.

@@ -2,10 +2,9 @@
 //!
 //! Nothing here allocates or takes a lock, so all of it may be called in a signal handler.
 
-use super::KeepErrno;
+use super::{KeepErrno, text};
 use crate::number::decimal;
 use crate::os::{Process, SystemMemory};
-use core::ffi::{CStr, c_int};
 
 /// Bytes of a file of `/proc` that are read at most. A roll-up of the mappings has about 900, a line of figures at most
 /// 500.
@@ -30,28 +29,27 @@ pub(super) fn process() -> Process {
 pub(super) fn uptime_ms() -> Option<u64> {
     let _errno = KeepErrno::new();
     let mut buffer = [0; MAX];
-    let started = started(read(c"/proc/self/stat", &mut buffer)?)?;
+    let started = started(text::read(c"/proc/self/stat", &mut buffer)?)?;
     // SAFETY: no preconditions.
     let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok().filter(|&ticks| ticks > 0)?;
     clock_ms(libc::CLOCK_BOOTTIME).checked_sub(started * 1000 / per_second)
 }
 
-/// When the process was made, in ticks since the system was: the 22nd field. The name, which is the second, may have
-/// spaces and parentheses in it.
+/// When the process was made, in ticks since the system was: the 22nd field, of which the first two are its id and its
+/// name.
 fn started(stat: &[u8]) -> Option<u64> {
-    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
-    decimal(stat[name_end + 1..].split(|&byte| byte == b' ').filter(|field| !field.is_empty()).nth(19)?)
+    decimal(text::fields_of_stat(stat).nth(19)?)
 }
 
 /// What the process has in memory and in swap space.
 pub(super) fn memory(page_size: usize) -> Option<SystemMemory> {
     let _errno = KeepErrno::new();
     let mut buffer = [0; MAX];
-    if let Some(memory) = read(c"/proc/self/smaps_rollup", &mut buffer).and_then(rolled_up) {
+    if let Some(memory) = text::read(c"/proc/self/smaps_rollup", &mut buffer).and_then(rolled_up) {
         return Some(memory);
     }
     // Kernels before 4.14, and sandboxes, do not have the roll-up.
-    let resident = decimal(read(c"/proc/self/statm", &mut buffer)?.split(|&byte| byte == b' ').nth(1)?)?;
+    let resident = decimal(text::read(c"/proc/self/statm", &mut buffer)?.split(|&byte| byte == b' ').nth(1)?)?;
     Some(SystemMemory { resident: resident as usize * page_size, anonymous: None, lazily_freed: None, swapped: None })
 }
 
@@ -67,33 +65,6 @@ fn rolled_up(text: &[u8]) -> Option<SystemMemory> {
         lazily_freed: bytes(b"LazyFree:"),
         swapped: bytes(b"Swap:"),
     })
-}
-
-/// Reads a file, as far as it fits.
-fn read<'a>(path: &CStr, buffer: &'a mut [u8; MAX]) -> Option<&'a [u8]> {
-    // SAFETY: a path that ends in a null.
-    let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-    if file < 0 {
-        return None;
-    }
-    let len = fill(file, buffer);
-    // SAFETY: opened above.
-    unsafe { libc::close(file) };
-    buffer.get(..len).filter(|text| !text.is_empty())
-}
-
-fn fill(file: c_int, buffer: &mut [u8]) -> usize {
-    let mut len = 0;
-    while len < buffer.len() {
-        // SAFETY: what is left of the buffer.
-        match unsafe { libc::read(file, buffer[len..].as_mut_ptr().cast(), buffer.len() - len) } {
-            count @ 1.. => len += count as usize,
-            // SAFETY: the C library gives every thread an `errno`.
-            _ if len == 0 && unsafe { *libc::__errno_location() } == libc::EINTR => {}
-            _ => break,
-        }
-    }
-    len
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! The way back is described to unwinders, so that a stack can be walked from there.
 
+use super::signals::{Blocked, all_but};
 use crate::sync::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
@@ -28,20 +29,9 @@ impl Room {
     /// # Safety
     /// - One thread at a time does this, and not from within `work`.
     pub(crate) unsafe fn run(&self, mut work: &mut dyn FnMut()) {
-        let mut all = MaybeUninit::uninit();
-        // SAFETY: a valid place for a set.
-        unsafe { libc::sigfillset(all.as_mut_ptr()) };
-        for number in ENDS.into_iter().filter(|&number| has_no_handler(number)) {
-            // SAFETY: a set that was filled in just now.
-            unsafe { libc::sigdelset(all.as_mut_ptr(), number) };
-        }
-        let mut before = MaybeUninit::uninit();
-        // SAFETY: valid sets.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+        let _blocked = Blocked::just(&all_but(ENDS.into_iter().filter(|&number| has_no_handler(number))));
         // SAFETY: the stack is this thread's, says the caller, and what it is told to run gets what it expects.
         unsafe { call_on(ptr::from_mut(&mut work).cast(), run, self.0.get().cast::<u8>().add(LEN)) };
-        // SAFETY: filled in above.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
     }
 }
 

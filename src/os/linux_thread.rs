@@ -1,6 +1,7 @@
 //! Linux: threads of the allocator's own, and the word that one waits on.
 
-use super::{EndOfWait, KeepErrno, Native, Platform};
+use super::signals::{Blocked, all_but};
+use super::{EndOfWait, KeepErrno, Native, Platform, text};
 use crate::number::decimal;
 use crate::sync::plain::{AtomicU32, Ordering};
 use core::ffi::{CStr, c_int, c_void};
@@ -24,18 +25,11 @@ pub(crate) fn start_thread(body: extern "C" fn(*mut c_void) -> *mut c_void, len:
         // SAFETY: as above.
         && unsafe { libc::pthread_attr_setstacksize(&mut attributes, len) } == 0;
     let is_started = is_fit && {
-        let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-        // SAFETY: a valid place for a set.
-        unsafe { libc::sigfillset(all.as_mut_ptr()) };
         // The new thread inherits what its maker blocks.
-        // SAFETY: a set that was filled in just now, and a valid place for another.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+        let _blocked = Blocked::just(&all_but([]));
         let mut thread = MaybeUninit::uninit();
         // SAFETY: valid attributes, and a body that takes no argument.
-        let made = unsafe { libc::pthread_create(thread.as_mut_ptr(), &attributes, body, ptr::null_mut()) };
-        // SAFETY: filled in by the first call, which cannot fail.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
-        made == 0
+        unsafe { libc::pthread_create(thread.as_mut_ptr(), &attributes, body, ptr::null_mut()) == 0 }
     };
     // SAFETY: valid attributes, which are not used any more.
     unsafe { libc::pthread_attr_destroy(&mut attributes) };
@@ -97,23 +91,9 @@ pub(crate) fn wake(word: &AtomicU32) {
 /// list until the process ends. `None` where it lives.
 pub(crate) fn threads_without_first() -> Option<u64> {
     let _errno = KeepErrno::new();
-    let mut text = [0_u8; 1024];
-    // SAFETY: a text that ends in a null.
-    let file = unsafe { libc::open(c"/proc/self/stat".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-    if file < 0 {
-        return None;
-    }
-    // SAFETY: the buffer is valid for its length, and the file is open.
-    let len = unsafe {
-        let len = libc::read(file, text.as_mut_ptr().cast(), text.len());
-        libc::close(file);
-        len
-    };
-    let read = text.get(..usize::try_from(len).unwrap_or(0))?;
-    // The second field is the program's name in parentheses, in which anything may stand.
-    let end = read.iter().rposition(|&byte| byte == b')')?;
-    let mut fields = read[end + 1..].split(|&byte| byte == b' ').skip(1);
-    // The third field is the first thread's state, and the 20th the number of threads.
+    let mut text = [0; 1024];
+    let mut fields = text::fields_of_stat(text::read(c"/proc/self/stat", &mut text)?);
+    // The first thread's state, and the number of threads.
     fields.next().filter(|&state| state == b"Z")?;
     decimal(fields.nth(16)?)?.checked_sub(1)
 }

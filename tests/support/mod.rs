@@ -1,6 +1,7 @@
 //! What the tests of the whole allocator share. Each test binary uses a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod account;
 pub mod block;
 #[cfg(target_os = "linux")]
 pub mod cgroup;

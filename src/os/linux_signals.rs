@@ -1,0 +1,140 @@
+//! Linux: sets of signals, and times in which a thread takes none of a set.
+
+use super::KeepErrno;
+use core::ffi::c_int;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+/// No signal.
+pub(super) fn none() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: a valid place for a set.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: filled in by the call, which cannot fail.
+    unsafe { set.assume_init() }
+}
+
+/// All signals but these.
+pub(super) fn all_but(numbers: impl IntoIterator<Item = c_int>) -> libc::sigset_t {
+    let mut set = none();
+    // SAFETY: a valid set.
+    unsafe { libc::sigfillset(&mut set) };
+    for number in numbers {
+        // SAFETY: a valid set, which is left as it is where there is no such signal.
+        unsafe { libc::sigdelset(&mut set, number) };
+    }
+    set
+}
+
+/// Keeps signals from the calling thread until it is dropped there.
+pub(super) struct Blocked {
+    /// What was blocked before.
+    before: libc::sigset_t,
+}
+
+impl Blocked {
+    /// Those of a set, and what was blocked before.
+    pub(super) fn also(set: &libc::sigset_t) -> Self {
+        Self::by(libc::SIG_BLOCK, set)
+    }
+
+    /// Those of a set and no others.
+    pub(super) fn just(set: &libc::sigset_t) -> Self {
+        Self::by(libc::SIG_SETMASK, set)
+    }
+
+    fn by(how: c_int, set: &libc::sigset_t) -> Self {
+        let mut before = none();
+        // SAFETY: valid sets.
+        unsafe { libc::pthread_sigmask(how, set, &mut before) };
+        Self { before }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: a set that the system has filled in.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, ptr::null_mut()) };
+    }
+}
+
+/// Signals that end a process for what it writes to.
+const OF_WRITES: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
+/// Runs `write` without the process being ended by what it writes to: a pipe that nobody reads, or a file that may not
+/// grow.
+pub(crate) fn without_signals<R>(write: impl FnOnce() -> R) -> R {
+    let _errno = KeepErrno::new();
+    let mut held = none();
+    for number in OF_WRITES {
+        // SAFETY: a valid set, and a signal that there is.
+        unsafe { libc::sigaddset(&mut held, number) };
+    }
+    let _blocked = Blocked::also(&held);
+    let mut pending = none();
+    // SAFETY: a valid set.
+    unsafe { libc::sigpending(&mut pending) };
+    let result = write();
+    // What is pending from before is left to the program.
+    // SAFETY: a valid set, and a signal that there is.
+    for number in OF_WRITES.into_iter().filter(|&number| unsafe { libc::sigismember(&pending, number) } == 1) {
+        // SAFETY: as above.
+        unsafe { libc::sigdelset(&mut held, number) };
+    }
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a valid set and time.
+    while unsafe { libc::sigtimedwait(&held, ptr::null_mut(), &at_once) } > 0 {}
+    result
+}
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use super::*;
+
+    fn is_blocked(number: c_int) -> bool {
+        let now = Blocked::also(&none());
+        // SAFETY: a valid set.
+        unsafe { libc::sigismember(&now.before, number) == 1 }
+    }
+
+    fn is_pending(number: c_int) -> bool {
+        let mut pending = none();
+        // SAFETY: valid sets.
+        unsafe { libc::sigpending(&mut pending) == 0 && libc::sigismember(&pending, number) == 1 }
+    }
+
+    /// As a system call does that may not write.
+    fn raise(number: c_int) {
+        // SAFETY: the signal is blocked.
+        assert_eq!(unsafe { libc::raise(number) }, 0);
+    }
+
+    #[test]
+    fn signals_are_blocked_until_the_end_and_those_left_out_never() {
+        let before = is_blocked(libc::SIGUSR1);
+        let outer = Blocked::just(&all_but([libc::SIGINT]));
+        assert!(is_blocked(libc::SIGUSR1) && !is_blocked(libc::SIGINT));
+        drop(Blocked::just(&all_but([])));
+        assert!(is_blocked(libc::SIGUSR1) && !is_blocked(libc::SIGINT));
+        drop(outer);
+        assert_eq!(is_blocked(libc::SIGUSR1), before);
+    }
+
+    #[test]
+    fn of_signals_of_writes_those_alone_are_taken_that_came_meanwhile() {
+        let _blocked = Blocked::just(&all_but([]));
+        raise(libc::SIGPIPE);
+        without_signals(|| {
+            raise(libc::SIGPIPE);
+            raise(libc::SIGXFSZ);
+        });
+        assert!(is_pending(libc::SIGPIPE) && !is_pending(libc::SIGXFSZ));
+        // The test's own.
+        let mut own = none();
+        // SAFETY: a valid set, a signal that there is, and time without end.
+        unsafe {
+            libc::sigaddset(&mut own, libc::SIGPIPE);
+            assert_eq!(libc::sigtimedwait(&own, ptr::null_mut(), ptr::null()), libc::SIGPIPE);
+        }
+    }
+}
