@@ -266,11 +266,17 @@ pub(super) fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
                 refuse(block, class.size(), owner);
             }
         }
-        None => {
-            check_in_use(block, class, owner, Misuse::DoubleFree);
-            // SAFETY: a block of some heap.
-            unsafe { heap::return_remotely(class, block, &BACKEND.counters) };
-        }
+        None => put_in_owner(owner, class, block),
+    }
+}
+
+/// Looks at a block, as far as can be done at once, and gives it back to its owner without the calling thread's heap.
+fn put_in_owner(owner: Owner, class: SizeClass, block: NonNull<u8>) {
+    let heap = REGISTRY.owner(owner).filter(|heap| !heap.is_lost());
+    // SAFETY: the heap owns the granule, so it is a segment of its.
+    if !heap.is_some_and(|heap| unsafe { heap.put_back_from_elsewhere(class, block) }) {
+        // SAFETY: a block of some heap.
+        unsafe { heap::return_remotely(class, block, &BACKEND.counters) };
     }
 }
 
@@ -279,9 +285,7 @@ pub(super) fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
 fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>) {
     if home.owner() != owner {
         if home.outbox().probation().frees() {
-            check_in_use(block, class, owner, Misuse::DoubleFree);
-            // SAFETY: a block of some heap.
-            return unsafe { heap::return_remotely(class, block, &BACKEND.counters) };
+            return put_in_owner(owner, class, block);
         }
         // SAFETY: the calling thread's own heap, and a block of another one.
         return unsafe { home.put_in_outbox(class, block) };

@@ -6,10 +6,10 @@
 
 use super::counts::{Counts, KINDS, SPANS};
 use super::depot::Depot;
+use super::held_back::HeldBack;
 use super::joining::Joining;
 use super::list::{Linked, Ring};
 pub(super) use super::misuse::{Misuse, refuse};
-use super::poison::Poisoned;
 use super::roomy::Roomy;
 use super::usable::Usable;
 use super::waiting::AtHand;
@@ -68,16 +68,12 @@ pub(super) struct Core {
     pub(super) joining: Joining,
     /// Refills left until what other threads have returned is collected though nobody needs it.
     patience: u8,
-    /// Bytes of blocks that were returned on probation since the last collection.
-    held_back: usize,
-    poisoned: Poisoned,
+    /// Blocks that were freed on probation.
+    held_back: HeldBack,
     /// Bytes by which what was collected is more than what was asked for since, by the borrower and by others.
     pub(super) unclaimed: usize,
     pub(super) depot: Depot,
 }
-
-/// Bytes of blocks that were returned on probation and are kept from being reused, at most.
-const HELD_BACK: usize = 64 * 1024;
 
 /// A heap that has so many segments, all of them in use, is one that grows, and will fill the next as well: it is
 /// backed by a huge page. Programs in C that are not rebuilt, whose library does without the standard one, gained no
@@ -88,6 +84,10 @@ pub(super) const GROWING_FROM: usize = match (cfg!(feature = "std"), cfg!(featur
     (true, true) => 8,
     (false, _) => 32,
 };
+
+/// A class of larger blocks has few in a slab. One that has run out of them takes what is held back rather than a new
+/// slab: it would be one for each class, all of which is used sooner or later.
+const WORTH_HOLDING_BACK: usize = 4096;
 
 /// Bytes at the end of a slab that hardly matter.
 const SHORT_END: usize = 4096;
@@ -112,8 +112,7 @@ impl Core {
             segments: 0,
             joining: Joining::new(),
             patience: 0,
-            held_back: 0,
-            poisoned: Poisoned::new(),
+            held_back: HeldBack::new(),
             unclaimed: 0,
             depot: Depot::new(),
         }
@@ -189,11 +188,11 @@ impl Core {
     /// A slab of `class` that has free blocks: one that had, or one to which other threads have returned some, or a new
     /// one.
     fn usable<'s>(&mut self, home: Home<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> Option<&'s Slab> {
-        // Nothing of a class can come back of which nothing is out, and as long as the heap is small, blocks that are
-        // held back had better stay so.
-        let may_come_back = self.segments > 1 || Counts::of(home.counts, class).out() > 0;
-        if may_come_back && self.usable[class.index()].first().is_none() {
+        if self.usable[class.index()].first().is_none() {
             self.collect(home);
+        }
+        if self.usable[class.index()].first().is_none() && class.size() > WORTH_HOLDING_BACK {
+            self.let_go(home);
         }
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, at_hand) {
             return None;
@@ -204,9 +203,10 @@ impl Core {
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> bool {
         let counters = &home.backend.counters;
         if self.roomy.is_empty() {
-            // Before the heap grows, slabs are put to use whose blocks have all come back, or wait for others of their
-            // own class.
+            // Before the heap grows, slabs are put to use whose blocks have all come back, or are held back, or wait for
+            // others of their own class.
             self.collect(home);
+            self.let_go(home);
             self.retire_empty_slabs(home.backend);
         }
         if !self.roomy.has_warm(self.spare()) {
@@ -393,25 +393,54 @@ impl Core {
         }
     }
 
-    /// A block of a slab, of `size` bytes, was returned on probation: it is to stay out of use for a while, unless too
-    /// much does.
+    /// Keeps a block that was freed on probation out of use for a while.
     ///
     /// # Safety
-    /// - It is this heap's, nobody has it any more, and its slab is in the stack of those that are to be collected.
-    pub(super) unsafe fn hold_back(&mut self, home: Home<'_>, block: Place, size: usize) {
-        // SAFETY: passed on; it is handed out again when it was collected, which is after the look.
-        unsafe { self.poisoned.add(block, size) };
-        self.held_back += size;
-        self.patience = PATIENCE;
-        if self.held_back > HELD_BACK {
-            self.collect(home);
+    /// - It is a block of `class`, of a slab of this heap's, and nobody has it any more.
+    pub(super) unsafe fn hold_back(&mut self, home: Home<'_>, block: Place, class: SizeClass) {
+        while !self.held_back.has_room(class.size()) {
+            self.let_oldest_go(home);
         }
+        // SAFETY: passed on.
+        unsafe { self.held_back.add(block, class) };
+        Counts::of(home.counts, class).wait(1);
+    }
+
+    /// True where `block` is held back.
+    pub(super) fn holds_back(&self, block: Place) -> bool {
+        self.held_back.holds(block)
+    }
+
+    /// A magazine is filled: of what is held back, and was joined by nothing for long, one block goes to its slab.
+    pub(super) fn let_go_in_time(&mut self, home: Home<'_>) {
+        if self.held_back.is_quiet() {
+            self.let_oldest_go(home);
+        }
+    }
+
+    /// What is held back goes to its slabs.
+    pub(super) fn let_go(&mut self, home: Home<'_>) {
+        while self.let_oldest_go(home) {}
+    }
+
+    fn let_oldest_go(&mut self, home: Home<'_>) -> bool {
+        // SAFETY: what was added lies in a slab, which is one as long as a block is out of it.
+        let slab_of = |block: Place| unsafe { segment::slab_of(block.addr()) };
+        let class_of = |block: Place| match slab_of(block).kind() {
+            SlotKind::Slab(class) => class,
+            _ => fatal(format_args!("corrupted metadata: {block:p}, which is held back, is in no slab")),
+        };
+        let Some((block, class)) = self.held_back.take(class_of) else { return false };
+        check_not_returned(block, class);
+        let counts = Counts::of(home.counts, class);
+        counts.leave(1);
+        self.put_back(home.backend, class, &[block]);
+        counts.collect(1);
+        true
     }
 
     /// Takes in what other threads have returned.
     pub(super) fn collect(&mut self, home: Home<'_>) {
-        self.held_back = 0;
-        self.poisoned.look();
         if home.pending.is_empty() {
             return;
         }
@@ -437,6 +466,12 @@ impl Core {
     }
 
     fn collect_slab(&mut self, home: Home<'_>, class: SizeClass, segment: &Segment, slab: &Slab) {
+        for block in self.held_back.iter() {
+            // SAFETY: what was added lies in a slab.
+            if unsafe { segment::slab_of(block.addr()) }.is(slab) {
+                check_not_returned(block, class);
+            }
+        }
         let before = slab.free();
         segment.collect_remote(slab, |word, bits| match slab.put_back_word(word, bits) {
             Ok(_) => {}
@@ -484,5 +519,14 @@ pub(super) unsafe fn locate<'a>(blocks: Blocks, block: Place) -> (&'a Slab, usiz
     match blocks.locate(block) {
         Some(index) if slab.is_of(blocks) => (slab, index),
         _ => refuse(Misuse::NotABlock, block, blocks.size()),
+    }
+}
+
+/// Ends the process where a block of a slab, which is held back, was freed by another thread, too.
+fn check_not_returned(block: Place, class: SizeClass) {
+    // SAFETY: what is held back lies in a segment of the heap whose lock the caller holds.
+    let (slab, index) = unsafe { locate(Blocks::of(class), block) };
+    if Segment::of(slab).is_returned(slab, index / 64, 1 << (index % 64)) {
+        refuse(Misuse::DoubleFree, block, class.size());
     }
 }

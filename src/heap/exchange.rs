@@ -149,6 +149,7 @@ impl Heap {
         let taken = {
             let mut core = self.core.lock();
             core.collect_in_time(self.home());
+            core.let_go_in_time(self.home());
             let mut taken = core.depot.take(self.counts_of(class), class, places);
             if taken == 0 && self.may_steal(class) {
                 let home = self.home_that_grows(Growth::Slots);

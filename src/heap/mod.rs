@@ -16,13 +16,13 @@ mod counts;
 mod depot;
 mod exchange;
 mod hand_over;
+mod held_back;
 mod joining;
 mod ledger;
 mod list;
 mod live;
 mod misuse;
 mod outbox;
-mod poison;
 mod probation;
 mod purge;
 #[cfg(feature = "hardened")]
@@ -384,6 +384,7 @@ impl Heap {
         }
         let mut core = self.core.lock();
         core.collect(self.home());
+        core.let_go(self.home());
         core.empty_depot(self.home());
         core.release_unused(self.backend);
     }

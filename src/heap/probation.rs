@@ -1,9 +1,9 @@
 //! Probation: as long as a class is little used, each of its frees is looked at at once.
 //!
 //! A class on probation has no magazine, so all its allocations and frees are slow paths, which can afford to ask
-//! whether a block is in use. What is freed goes the way of a block that another thread frees: its remote bit is set,
-//! and it is not handed out again before the heap collects. So a second free finds one of two bits set, whichever
-//! thread it comes from, and a block that the program still uses stays out of others' hands for a while.
+//! whether a block is in use. What is freed is held back for a while (`held_back.rs`), so that a second free finds it
+//! there, whichever thread it comes from, and a block that the program still uses stays out of others' hands. A span
+//! goes the way of one that another thread frees.
 //!
 //! What a class may cost so is bounded by steps. One that is much used has soon taken them, and has its magazine from
 //! then on; once in each purge delay it gets some more.
@@ -87,8 +87,9 @@ unsafe fn place_of<'a>(class: SizeClass, block: NonNull<u8>) -> Place<'a> {
 
 /// True where the block has been freed, and nobody has it in a magazine or an outbox. Of a span, which ends when it is
 /// free, only what is not collected yet can be seen.
-fn is_free(class: SizeClass, (slab, index): Place<'_>) -> bool {
-    !class.is_span() && slab.is_free(index) || Segment::of(slab).is_returned(slab, index / 64, 1 << (index % 64))
+fn is_free(core: &Core, class: SizeClass, block: NonNull<u8>, (slab, index): Place<'_>) -> bool {
+    !class.is_span() && (slab.is_free(index) || core.holds_back(block.as_ptr()))
+        || Segment::of(slab).is_returned(slab, index / 64, 1 << (index % 64))
 }
 
 impl Heap {
@@ -109,17 +110,34 @@ impl Heap {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn put_back_on_probation(&self, class: SizeClass, block: NonNull<u8>) {
-        let mut core = self.core.lock();
+        // SAFETY: passed on.
+        unsafe { self.take_back(&mut self.core.lock(), class, block) };
+    }
+
+    /// The same on behalf of any thread; false, and nothing done, where the heap is at work.
+    ///
+    /// # Safety
+    /// - `block` lies in one of this heap's segments.
+    pub(crate) unsafe fn put_back_from_elsewhere(&self, class: SizeClass, block: NonNull<u8>) -> bool {
+        let Some(mut core) = self.core.try_lock() else { return false };
+        // SAFETY: passed on.
+        unsafe { self.take_back(&mut core, class, block) };
+        true
+    }
+
+    /// # Safety
+    /// - `block` lies in one of the segments of this heap, whose core this is.
+    unsafe fn take_back(&self, core: &mut Core, class: SizeClass, block: NonNull<u8>) {
         // SAFETY: passed on; the heap is locked.
         let place = unsafe { place_of(class, block) };
-        if is_free(class, place) || !return_here(&core, place) {
+        if is_free(core, class, block, place) || class.is_span() && !return_here(core, place) {
             refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
         self.live_changed(class.size(), 0);
         // The next span that is wanted takes in all that was returned, this one included.
         if !class.is_span() {
-            // SAFETY: a block of this heap's, whose remote bit was set just now.
-            unsafe { core.hold_back(self.home(), block.as_ptr(), class.size()) };
+            // SAFETY: a block of this heap's that was in use until now.
+            unsafe { core.hold_back(self.home(), block.as_ptr(), class) };
         }
     }
 
@@ -140,15 +158,15 @@ impl Heap {
     /// # Safety
     /// - `block` lies in one of this heap's segments.
     pub(crate) unsafe fn check_in_use(&self, class: SizeClass, block: NonNull<u8>, otherwise: Misuse) {
-        let Some(_core) = self.core.try_lock() else { return };
+        let Some(core) = self.core.try_lock() else { return };
         // SAFETY: passed on; the heap is locked.
-        if is_free(class, unsafe { place_of(class, block) }) {
+        if is_free(&core, class, block, unsafe { place_of(class, block) }) {
             refuse(otherwise, block.as_ptr(), class.size());
         }
     }
 }
 
-/// Returns a block to the heap whose lock the caller holds, as another thread would; false where it has been returned
+/// Returns a span to the heap whose lock the caller holds, as another thread would; false where it has been returned
 /// already.
 fn return_here(_core: &Core, (slab, index): Place<'_>) -> bool {
     Segment::of(slab).put_remote(slab, index / 64, 1 << (index % 64)) == 0

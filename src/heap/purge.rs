@@ -55,6 +55,7 @@ impl Heap {
             };
             if is_first {
                 core.collect(self.home());
+                core.let_go(self.home());
                 if core.depot.is_quiet() || before == u64::MAX {
                     core.empty_depot(self.home());
                 }

@@ -82,6 +82,7 @@ impl Heap {
         self.live_changed(self.outbox.drain(), 0);
         let mut core = self.core.lock();
         core.collect(self.home());
+        core.let_go(self.home());
         core.empty_depot(self.home());
         for class in SizeClass::all() {
             // SAFETY: passed on.

@@ -55,7 +55,9 @@ impl Core {
         if let Some(span) = self.use_slots(slots, carve) {
             return Some(span);
         }
-        // Before the heap grows, slabs that wait for blocks of their own class are put to use.
+        // Before the heap grows, slabs are put to use whose blocks are held back, or that wait for others of their own
+        // class.
+        self.let_go(home);
         self.retire_empty_slabs(home.backend);
         self.use_slots(slots, carve).or_else(|| self.use_new_slots(home, false, slots, carve))
     }

@@ -136,21 +136,35 @@ fn probation_begins_once_however_often_the_heap_is_lent() {
     assert!(sample.held(class) > 0, "the class has its magazine at once");
 }
 
+/// Has `sample` fill this many magazines of a class whose probation is over.
+fn fill_magazines(sample: &Sample, count: usize) {
+    let class = class_of(2 * SIZE);
+    alloc_many(sample, class, ALLOCATIONS);
+    for _ in 0..count {
+        alloc_many(sample, class, 1);
+        alloc_many(sample, class, sample.held(class));
+    }
+}
+
 #[test]
 #[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
-fn a_block_is_not_handed_out_again_before_the_heap_collects() {
+fn a_block_is_held_back_as_long_as_its_heap_is_little_used() {
     let sample = on_probation();
     let class = class_of(SIZE);
     let block = sample.alloc(class);
-    let other = sample.alloc(class);
     let free = free_in_slab(block);
     sample.free(class, block);
-    assert_eq!(free_in_slab(block), free, "its remote bit says that it is free, and no other");
-    assert!(!sample.heap.pending.is_empty());
-    // The heap collects with the allocation after these.
-    let others = alloc_many(&sample, class, 32);
-    assert!(!others.contains(&block) && !others.contains(&other));
-    assert_eq!(sample.alloc(class), block, "the lowest address is the first to be used again");
+    assert_eq!(free_in_slab(block), free, "its slab has not got it");
+    assert_eq!(sample.heap.counts_of(class).read().in_depot, 1);
+    assert!(!alloc_many(&sample, class, 1000).contains(&block));
+    let free = free_in_slab(block);
+    fill_magazines(&sample, 31);
+    assert_eq!(free_in_slab(block), free);
+    fill_magazines(&sample.neighbour(2), 31);
+    assert_eq!(free_in_slab(block), free, "another heap's magazines are not counted");
+    fill_magazines(&sample, 1);
+    assert_eq!(free_in_slab(block), free + 1);
+    assert_eq!(sample.heap.counts_of(class).read().in_depot, 0);
 }
 
 #[test]
@@ -158,14 +172,60 @@ fn a_block_is_not_handed_out_again_before_the_heap_collects() {
 fn a_heap_holds_64_kib_back_and_no_more() {
     let sample = on_probation();
     let class = class_of(16 * 1024);
+    let held_back = || sample.heap.counts_of(class).read().in_depot;
     let blocks = alloc_many(&sample, class, 12);
-    for &block in &blocks[..4] {
+    for (nth, &block) in blocks.iter().enumerate() {
         sample.free(class, block);
-        assert!(!sample.heap.pending.is_empty());
+        assert_eq!(held_back(), (nth + 1).min(4) as u64);
     }
-    sample.free(class, blocks[4]);
-    assert!(sample.heap.pending.is_empty(), "the fifth is too much: all of them are collected");
-    assert!(alloc_many(&sample, class, 5).iter().all(|block| blocks[..5].contains(block)));
+    // The oldest have left. The last ones are handed out when there are no others, and before there is a new slab.
+    let mut again = alloc_many(&sample, class, 4);
+    assert!(blocks[8..].iter().all(|block| !again.contains(block)));
+    again.extend(alloc_many(&sample, class, 8));
+    assert!(blocks.iter().all(|block| again.contains(block)));
+}
+
+#[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
+fn what_is_held_back_goes_to_its_slab_when_memory_is_short_and_at_a_purge() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    let held_back = || sample.heap.counts_of(class).read().in_depot;
+    for give_back in [Heap::reclaim, |heap: &Heap| heap.purge(u64::MAX, 0, true)] {
+        let block = sample.alloc(class);
+        sample.free(class, block);
+        assert_eq!(held_back(), 1);
+        give_back(sample.heap);
+        assert_eq!(held_back(), 0);
+        assert_eq!(sample.alloc(class), block);
+    }
+}
+
+#[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
+fn a_block_that_another_thread_frees_is_held_back_unless_its_heap_is_at_work() {
+    let sample = on_probation();
+    let class = class_of(SIZE);
+    let block = sample.alloc(class);
+    {
+        let _at_work = sample.heap.core.lock();
+        // SAFETY: a block of the heap.
+        assert!(!unsafe { sample.heap.put_back_from_elsewhere(class, block) });
+    }
+    // SAFETY: as above.
+    assert!(unsafe { sample.heap.put_back_from_elsewhere(class, block) });
+    assert_eq!(sample.heap.counts_of(class).read().in_depot, 1);
+    assert!(!alloc_many(&sample, class, 1000).contains(&block));
+}
+
+#[test]
+#[cfg_attr(feature = "hardened", ignore = "a hardened build has no probation")]
+fn a_new_slab_is_taken_rather_than_a_small_block_that_is_held_back() {
+    let sample = on_probation();
+    let class = class_of(1024);
+    let block = sample.alloc(class);
+    sample.free(class, block);
+    assert!(!alloc_many(&sample, class, 100).contains(&block));
 }
 
 #[test]
