@@ -35,7 +35,7 @@ fn what_is_there(block: NonNull<u8>, owner: Owner) -> &'static str {
         Owner::GUARDED => super::guard::what_is_there(block.addr().get()),
         Owner::STATIC => "no block of static memory is there",
         _ if owner.is_heap() => "no block starts there",
-        _ => "it is no memory of this allocator, or was freed already",
+        _ => "it is no memory of this allocator, or was freed already, or lies inside a block of some MiB",
     }
 }
 

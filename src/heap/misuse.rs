@@ -14,7 +14,7 @@ use core::ptr::NonNull;
 pub(crate) enum Misuse {
     /// The block is free already.
     DoubleFree,
-    /// The block is free already, and was to be resized.
+    /// The block is free already, and was to be resized, or its size was asked for.
     UseAfterFree,
     /// The address is not the start of a block of the class it was returned as.
     NotABlock,
@@ -31,12 +31,15 @@ pub(crate) fn refuse(misuse: Misuse, block: Place, size: usize) -> ! {
         ),
         Misuse::UseAfterFree => fatal_about(
             block.addr(),
-            format_args!("realloc of {block:p}, a {size}-byte block that is free already: find who has freed it"),
+            format_args!(
+                "use of {block:p}, a {size}-byte block that is free already, by realloc or the like: find who has freed it"
+            ),
         ),
         Misuse::NotABlock => fatal_about(
             block.addr(),
             format_args!(
-                "invalid free of {block:p} as a {size}-byte block: no block starts there that has this size and is in use; {}",
+                "invalid free of {block:p}{}: no block starts there that has this size and is in use; {}",
+                As(size),
                 Instead(block)
             ),
         ),
@@ -54,6 +57,15 @@ pub(super) fn written_while_free(block: Place, size: usize, at: usize) -> ! {
             "write after free of {block:p}, a {size}-byte block that is free, at byte {at}; or beyond the end of {before:p}, or before the start of {next:p}: find who has written there"
         ),
     )
+}
+
+/// As what a block was freed, where that is known: 0 stands for no size.
+struct As(usize);
+
+impl Display for As {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 { Ok(()) } else { write!(f, " as a {}-byte block", self.0) }
+    }
 }
 
 /// What is in a segment where a block was expected.

@@ -164,6 +164,7 @@ impl Run {
         assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}: {stderr}", output.status);
         let lines: Vec<_> = stderr.lines().collect();
         assert!(matches!(lines[..], [line] if line.starts_with("tenure: ") && line.contains(reason)), "{stderr}");
+        assert!(!stderr.contains(" 0-byte block"), "a size that nobody has told: {stderr}");
     }
 }
 
