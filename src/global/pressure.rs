@@ -6,6 +6,7 @@ use super::{BACKEND, tls, upkeep};
 use crate::os;
 use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use core::ffi::c_void;
+use core::fmt::{self, Debug, Formatter};
 use core::ptr;
 
 /// How much memory may be committed, in bytes: what [`Stats::committed`](crate::Stats::committed) tells, without static
@@ -19,9 +20,11 @@ use core::ptr;
 /// assert_eq!(Tenure::new().limit(), limit);
 /// # Tenure::new().set_limit(Limit::NONE);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
+    /// At most `hard`, or `usize::MAX` for none.
     soft: usize,
+    /// `usize::MAX` for none.
     hard: usize,
 }
 
@@ -41,9 +44,17 @@ impl Limit {
         Limit { soft: bytes, ..Limit::NONE }
     }
 
-    /// With a soft limit of so many bytes, too.
+    /// With a soft limit of so many bytes, too. One above the hard limit would never be passed, and is as if there was
+    /// none: the result has no soft limit.
+    ///
+    /// ```
+    /// use tenure::Limit;
+    ///
+    /// assert_eq!(Limit::hard(10).with_soft(20), Limit::hard(10));
+    /// assert_eq!(Limit::hard(10).with_soft(20).soft_bytes(), None);
+    /// ```
     pub const fn with_soft(self, bytes: usize) -> Self {
-        Limit { soft: bytes, ..self }
+        Limit { soft: if bytes > self.hard { usize::MAX } else { bytes }, ..self }
     }
 
     /// What the control group of the process allows, of either version, or one of those that it lies in: a hard limit
@@ -64,6 +75,12 @@ impl Limit {
     /// The hard limit, if there is one.
     pub const fn hard_bytes(self) -> Option<usize> {
         if self.hard == usize::MAX { None } else { Some(self.hard) }
+    }
+}
+
+impl Debug for Limit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limit").field("soft", &self.soft_bytes()).field("hard", &self.hard_bytes()).finish()
     }
 }
 
