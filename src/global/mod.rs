@@ -10,7 +10,7 @@ mod hardened;
 mod large;
 mod misuse;
 pub(crate) mod own_thread;
-mod pressure;
+pub(crate) mod pressure;
 #[cfg(feature = "profile")]
 pub mod profile;
 mod purger;
