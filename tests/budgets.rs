@@ -78,7 +78,7 @@ fn what_there_is_one_of_is_said_as_such() {
 
 #[test]
 fn a_range_that_holds_nothing_is_called_empty() {
-    let empty: [((Bound<usize>, Bound<usize>), &str); 7] = [
+    let empty = [
         ((Bound::Unbounded, Bound::Excluded(0)), "..0"),
         ((Bound::Included(3), Bound::Included(1)), "3..=1"),
         ((Bound::Included(2), Bound::Excluded(2)), "2..2"),

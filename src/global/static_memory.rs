@@ -34,9 +34,9 @@ impl Tenure {
     /// The allocator, with static memory of a fixed capacity: scopes place at most `capacity` bytes. Costs nothing.
     ///
     /// Addresses for all of it, rounded up to a multiple of 2 MiB, are taken from the system when the first block is
-    /// placed; memory, as it is touched. What [`seal`] gives back counts from the rounded figure, so it may be more than
-    /// `capacity`. The static memory of a process is one: where several values of this type serve it, the first block
-    /// that is placed decides.
+    /// placed; memory, as it is touched. What [`seal`] gives back counts from the rounded figure, so it may be more
+    /// than `capacity`. The static memory of a process is one: where several values of this type serve it, the first
+    /// block that is placed decides.
     ///
     /// ```
     /// use tenure::{Tenure, WhenFull, static_scope};
