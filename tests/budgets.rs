@@ -5,6 +5,7 @@ mod support;
 
 use std::any::Any;
 use std::hint::black_box;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use support::process::alone;
@@ -46,14 +47,14 @@ fn code_that_allocates_too_often_or_too_much_or_too_little_is_told() {
     let message = message_of(|| assert_no_alloc(|| allocate(100)));
     assert!(
         message.starts_with(
-            "no allocations and any number of bytes were allowed here; there were 1 allocations of 100 bytes"
+            "no allocations and any number of bytes were allowed here; there was 1 allocation of 100 bytes"
         ),
         "{message}"
     );
     let message = message_of(|| assert_allocs(..=1, ..=1000, || (allocate(100), allocate(100))));
     assert!(
         message.starts_with(
-            "at most 1 allocations and at most 1000 bytes were allowed here; there were 2 allocations of 200 bytes"
+            "at most 1 allocation and at most 1000 bytes were allowed here; there were 2 allocations of 200 bytes"
         ),
         "{message}"
     );
@@ -62,6 +63,48 @@ fn code_that_allocates_too_often_or_too_much_or_too_little_is_told() {
     let message = message_of(|| assert_allocs(2.., .., || allocate(100)));
     assert!(message.starts_with("at least 2 allocations and any number of bytes were"), "{message}");
     assert!(!message.contains("beyond"), "too few have no place: {message}");
+}
+
+#[test]
+fn what_there_is_one_of_is_said_as_such() {
+    let message = message_of(|| assert_allocs(2.., 1..=1, || allocate(1)));
+    assert_eq!(message, "at least 2 allocations and just 1 byte were allowed here; there was 1 allocation of 1 byte");
+    let message = message_of(|| assert_allocs(1.., 2..=3, || ()));
+    assert_eq!(
+        message,
+        "at least 1 allocation and 2 to 3 bytes were allowed here; there were 0 allocations of 0 bytes"
+    );
+}
+
+#[test]
+fn a_range_that_holds_nothing_is_called_empty() {
+    let empty = [
+        ((Bound::Unbounded, Bound::Excluded(0)), "..0"),
+        ((Bound::Included(3), Bound::Included(1)), "3..=1"),
+        ((Bound::Included(2), Bound::Excluded(2)), "2..2"),
+        ((Bound::Included(0), Bound::Excluded(0)), "0..0"),
+        ((Bound::Excluded(4), Bound::Excluded(5)), "(Excluded(4), Excluded(5))"),
+        ((Bound::Excluded(4), Bound::Included(4)), "(Excluded(4), Included(4))"),
+        ((Bound::Excluded(usize::MAX), Bound::Unbounded), "(Excluded(18446744073709551615), Unbounded)"),
+    ];
+    for (range, shown) in empty {
+        let made = "were allowed here; there were 0 allocations of 0 bytes";
+        let none = |what| format!("no number of {what} (the range {shown} is empty)");
+        let message = message_of(|| assert_allocs(range, .., || ()));
+        assert_eq!(message, format!("{} and any number of bytes {made}", none("allocations")));
+        let message = message_of(|| assert_allocs(..=0, range, || ()));
+        assert_eq!(message, format!("no allocations and {} {made}", none("bytes")));
+    }
+}
+
+#[test]
+fn bounds_at_the_ends_of_numbers_are_told_as_any() {
+    let message = message_of(|| assert_allocs(usize::MAX.., ..=usize::MAX, || ()));
+    assert!(message.starts_with("just 18446744073709551615 allocations and any number of bytes were"), "{message}");
+    let message = message_of(|| assert_allocs((Bound::Excluded(usize::MAX - 1), Bound::Unbounded), .., || ()));
+    assert!(message.starts_with("just 18446744073709551615 allocations and"), "{message}");
+    let message = message_of(|| assert_allocs((Bound::Excluded(0), Bound::Excluded(usize::MAX)), .., || ()));
+    assert!(message.starts_with("1 to 18446744073709551614 allocations and"), "{message}");
 }
 
 #[test]
@@ -88,7 +131,7 @@ fn budgets_lie_inside_one_another_and_each_is_its_own() {
         (first, allocate(300))
     });
     let message = message_of(|| assert_allocs(..=1, .., || assert_allocs(..=2, .., || (allocate(1), allocate(1)))));
-    assert!(message.starts_with("at most 1 allocations"), "{message}");
+    assert!(message.starts_with("at most 1 allocation and any number of bytes were"), "{message}");
 }
 
 #[test]

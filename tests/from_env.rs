@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::process::{Command, Output};
 use std::time::Duration;
 use std::{env, thread};
-use tenure::Tenure;
+use tenure::{Limit, Tenure};
 
 #[global_allocator]
 static GLOBAL: Tenure = Tenure::new();
@@ -45,11 +45,62 @@ fn part() {
                 (0..20).map(|nth| (thread::sleep(Duration::from_millis(20)), vec![nth; 1 << 20])).collect();
             black_box(kept);
         }
+        "refused" => {
+            tenure::from_env();
+            // SAFETY: the calling thread's own number.
+            let errno = || unsafe { &mut *libc::__errno_location() };
+            for _ in 0..3 {
+                *errno() = 4321;
+                assert!(Vec::<u8>::new().try_reserve(512 << 20).is_err());
+                assert_eq!(*errno(), 4321);
+            }
+        }
+        "refused unread" => {
+            let mut ends = [0; 2];
+            // SAFETY: room for two descriptors, of which one becomes standard error, and nobody reads the other.
+            unsafe {
+                assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+                assert_eq!(libc::dup2(ends[1], libc::STDERR_FILENO), libc::STDERR_FILENO);
+                assert_eq!(libc::close(ends[0]), 0);
+                // As a program in C has it.
+                libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            }
+            tenure::from_env();
+            assert!(Vec::<u8>::new().try_reserve(512 << 20).is_err());
+        }
+        "limit of its own" => {
+            tenure::from_env();
+            GLOBAL.set_limit(Limit::hard(128 << 20));
+            assert!(Vec::<u8>::new().try_reserve(512 << 20).is_err());
+        }
+        "more than the system has" => {
+            tenure::from_env();
+            // A refusal that reclaiming helps against, and then one of the system's.
+            let blocks: Vec<_> = (0..150_000).map(|_| vec![1_u8; 1000]).collect();
+            thread::spawn(|| drop(blocks)).join().unwrap();
+            drop(black_box(vec![1_u8; 200 << 20]));
+            GLOBAL.purge();
+            let none = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+            // SAFETY: a limit that there is.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &none) }, 0);
+            assert!(Vec::<u8>::new().try_reserve(100 << 20).is_err());
+        }
+        "ends" => {
+            tenure::from_env();
+            black_box(vec![1_u8; 1 << 20]);
+        }
         other => panic!("{other} is no part"),
     }
 }
 
 fn run(part: &str, settings: &[(&str, &str)]) -> Output {
+    let output = attempt(part, settings);
+    assert!(output.status.success(), "{part}: {}\n{}", output.status, stderr(&output));
+    output
+}
+
+/// As [`run`], of a part that may fail.
+fn attempt(part: &str, settings: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", "part", "--nocapture", "--test-threads=1"]);
     command.env("FROM_ENV_PART", part).envs(settings.iter().copied());
@@ -58,9 +109,7 @@ fn run(part: &str, settings: &[(&str, &str)]) -> Output {
             command.env_remove(name);
         }
     }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{part}: {}\n{}", output.status, stderr(&output));
-    output
+    command.output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -102,6 +151,32 @@ fn wrong_settings_are_said_and_ignored() {
 #[test]
 fn the_purge_delay_is_set() {
     run("delay", &[("TENURE_PURGE_DELAY", "250")]);
+}
+
+#[test]
+fn a_hard_limit_of_the_environments_says_once_that_it_refuses() {
+    let text = stderr(&run("refused", &[("TENURE_LIMIT", "256M")]));
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.starts_with("tenure: TENURE_LIMIT: the hard limit of 268435456 bytes refuses "), "{text}");
+    let refused: usize = text.split_whitespace().nth(9).unwrap().parse().unwrap();
+    assert!((512 << 20..513 << 20).contains(&refused), "{text}");
+    run("refused unread", &[("TENURE_LIMIT", "256M")]);
+}
+
+#[test]
+fn a_program_that_ends_at_a_tiny_limit_says_why() {
+    let output = attempt("ends", &[("TENURE_LIMIT", "100")]);
+    assert!(!output.status.success());
+    let text = stderr(&output);
+    assert!(text.starts_with("tenure: TENURE_LIMIT: the hard limit of 100 bytes refuses "), "{text}");
+    assert_eq!(text.matches("tenure: ").count(), 1, "{text}");
+}
+
+#[test]
+fn a_limit_of_the_programs_own_refuses_in_silence_and_so_do_refusals_that_are_none_of_the_limits() {
+    assert_eq!(stderr(&run("limit of its own", &[("TENURE_LIMIT", "256M")])), "");
+    assert_eq!(stderr(&run("limit of its own", &[])), "");
+    assert_eq!(stderr(&run("more than the system has", &[("TENURE_LIMIT", "256M")])), "");
 }
 
 #[test]

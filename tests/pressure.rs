@@ -199,3 +199,21 @@ fn null_is_what_a_refused_request_gets_zeroed_or_not() {
         }
     });
 }
+
+#[test]
+fn a_soft_limit_above_the_hard_one_is_as_if_there_was_none() {
+    let limit = Limit::hard(10 * MIB).with_soft(20 * MIB);
+    assert_eq!((limit.soft_bytes(), limit.hard_bytes()), (None, Some(10 * MIB)));
+    assert_eq!(limit, Limit::hard(10 * MIB));
+    // Both at once are passed by nobody, but given back from.
+    assert_eq!(Limit::hard(10).with_soft(10).soft_bytes(), Some(10));
+    assert_eq!(Limit::soft(5).with_soft(7), Limit::soft(7));
+}
+
+#[test]
+fn a_limit_is_shown_with_what_there_is_none_of_as_none() {
+    let shown = |limit: Limit| format!("{limit:?}");
+    assert_eq!(shown(Limit::NONE), "Limit { soft: None, hard: None }");
+    assert_eq!(shown(Limit::hard(10)), "Limit { soft: None, hard: Some(10) }");
+    assert_eq!(shown(Limit::hard(10).with_soft(7)), "Limit { soft: Some(7), hard: Some(10) }");
+}

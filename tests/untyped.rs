@@ -289,6 +289,30 @@ fn a_request_that_no_memory_is_large_enough_for_is_refused() {
 }
 
 #[test]
+fn no_block_is_at_hand_of_no_size_or_at_a_multiple_of_what_is_no_power_of_two() {
+    // So that there are some.
+    let waits = |size| {
+        let block = GLOBAL.alloc_untyped(size);
+        // SAFETY: the block is in use, and is not used afterwards.
+        unsafe { GLOBAL.free_untyped(block) };
+    };
+    for size in [1, 8, 24, 100, 4096] {
+        for align in [0, 3, 5, 6, 7, 12, 15, 17, 24, 4095, usize::MAX] {
+            waits(size);
+            assert_eq!(GLOBAL.aligned_at_hand(size, align), None, "{size} bytes at {align}");
+        }
+    }
+    for align in [0, 1, 3, 16, 4096] {
+        assert_eq!(GLOBAL.aligned_at_hand(0, align), None, "{align}");
+    }
+    waits(100);
+    let block = GLOBAL.aligned_at_hand(100, 1).expect("a block waits");
+    assert!(block.addr().get().is_multiple_of(16));
+    // SAFETY: the block is in use, and is not used afterwards.
+    unsafe { GLOBAL.free_untyped(block.as_ptr()) };
+}
+
+#[test]
 fn null_is_nothing_to_free_and_has_no_size_and_is_allocated_when_it_is_resized() {
     // SAFETY: null is no block.
     unsafe { GLOBAL.free_untyped(ptr::null_mut()) };

@@ -130,8 +130,9 @@ struct tenure_pressure {
  *
  * The function runs on the thread that needs memory, inside of its allocation but outside of the allocator's locks, and
  * may free and allocate. It may run on several threads at once; one that allocates inside of it does not enter it
- * again. It must not wait for what its thread may hold while it allocates, such as a lock, and it has to return:
- * neither longjmp nor an exception may leave it. What it is given is valid until then.
+ * again, and gets NULL where it would: at a hard limit that is likely, so it must be prepared for it. It must not wait
+ * for what its thread may hold while it allocates, such as a lock, and it has to return: neither longjmp nor an
+ * exception may leave it. What it is given is valid until then.
  */
 void tenure_on_pressure(void (*callback)(const struct tenure_pressure *pressure));
 

@@ -124,7 +124,9 @@ fn committed_memory_can_be_limited() {
     let program = compile("allocates_mib.c", &[]);
     for (limit, may) in [("32M", false), ("33554432", false), ("16m:32M", false), ("1G", true), ("1M:4G", true)] {
         let output = Run::on_tenure(&program).env("TENURE_LIMIT", limit).arg("200").output();
-        assert_eq!(output.status.success(), may, "TENURE_LIMIT={limit}: {}", stderr(&output));
+        let text = stderr(&output);
+        assert_eq!(output.status.success(), may, "TENURE_LIMIT={limit}: {text}");
+        assert_eq!(text.matches("tenure: TENURE_LIMIT: the hard limit of ").count(), usize::from(!may), "{text}");
         Run::on_tenure(&program).env("TENURE_LIMIT", limit).arg("16").succeeds();
     }
 }

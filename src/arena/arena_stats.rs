@@ -7,7 +7,11 @@
 /// `used == live() + dead` and `capacity == used + remaining() + slack`, once no other thread is at work in the arena.
 /// A thread that places many values in an arena sets up to an eighth of what it has placed there aside, 64 KiB at most:
 /// to others these bytes count as used, and as one block, until it has filled them or has ended. What the calling
-/// thread has set aside is counted as it is.
+/// thread has set aside is counted as it is. A thread has ended when its thread-local destructors have run, which
+/// [`join`] waits for and the end of `std::thread::scope` does not: right after a scope, what its threads have set
+/// aside may still be counted so, unless each was joined.
+///
+/// [`join`]: https://doc.rust-lang.org/std/thread/struct.ScopedJoinHandle.html#method.join
 ///
 /// `Display` prints a table for people, in which dead bytes come first where they are more than a tenth of those used.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

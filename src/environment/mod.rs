@@ -31,8 +31,9 @@ mod settings;
 /// preloaded: they mean nothing here, and nobody complains of them.
 ///
 /// A wrong value, or a name with `TENURE_` that is neither, is reported in a line on standard error and ignored. So is
-/// a report that cannot be written: the program goes on, and what was there before stays whole. A program that runs
-/// with more rights than its user has (`AT_SECURE`) reads none of it.
+/// a report that cannot be written: the program goes on, and what was there before stays whole. The first request that
+/// the hard limit of `TENURE_LIMIT` refuses is told in such a line, too, once in a process, since a program that is not
+/// prepared for null ends there. A program that runs with more rights than its user has (`AT_SECURE`) reads none of it.
 ///
 /// Reports at intervals and on a signal are written by a thread with a stack of 64 KiB, which takes no signals. It is
 /// started only where one of the two is asked for, and ends the process where all other threads have ended, as the last

@@ -4,7 +4,7 @@ use super::destination::{self, Report, Room};
 use super::settings::{Format, Settings};
 #[cfg(feature = "profile")]
 use crate::global::guard;
-use crate::global::{Tenure, own_thread};
+use crate::global::{Tenure, own_thread, pressure};
 use crate::lock::Lock;
 use crate::os::io::{self, Event, Failure, KeptStderr};
 use crate::os::report::complain;
@@ -82,7 +82,7 @@ pub(super) fn begin() -> bool {
         TENURE.set_purge_delay(Duration::from_millis(delay));
     }
     if let Some(limit) = reporter.settings.limit {
-        TENURE.set_limit(limit);
+        pressure::set_limit_of_environment(limit);
     }
     if reporter.settings.exact {
         TENURE.count_exact_bytes(true);

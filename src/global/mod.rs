@@ -10,7 +10,7 @@ mod hardened;
 mod large;
 mod misuse;
 pub(crate) mod own_thread;
-mod pressure;
+pub(crate) mod pressure;
 #[cfg(feature = "profile")]
 pub mod profile;
 mod purger;
@@ -165,8 +165,10 @@ impl Tenure {
     ///
     /// The function runs on the thread that needs memory, inside of its allocation but outside of all of the
     /// allocator's locks, and it may free and allocate. It may run on several threads at once; a thread that allocates
-    /// inside of it does not enter it again, and gets null where it would. What the thread holds while it allocates,
-    /// such as a lock, the function must not wait for. If it panics, the process aborts.
+    /// inside of it does not enter it again, and gets null where it would. At a hard limit that is likely, and only
+    /// what is prepared for it, as `Vec::try_reserve` is, is safe there: `Vec::push`, `Box::new`, `format!` and the
+    /// like end the process when they are refused. What the thread holds while it allocates, such as a lock, the
+    /// function must not wait for. If it panics, the process aborts.
     ///
     /// ```
     /// use std::sync::Mutex;

@@ -3,9 +3,10 @@
 //! Always on the slow path of the thread that needs memory, outside of all locks.
 
 use super::{BACKEND, tls, upkeep};
-use crate::os;
-use crate::sync::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::os::{self, io, report};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use core::ffi::c_void;
+use core::fmt::{self, Debug, Formatter};
 use core::ptr;
 
 /// How much memory may be committed, in bytes: what [`Stats::committed`](crate::Stats::committed) tells, without static
@@ -19,9 +20,11 @@ use core::ptr;
 /// assert_eq!(Tenure::new().limit(), limit);
 /// # Tenure::new().set_limit(Limit::NONE);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
+    /// At most `hard`, or `usize::MAX` for none.
     soft: usize,
+    /// `usize::MAX` for none.
     hard: usize,
 }
 
@@ -41,9 +44,17 @@ impl Limit {
         Limit { soft: bytes, ..Limit::NONE }
     }
 
-    /// With a soft limit of so many bytes, too.
+    /// With a soft limit of so many bytes, too. One above the hard limit would never be passed, and is as if there was
+    /// none: the result has no soft limit.
+    ///
+    /// ```
+    /// use tenure::Limit;
+    ///
+    /// assert_eq!(Limit::hard(10).with_soft(20), Limit::hard(10));
+    /// assert_eq!(Limit::hard(10).with_soft(20).soft_bytes(), None);
+    /// ```
     pub const fn with_soft(self, bytes: usize) -> Self {
-        Limit { soft: bytes, ..self }
+        Limit { soft: if bytes > self.hard { usize::MAX } else { bytes }, ..self }
     }
 
     /// What the control group of the process allows, of either version, or one of those that it lies in: a hard limit
@@ -64,6 +75,12 @@ impl Limit {
     /// The hard limit, if there is one.
     pub const fn hard_bytes(self) -> Option<usize> {
         if self.hard == usize::MAX { None } else { Some(self.hard) }
+    }
+}
+
+impl Debug for Limit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limit").field("soft", &self.soft_bytes()).field("hard", &self.hard_bytes()).finish()
     }
 }
 
@@ -92,6 +109,9 @@ static NEXT_RELIEF: AtomicU64 = AtomicU64::new(0);
 /// nothing else.
 const RELIEF_EVERY: u64 = 100;
 
+/// True where the hard limit is the environment's, and nobody has been told yet that it refuses memory.
+static IS_TO_BE_TOLD: AtomicBool = AtomicBool::new(false);
+
 pub(super) fn limit() -> Limit {
     let (soft, hard) = BACKEND.counters.limits.get();
     Limit { soft, hard }
@@ -100,6 +120,14 @@ pub(super) fn limit() -> Limit {
 pub(super) fn set_limit(limit: Limit) {
     BACKEND.counters.limits.set(limit.soft, limit.hard, BACKEND.counters.committed());
     NEXT_RELIEF.store(0, Ordering::Relaxed);
+    IS_TO_BE_TOLD.store(false, Ordering::Relaxed);
+}
+
+/// As [`set_limit`], of a limit that the environment asks for: the first request that it refuses is told on standard
+/// error, as the program may not know that there is a limit, and end without a word of it.
+pub(crate) fn set_limit_of_environment(limit: Limit) {
+    set_limit(limit);
+    IS_TO_BE_TOLD.store(limit.hard_bytes().is_some(), Ordering::Relaxed);
 }
 
 pub(super) fn set_callback(callback: Option<fn(Pressure)>) {
@@ -144,6 +172,23 @@ pub(super) fn relieve() {
 pub(super) fn is_relieved() -> bool {
     let (committed, Limit { hard, .. }) = (BACKEND.counters.committed(), limit());
     call(Pressure { committed, limit: hard.min(committed), is_critical: true })
+}
+
+/// A request fails. Says so, once, where that is because of a hard limit that the environment has asked for.
+#[cold]
+#[inline(never)]
+pub(super) fn tell_of_refusal() {
+    let Some(refused) = BACKEND.counters.limits.refused() else { return };
+    if IS_TO_BE_TOLD.load(Ordering::Relaxed) && IS_TO_BE_TOLD.swap(false, Ordering::Relaxed) {
+        let (committed, Limit { hard, .. }) = (BACKEND.counters.committed(), limit());
+        // A standard error that nobody reads ends no program that can do without the memory.
+        io::without_signals(|| {
+            report::complain(format_args!(
+                "TENURE_LIMIT: the hard limit of {hard} bytes refuses {refused} bytes more, beside {committed} that \
+                 are committed; the allocation fails, and nothing is said of later ones"
+            ));
+        });
+    }
 }
 
 /// Calls the program, unless this thread is in its function already; true where it was called.

@@ -33,9 +33,10 @@ impl Settings {
 impl Tenure {
     /// The allocator, with static memory of a fixed capacity: scopes place at most `capacity` bytes. Costs nothing.
     ///
-    /// Addresses for all of it are taken from the system when the first block is placed; memory, as it is touched. The
-    /// static memory of a process is one: where several values of this type serve it, the first block that is placed
-    /// decides.
+    /// Addresses for all of it, rounded up to a multiple of 2 MiB, are taken from the system when the first block is
+    /// placed; memory, as it is touched. What [`seal`] gives back counts from the rounded figure, so it may be more
+    /// than `capacity`. The static memory of a process is one: where several values of this type serve it, the first
+    /// block that is placed decides.
     ///
     /// ```
     /// use tenure::{Tenure, WhenFull, static_scope};

@@ -37,12 +37,12 @@ pub(super) fn if_short_reclaim<R>(attempt: impl Fn() -> Option<R>) -> Option<R> 
         pressure::relieve();
     }
     result.or_else(|| {
-        if !pressure::is_relieved() {
-            return None;
-        }
         // What the program has freed may be kept for other requests than this one, or in quarantine.
-        reclaim();
-        attempt()
+        let result = pressure::is_relieved().then(reclaim).and_then(|()| attempt());
+        if result.is_none() {
+            pressure::tell_of_refusal();
+        }
+        result
     })
 }
 
@@ -51,6 +51,7 @@ pub(super) fn if_short_reclaim<R>(attempt: impl Fn() -> Option<R>) -> Option<R> 
 #[cold]
 #[inline(never)]
 fn reclaim() {
+    BACKEND.counters.limits.forget_refused();
     if tls::current().is_busy.get() {
         // A signal handler has interrupted a slow path, which may hold a lock.
         return;

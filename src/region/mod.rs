@@ -63,7 +63,8 @@ impl Placed {
 pub struct Sealed {
     /// In use by static data: dead bytes included, and what other threads have set aside and not filled.
     pub used: usize,
-    /// Given back to the system by this call: what was left, in whole pages.
+    /// Given back to the system by this call: what was left, in whole pages. More than a fixed
+    /// [capacity](crate::Tenure::with_static_capacity) may leave, as that is reserved in multiples of 2 MiB.
     pub returned: usize,
     /// Made read-only by this call, in whole pages.
     pub read_only: usize,

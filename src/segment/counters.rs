@@ -82,7 +82,10 @@ impl Counters {
                 self.has_grown(bytes, before + bytes);
                 true
             }
-            Err(_) => false,
+            Err(_) => {
+                self.limits.has_refused(bytes);
+                false
+            }
         }
     }
 

@@ -15,13 +15,20 @@ pub(crate) struct Limits {
     pub(super) hard: AtomicUsize,
     /// True from the moment when the soft limit is passed until somebody has seen it.
     is_passed: AtomicBool,
+    /// Bytes that the hard limit has refused last; 0 where it has refused none since that was forgotten.
+    refused: AtomicUsize,
 }
 
 impl Limits {
     constructor! {
         /// No limit.
         pub(super) fn none() -> Self {
-            Self { soft: AtomicUsize::new(usize::MAX), hard: AtomicUsize::new(usize::MAX), is_passed: AtomicBool::new(false) }
+            Self {
+                soft: AtomicUsize::new(usize::MAX),
+                hard: AtomicUsize::new(usize::MAX),
+                is_passed: AtomicBool::new(false),
+                refused: AtomicUsize::new(0),
+            }
         }
     }
 
@@ -51,6 +58,22 @@ impl Limits {
     /// Takes note that somebody has seen that the soft limit was passed; true for the first that does.
     pub(crate) fn take_passed(&self) -> bool {
         self.is_passed.swap(false, Ordering::Relaxed)
+    }
+
+    /// What the hard limit has refused last, if it has since [`Limits::forget_refused`]: who asks after an attempt that
+    /// failed learns whether the limit was why. Another thread's refusal may be taken for one's own, at the limit.
+    pub(crate) fn refused(&self) -> Option<usize> {
+        Some(self.refused.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+    }
+
+    /// What was refused so far is made up for, or tried once more.
+    pub(crate) fn forget_refused(&self) {
+        self.refused.store(0, Ordering::Relaxed);
+    }
+
+    /// The hard limit refuses so many bytes.
+    pub(super) fn has_refused(&self, bytes: usize) {
+        self.refused.store(bytes, Ordering::Relaxed);
     }
 
     /// Committed memory has grown by `bytes` and is `now`.

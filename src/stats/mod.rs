@@ -188,7 +188,9 @@ impl Stats {
         self.classes.iter().map(|class| class.remote_pending).sum()
     }
 
-    /// True where every committed byte is accounted for: always, unless other threads were at work during the snapshot.
+    /// True where every committed byte is accounted for: always, unless other threads were at work during the snapshot,
+    /// be it in the destructors of their thread-locals. Then it may be false by any number of bytes: see
+    /// `docs/observability.md`.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
         self.balance.total() == self.committed

@@ -4,6 +4,7 @@
 //! Names say the unit, counters end in `_total`, and the values of a label add up to something: the lines of the
 //! balance, or the blocks of a class.
 
+use super::record::four_places;
 use super::{ClassStats, Rounding, Stats, Traffic};
 use core::fmt::{self, Display, Formatter, Write};
 
@@ -260,7 +261,7 @@ impl Exposition<'_, '_> {
         }
         self.family("class_utilisation_ratio", "gauge", "Part of the slabs' bytes that live blocks take.")?;
         for class in stats.used_classes() {
-            let utilisation = class.utilisation();
+            let utilisation = four_places(class.utilisation());
             self.labelled("class_utilisation_ratio", "block_size", class.block_size, format_args!("{utilisation:.4}"))?;
         }
         for (name, help, figure) in TRAFFIC {

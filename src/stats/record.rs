@@ -25,7 +25,7 @@ pub(super) trait Sink {
     /// A figure that is not known everywhere.
     fn optional(&mut self, name: &'static str, value: Option<u64>) -> Result<(), Self::Error>;
 
-    /// A part of a whole, from 0 to 1.
+    /// A part of a whole, from 0 to 1, with four places.
     fn ratio(&mut self, name: &'static str, value: f64) -> Result<(), Self::Error>;
 
     fn record(&mut self, name: &'static str, record: Option<&impl Record>) -> Result<(), Self::Error>;
@@ -35,6 +35,11 @@ pub(super) trait Sink {
         name: &'static str,
         records: impl Iterator<Item = R> + Clone,
     ) -> Result<(), Self::Error>;
+}
+
+/// A ratio as it is in every format that writes names: the nearest one with four places, so that they agree.
+pub(super) fn four_places(ratio: f64) -> f64 {
+    ((ratio * 10_000.0 + 0.5) as u64) as f64 / 10_000.0
 }
 
 impl<R: Record> Record for &R {
@@ -164,8 +169,22 @@ impl Record for ClassStats {
         sink.number("in_outboxes", self.in_outboxes as u64)?;
         sink.number("free", self.free as u64)?;
         sink.number("remote_pending", self.remote_pending as u64)?;
-        sink.ratio("utilisation", self.utilisation())?;
+        sink.ratio("utilisation", four_places(self.utilisation()))?;
         sink.record("traffic", Some(&self.traffic))?;
         sink.record("rounding", self.rounding.known())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::four_places;
+
+    #[test]
+    fn a_ratio_is_rounded_to_four_places_and_then_written_with_them_as_it_is() {
+        assert_eq!([0.0, 0.001_098_632_812_5, 0.031_25, 1.0].map(four_places), [0.0, 0.0011, 0.0313, 1.0]);
+        for nth in 0..=65_536_u32 {
+            let rounded = four_places(f64::from(nth) / 65_536.0);
+            assert_eq!(std::format!("{rounded:.4}").parse(), Ok(rounded));
+        }
     }
 }

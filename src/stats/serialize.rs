@@ -1,4 +1,4 @@
-//! The snapshot for whatever takes [`serde`]'s data: the same names and the same nesting as in JSON.
+//! The snapshot for whatever takes [`serde`]'s data: the same names, nesting and values as in JSON.
 
 use super::record::{Record, Sink};
 use super::{Balance, ClassStats, Rounding, Stats, SystemStats, TagStats, Traffic};
@@ -108,7 +108,7 @@ impl<R: Record, I: Iterator<Item = R> + Clone> Serialize for Many<I> {
 
 macro_rules! serialize {
     ($($record:ty),+) => {$(
-        /// With the feature `serde`: the same names and the same nesting as [`Stats::json`].
+        /// With the feature `serde`: the same names, nesting and values as [`Stats::json`].
         impl Serialize for $record {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 One(self).serialize(serializer)

@@ -15,41 +15,84 @@ pub(super) struct Excess {
     pub(super) stack: Option<[usize; FRAMES]>,
 }
 
-/// A range, in words.
-struct Range((Bound<usize>, Bound<usize>));
+/// So many of something, in words.
+struct Number {
+    count: usize,
+    /// What one of them is called; more of them have an `s`.
+    unit: &'static str,
+}
+
+impl Display for Number {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { count, unit } = self;
+        write!(f, "{count} {unit}{}", if *count == 1 { "" } else { "s" })
+    }
+}
+
+/// How many of something are allowed, in words.
+struct Range {
+    bounds: (Bound<usize>, Bound<usize>),
+    unit: &'static str,
+}
+
+impl Range {
+    /// The least and the most that it holds; `None` where it holds nothing.
+    fn ends(&self) -> Option<(usize, usize)> {
+        let least = match self.bounds.0 {
+            Bound::Included(start) => start,
+            Bound::Excluded(start) => start.checked_add(1)?,
+            Bound::Unbounded => 0,
+        };
+        let most = match self.bounds.1 {
+            Bound::Included(end) => end,
+            Bound::Excluded(end) => end.checked_sub(1)?,
+            Bound::Unbounded => usize::MAX,
+        };
+        (least <= most).then_some((least, most))
+    }
+}
 
 impl Display for Range {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let least = match self.0.0 {
-            Bound::Included(start) => start,
-            Bound::Excluded(start) => start + 1,
-            Bound::Unbounded => 0,
+        let unit = self.unit;
+        let number = |count| Number { count, unit };
+        let Some(ends) = self.ends() else {
+            return write!(f, "no number of {unit}s (the range {} is empty)", Notation(self.bounds));
         };
-        let most = match self.0.1 {
-            Bound::Included(end) => Some(end),
-            // An empty range allows nothing, which the comparison has found already.
-            Bound::Excluded(end) => Some(end.saturating_sub(1)),
-            Bound::Unbounded => None,
-        };
-        match (least, most) {
-            (0, None) => write!(f, "any number of"),
-            (0, Some(0)) => write!(f, "no"),
-            (0, Some(most)) => write!(f, "at most {most}"),
-            (least, None) => write!(f, "at least {least}"),
-            (least, Some(most)) if least == most => write!(f, "just {least}"),
-            (least, Some(most)) => write!(f, "{least} to {most}"),
+        match ends {
+            (0, usize::MAX) => write!(f, "any number of {unit}s"),
+            (0, 0) => write!(f, "no {unit}s"),
+            (0, most) => write!(f, "at most {}", number(most)),
+            (least, most) if least == most => write!(f, "just {}", number(least)),
+            (least, usize::MAX) => write!(f, "at least {}", number(least)),
+            (least, most) => write!(f, "{least} to {}", number(most)),
+        }
+    }
+}
+
+/// A range as code has it; as a pair of bounds where there is no other way to write it.
+struct Notation((Bound<usize>, Bound<usize>));
+
+impl Display for Notation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            (Bound::Included(start), Bound::Included(end)) => write!(f, "{start}..={end}"),
+            (Bound::Included(start), Bound::Excluded(end)) => write!(f, "{start}..{end}"),
+            (Bound::Unbounded, Bound::Excluded(end)) => write!(f, "..{end}"),
+            bounds => write!(f, "{bounds:?}"),
         }
     }
 }
 
 impl Display for Excess {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Made { allocations, bytes } = self.made;
-        let [allowed, allowed_bytes] = self.limits.map(Range);
-        write!(
-            f,
-            "{allowed} allocations and {allowed_bytes} bytes were allowed here; there were {allocations} allocations of {bytes} bytes"
-        )?;
+        let [allocations, bytes] = [(self.made.allocations, "allocation"), (self.made.bytes, "byte")]
+            .map(|(count, unit)| Number { count, unit });
+        let [allowed, allowed_bytes] = self.limits;
+        let allowed = Range { bounds: allowed, unit: allocations.unit };
+        let allowed_bytes = Range { bounds: allowed_bytes, unit: bytes.unit };
+        let were = if allocations.count == 1 { "was" } else { "were" };
+        write!(f, "{allowed} and {allowed_bytes} were allowed here; there {were} {allocations} of {bytes}")?;
         let Some(stack) = &self.stack else { return Ok(()) };
         let stack = &stack[..stack.iter().position(|&address| address == 0).unwrap_or(FRAMES)];
         write!(f, "\nthe first allocation beyond that was made at")?;
@@ -115,7 +158,7 @@ fn write_stack(f: &mut Formatter<'_>, stack: &[usize]) -> fmt::Result {
 /// An address, by the file that it comes from.
 fn unnamed(address: usize) -> std::string::String {
     // A return address is behind its call, which may be the last of its function.
-    match os::module_of(address - 1) {
+    match os::module_of(address.saturating_sub(1)) {
         Some((file, offset)) => std::format!("{} {offset:#x}", file.to_string_lossy()),
         None => std::format!("{address:#x}"),
     }

@@ -26,7 +26,8 @@ pub(crate) fn class_of_untyped(size: usize) -> Option<SizeClass> {
 /// where `size` is 0 or `align` no power of two.
 #[inline(always)]
 pub(crate) fn class_of_aligned(size: usize, align: usize) -> Option<SizeClass> {
-    if size == 0 {
+    // First, as what is raised to 16 may be one that was none.
+    if size == 0 || !align.is_power_of_two() {
         return None;
     }
     class_of(Layout::from_size_align(size, align.max(UNTYPED_ALIGN)).ok()?)
@@ -70,7 +71,9 @@ mod tests {
 
     #[test]
     fn an_alignment_that_is_none_has_no_class() {
-        assert_eq!(class_of_aligned(8, 24), None);
+        for align in [0, 3, 5, 6, 7, 15, 24, usize::MAX] {
+            assert_eq!(class_of_aligned(8, align), None, "{align}");
+        }
         assert_eq!(class_of_aligned(0, 16), None);
         assert_eq!(class_of_aligned(usize::MAX, 4096), None);
         assert_eq!(class_of_aligned(100, 64).map(SizeClass::size), Some(128));
