@@ -44,8 +44,8 @@ extern "C" {
 const char *tenure_version(void);
 
 /*
- * Writes a table of what memory is used for to a file descriptor. Returns 0, or -1 with errno set by write(2). Does not
- * allocate. Takes about a microsecond, 0.15 for each 2 MiB of heap, and as long as the system takes for what it says of
+ * Writes a table of what memory is used for to a file descriptor. Returns 0, or -1 with errno set by write(2); SIGPIPE
+ * and SIGXFSZ do not come of it. Does not allocate. Takes about a microsecond, 0.15 for each 2 MiB of heap, and as long as the system takes for what it says of
  * the process. Other threads go on meanwhile, and what they do in that time may be counted or not.
  */
 int tenure_stats_print(int descriptor);
