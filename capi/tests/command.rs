@@ -332,6 +332,30 @@ fn options_replace_what_the_environment_says_of_statistics() {
 }
 
 #[test]
+fn what_the_environment_asks_for_concerns_the_program_alone_unless_children_are_named() {
+    let reports_with = |options: &[&str], settings: &[(&str, &str)]| {
+        let mut command = run(options, &PARENT);
+        settings.iter().for_each(|(name, value)| _ = command.env(name, value));
+        reports(text(&output(command).stderr))
+    };
+    let text = ("TENURE_STATS", "text");
+    assert_eq!(reports_with(&[], &[text]), 1);
+    assert_eq!(reports_with(&["--children"], &[text]), 2);
+    assert_eq!(reports_with(&["--children"], &[text, ("TENURE_STATS_PID", "1")]), 2);
+    assert_eq!(reports_with(&[], &[text, ("TENURE_STATS_PID", "1")]), 0, "the user's word");
+    assert_eq!(reports_with(&[], &[("TENURE_STATS", "prom"), text, ("TENURE_STATS_EVERY", "1h")]), 1);
+    let id = |variable: &str| {
+        let mut command = run(&[], &["sh", "-c", "test ${TENURE_STATS_PID:-none} = $$ && echo own"]);
+        command.env(variable, "0");
+        String::from_utf8(output(command).stdout).unwrap()
+    };
+    for variable in ["TENURE_STATS", "TENURE_STATS_EVERY", "TENURE_STATS_SIGNAL", "TENURE_PROFILE", "TENURE_LEAKS"] {
+        assert_eq!(id(variable), "own\n", "{variable}");
+    }
+    assert_eq!(id("TENURE_EXACT"), "");
+}
+
+#[test]
 fn python_is_told_to_use_malloc_and_so_is_the_user() {
     let print = ["sh", "-c", "echo ${PYTHONMALLOC:-unset}"];
     let with = output(run(&["--python"], &print));
