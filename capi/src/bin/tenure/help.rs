@@ -12,6 +12,8 @@ such a page.";
 
 #[cfg(feature = "view")]
 pub const REPORT: &str = "\
+One file is enough, of whatever kind.
+
 Exit status: 0, or 1 where a file cannot be read, is not what it should be, or cannot be written, or
 2 where the command line is wrong.
 

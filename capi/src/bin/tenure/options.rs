@@ -129,8 +129,8 @@ impl Run {
 #[derive(Args)]
 #[command(after_help = help::REPORT)]
 pub struct Report {
-    /// Statistics in JSON, one snapshot or any number of them, of one process or several; and profiles as flame graphs
-    /// (.svg) or folded stacks (.folded).
+    /// Statistics in JSON, one snapshot or any number of them, of one process or several; or profiles as flame graphs
+    /// (.svg) or folded stacks (.folded). A file that is given twice counts once.
     #[arg(value_name = "STATS.json", required = true)]
     pub files: Vec<PathBuf>,
 
