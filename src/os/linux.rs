@@ -259,15 +259,17 @@ impl Platform for Native {
 /// Writes to standard error, as far as it can be written: one that nobody reads, or a file that may not grow, does not
 /// end the process. Keeps `errno`.
 pub(crate) fn write_stderr(mut bytes: &[u8]) {
-    signals::without_signals(|| {
+    let has_failed = |has_failed: &bool| *has_failed;
+    signals::without_signals_where(has_failed, || {
         while !bytes.is_empty() {
             // SAFETY: the buffer is valid for its length.
             let written = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
             match usize::try_from(written) {
                 Ok(count) if count > 0 => bytes = &bytes[count..],
-                _ => return,
+                _ => return true,
             }
         }
+        false
     });
 }
 
