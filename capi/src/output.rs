@@ -1,5 +1,5 @@
-//! Text for a file descriptor, put together in a buffer that somebody else provides: nothing here allocates. A pipe that
-//! nobody reads, or a file that may not grow, is a failure, and no signal that ends the program.
+//! Text for a file descriptor, put together in a buffer that somebody else provides: nothing here allocates. A pipe
+//! that nobody reads, or a file that may not grow, is a failure, and no signal that ends the program.
 
 use crate::errno;
 use core::ffi::c_int;

@@ -67,8 +67,8 @@ pub(crate) fn without_signals<R>(write: impl FnOnce() -> R) -> R {
     without_signals_where(|_| true, write)
 }
 
-/// As [`without_signals`], for a `write` whose result tells that no signal can have come of it. Then there are no system
-/// calls but two that every sandbox permits: the last line of a program is to come out of it.
+/// As [`without_signals`], for a `write` whose result tells whether a signal may have come of it. Where none has, there
+/// are no system calls but two that every sandbox permits: the last line of a program is to come out of it.
 pub(super) fn without_signals_where<R>(may_have_come: impl FnOnce(&R) -> bool, write: impl FnOnce() -> R) -> R {
     let _errno = KeepErrno::new();
     let mut held = none();
