@@ -31,7 +31,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* The version that this header belongs to. */
+/* The version that this header belongs to, with which that of a library begins. */
 #define TENURE_VERSION "0.1.0"
 
 #ifdef __cplusplus
@@ -40,13 +40,17 @@ extern "C" {
 
 /* ---- Tenure's own ---- */
 
-/* The version of the library that is running, such as "0.1.0". */
+/*
+ * The version of the library that is running, such as "0.1.0"; "0.1.0 hardened" where it is hardened, which the library
+ * of tenure-malloc is, too, where one cargo call has built both packages.
+ */
 const char *tenure_version(void);
 
 /*
- * Writes a table of what memory is used for to a file descriptor. Returns 0, or -1 with errno set by write(2). Does not
- * allocate. Takes about a microsecond, 0.15 for each 2 MiB of heap, and as long as the system takes for what it says of
- * the process. Other threads go on meanwhile, and what they do in that time may be counted or not.
+ * Writes a table of what memory is used for to a file descriptor. Returns 0, or -1 with errno set by write(2); SIGPIPE
+ * and SIGXFSZ do not come of it. Does not allocate. Takes about a microsecond, 0.15 for each 2 MiB of heap, and as long
+ * as the system takes for what it says of the process. Other threads go on meanwhile, and what they do in that time may
+ * be counted or not.
  */
 int tenure_stats_print(int descriptor);
 

@@ -1,7 +1,10 @@
-//! Text for a file descriptor, put together in a buffer that somebody else provides: nothing here allocates.
+//! Text for a file descriptor, put together in a buffer that somebody else provides: nothing here allocates. A pipe
+//! that nobody reads, or a file that may not grow, is a failure, and no signal that ends the program.
 
+use crate::errno;
 use core::ffi::c_int;
 use core::fmt::{self, Arguments, Write};
+use tenure::profile_dumps::without_signals;
 
 /// Bytes of a line that goes to standard error.
 const LINE: usize = 512;
@@ -11,25 +14,30 @@ pub(crate) struct Output<'a> {
     descriptor: c_int,
     buffer: &'a mut [u8],
     len: usize,
-    /// True once something could not be written.
-    has_failed: bool,
+    /// Why something could not be written, once that has happened.
+    error: Option<c_int>,
 }
 
 impl<'a> Output<'a> {
     pub(crate) fn new(descriptor: c_int, buffer: &'a mut [u8]) -> Self {
-        Self { descriptor, buffer, len: 0, has_failed: false }
+        Self { descriptor, buffer, len: 0, error: None }
     }
 
     fn flush(&mut self) {
         let mut rest = &self.buffer[..self.len];
-        while !rest.is_empty() && !self.has_failed {
-            // SAFETY: the buffer is valid for its length.
-            match unsafe { libc::write(self.descriptor, rest.as_ptr().cast(), rest.len()) } {
-                written @ 1.. => rest = rest.get(written as usize..).unwrap_or_default(),
-                // SAFETY: the C library gives every thread an `errno`.
-                _ if unsafe { *libc::__errno_location() } == libc::EINTR => {}
-                _ => self.has_failed = true,
-            }
+        if !rest.is_empty() && self.error.is_none() {
+            let descriptor = self.descriptor;
+            self.error = without_signals(|| {
+                while !rest.is_empty() {
+                    // SAFETY: the buffer is valid for its length.
+                    match unsafe { libc::write(descriptor, rest.as_ptr().cast(), rest.len()) } {
+                        written @ 1.. => rest = rest.get(written as usize..).unwrap_or_default(),
+                        _ if errno::get() == libc::EINTR => {}
+                        _ => return Some(errno::get()),
+                    }
+                }
+                None
+            });
         }
         self.len = 0;
     }
@@ -37,7 +45,7 @@ impl<'a> Output<'a> {
     /// Writes what is left; true where everything could be written. Otherwise `errno` says why not.
     pub(crate) fn finish(mut self) -> bool {
         self.flush();
-        !self.has_failed
+        self.error.inspect(|&error| errno::set(error)).is_none()
     }
 }
 
@@ -53,20 +61,19 @@ impl Write for Output<'_> {
             self.len += count;
             rest = &rest[count..];
         }
-        if self.has_failed { Err(fmt::Error) } else { Ok(()) }
+        if self.error.is_some() { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
 /// Writes `tenure: ` and the message as a line to standard error, as far as that is possible. Keeps `errno`.
 pub(crate) fn complain(message: Arguments<'_>) {
-    // SAFETY: the C library gives every thread an `errno`.
-    let errno = unsafe { *libc::__errno_location() };
+    let before = errno::get();
     let mut line = [0; LINE];
     let mut output = Output::new(libc::STDERR_FILENO, &mut line);
     // A standard error that is closed is no reason to stop.
     let _ = writeln!(output, "tenure: {message}");
     output.finish();
-    crate::errno::set(errno);
+    errno::set(before);
 }
 
 /// Writes the message as a line to standard error, and ends the process.

@@ -7,14 +7,23 @@ use crate::snapshot::with_own_stats;
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
 use core::time::Duration;
+use tenure::preloaded::IS_HARDENED;
 
-/// The library's version, as text.
-const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-    Ok(version) => version,
-    Err(_) => panic!("a version has no null in it"),
-};
+/// The library's version, as text, and whether it is hardened: cargo builds packages together with the features of all.
+const VERSION: &CStr = text(if IS_HARDENED {
+    concat!(env!("CARGO_PKG_VERSION"), " hardened\0")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), "\0")
+});
 
-/// The version of the library, such as `"0.1.0"`.
+const fn text(version: &str) -> &CStr {
+    match CStr::from_bytes_with_nul(version.as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!("a version has one null, at its end"),
+    }
+}
+
+/// The version of the library, such as `"0.1.0"`, or `"0.1.0 hardened"`.
 #[unsafe(no_mangle)]
 pub extern "C" fn tenure_version() -> *const c_char {
     VERSION.as_ptr()

@@ -199,6 +199,17 @@ fn old_mallinfo_never_turns_negative() {
 }
 
 #[test]
+fn the_version_says_whether_the_library_is_hardened() {
+    let program = compile("version.c", &[]);
+    for (run, version) in [(Run::on_tenure(&program), "0.1.0"), (Run::on_hardened(&program), "0.1.0 hardened")] {
+        let output = run.env("TENURE_STATS", "text").output();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{version}\n"));
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(report.starts_with(&format!("tenure {version}, process ")), "{report}");
+    }
+}
+
+#[test]
 fn own_functions_do_what_the_header_says() {
     own("own_functions.c");
 }

@@ -5,7 +5,7 @@ mod support;
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Output, Stdio};
@@ -183,6 +183,10 @@ fn a_library_that_cannot_be_preloaded_is_refused_with_status_126() {
     assert_refused(with_library(&folder.0.join("missing.so")), 126, &["missing.so"]);
     assert_refused(with_library(&folder.file("text.so", "text", 0o644)), 126, &["text.so", "not a shared library"]);
     assert_refused(with_library(&folder.0), 126, &[]);
+    assert_refused(with_library(Path::new("/bin/true")), 126, &["/bin/true", "not a shared library"]);
+    let foreign = folder.file("foreign.so", fs::read(library()).unwrap(), 0o644);
+    fs::OpenOptions::new().write(true).open(&foreign).unwrap().write_all_at(&[243, 0], 18).unwrap();
+    assert_refused(with_library(&foreign), 126, &["foreign.so", "for this machine"]);
     let spaced = folder.0.join("a b.so");
     symlink(library(), &spaced).unwrap();
     assert_refused(with_library(&spaced), 126, &["space"]);
@@ -325,6 +329,30 @@ fn options_replace_what_the_environment_says_of_statistics() {
     command.env("TENURE_STATS", "json").env("TENURE_STATS_FILE", folder.0.join("unused")).env("TENURE_STATS_PID", "1");
     assert_eq!(reports(text(&output(command).stderr)), 1);
     assert!(!folder.0.join("unused").exists());
+}
+
+#[test]
+fn what_the_environment_asks_for_concerns_the_program_alone_unless_children_are_named() {
+    let reports_with = |options: &[&str], settings: &[(&str, &str)]| {
+        let mut command = run(options, &PARENT);
+        settings.iter().for_each(|(name, value)| _ = command.env(name, value));
+        reports(text(&output(command).stderr))
+    };
+    let text = ("TENURE_STATS", "text");
+    assert_eq!(reports_with(&[], &[text]), 1);
+    assert_eq!(reports_with(&["--children"], &[text]), 2);
+    assert_eq!(reports_with(&["--children"], &[text, ("TENURE_STATS_PID", "1")]), 2);
+    assert_eq!(reports_with(&[], &[text, ("TENURE_STATS_PID", "1")]), 0, "the user's word");
+    assert_eq!(reports_with(&[], &[("TENURE_STATS", "prom"), text, ("TENURE_STATS_EVERY", "1h")]), 1);
+    let id = |variable: &str| {
+        let mut command = run(&[], &["sh", "-c", "test ${TENURE_STATS_PID:-none} = $$ && echo own"]);
+        command.env(variable, "0");
+        String::from_utf8(output(command).stdout).unwrap()
+    };
+    for variable in ["TENURE_STATS", "TENURE_STATS_EVERY", "TENURE_STATS_SIGNAL", "TENURE_PROFILE", "TENURE_LEAKS"] {
+        assert_eq!(id(variable), "own\n", "{variable}");
+    }
+    assert_eq!(id("TENURE_EXACT"), "");
 }
 
 #[test]

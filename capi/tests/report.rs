@@ -344,9 +344,49 @@ fn what_is_no_statistics_is_refused_with_its_file_and_line() {
     refused("nothing.folded", "", &["no stacks"]);
     refused("picture.svg", "<svg>\n<g></svg>", &["picture.svg:2: "]);
     refused("page.svg", "<html></html>", &["page.svg:1: ", "`html`"]);
-    let alone = folder.join("alone.folded");
-    fs::write(&alone, "main 3\n").unwrap();
-    assert_refused(&[alone.as_os_str()], 1, &["only a profile"]);
+}
+
+#[test]
+fn a_profile_alone_is_a_page() {
+    let folder = folder("alone");
+    let (profile, target) = (folder.join("alone.folded"), folder.join("page.html"));
+    fs::write(&profile, "\u{feff}main;f 3\n").unwrap();
+    let page = page(&[&profile]);
+    assert_eq!(texts(&page, "h1"), ["Heap profile"]);
+    let frame = all(&page, "iframe")[0].attr("srcdoc").unwrap();
+    assert!(frame.contains("main (3 bytes") && !frame.contains('\u{feff}'), "the mark is no part of a name");
+    let output = report([profile.as_os_str(), "-o".as_ref(), target.as_os_str()]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{}: 1 profile\n", target.display()));
+}
+
+#[test]
+fn a_file_that_is_given_twice_counts_once_under_whatever_name() {
+    let folder = folder("twice");
+    let (file, link) = (series(&folder), folder.join("link.json"));
+    symlink(&file, &link).unwrap();
+    let profile = folder.join("profile.folded");
+    fs::write(&profile, "main 3\n").unwrap();
+    let page = page(&[&file, &link, &file, &profile, &profile]);
+    assert!(texts(&page, "h1")[0].starts_with("Memory of process "));
+    assert_eq!(all(&page, "iframe").len(), 1);
+}
+
+#[test]
+fn a_byte_order_mark_before_statistics_is_passed_over() {
+    let file = series(&folder("mark"));
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("\u{feff}{text}")).unwrap();
+    assert_eq!(texts(&page(&[&file]), "h1").len(), 1);
+}
+
+#[test]
+fn a_reader_of_the_page_that_goes_away_is_no_news() {
+    let file = series(&folder("reader"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
+    let output = command.arg("report").arg(&file).args(["-o", "-"]).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(1), ""));
 }
 
 #[test]

@@ -235,6 +235,39 @@ fn a_file_that_may_not_grow_keeps_what_it_had_and_the_program_goes_on() {
 }
 
 #[test]
+fn a_file_that_may_not_grow_ends_no_program_where_standard_error_is_one() {
+    let folder = folder("stderr-limit");
+    let (file, profile) = (folder.join("report"), folder.join("heap.svg"));
+    let (file, profile) = (file.to_str().unwrap(), profile.to_str().unwrap());
+    for settings in [
+        &["TENURE_FOO=1"][..],
+        &["TENURE_STATS=1"],
+        &["TENURE_STATS=1", &format!("TENURE_STATS_FILE='{file}'")],
+        &["TENURE_STATS=prom", &format!("TENURE_STATS_FILE='{file}'")],
+        &["TENURE_LEAKS=2"],
+        &["TENURE_LEAKS=1", "TENURE_COMMAND=/no/such/command"],
+        &[&format!("TENURE_PROFILE='{profile}'"), "TENURE_COMMAND=/no/such/command"],
+    ] {
+        let script = format!(
+            "ulimit -f 0; ON_TENURE=1 LD_PRELOAD='{}' {} exec '{}' count 2> '{}'",
+            library().display(),
+            settings.join(" "),
+            compile("reports.c", &[]).display(),
+            folder.join("errors").display()
+        );
+        let output = Run::on_system(Path::new("/bin/sh")).arg("-c").arg(script).output();
+        assert!(output.status.success(), "{settings:?}: {}", output.status);
+    }
+}
+
+#[test]
+fn a_wrong_setting_ends_no_program_whose_standard_error_nobody_reads() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert!(prepared("wait", &[("TENURE_FOO", "1")]).spawn(writer.into()).wait().unwrap().success());
+}
+
+#[test]
 fn where_no_file_can_be_made_the_program_goes_on() {
     for (path, why) in [
         ("/proc/report", "there is no such folder"),

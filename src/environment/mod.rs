@@ -73,6 +73,9 @@ pub mod preloaded {
     #[cfg(feature = "profile")]
     use crate::os::Room;
 
+    /// Whether the build is hardened, as any of the packages that are built together may have asked for.
+    pub const IS_HARDENED: bool = cfg!(feature = "hardened");
+
     /// The library is loaded; true where anything is to be reported.
     pub fn start() -> bool {
         reporter::begin()

@@ -19,6 +19,13 @@ use core::time::Duration;
 
 const TENURE: Tenure = Tenure::new();
 
+/// The version, and whether the build is hardened.
+const VERSION: &str = if cfg!(feature = "hardened") {
+    concat!(env!("CARGO_PKG_VERSION"), " hardened")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// What the environment asks for.
 struct Reporter {
     settings: Settings,
@@ -274,7 +281,7 @@ impl Reporter {
         let process = stats.process_id.unwrap_or(0);
         let format = self.settings.format();
         let report: Report<'_> = &|out| match format {
-            Format::Text => writeln!(out, "tenure {}, process {process}\n{stats}", env!("CARGO_PKG_VERSION")),
+            Format::Text => writeln!(out, "tenure {VERSION}, process {process}\n{stats}"),
             Format::Json => writeln!(out, "{}", stats.json()),
             Format::Prometheus => write!(out, "{}", stats.prometheus()),
         };

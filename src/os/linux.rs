@@ -256,17 +256,21 @@ impl Platform for Native {
     }
 }
 
-/// Writes to standard error, as far as it can be written. Keeps `errno`.
+/// Writes to standard error, as far as it can be written: one that nobody reads, or a file that may not grow, does not
+/// end the process. Keeps `errno`.
 pub(crate) fn write_stderr(mut bytes: &[u8]) {
-    let _errno = KeepErrno::new();
-    while !bytes.is_empty() {
-        // SAFETY: the buffer is valid for its length.
-        let written = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
-        match usize::try_from(written) {
-            Ok(count) if count > 0 => bytes = &bytes[count..],
-            _ => return,
+    let has_failed = |has_failed: &bool| *has_failed;
+    signals::without_signals_where(has_failed, || {
+        while !bytes.is_empty() {
+            // SAFETY: the buffer is valid for its length.
+            let written = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
+            match usize::try_from(written) {
+                Ok(count) if count > 0 => bytes = &bytes[count..],
+                _ => return true,
+            }
         }
-    }
+        false
+    });
 }
 
 /// Stops the process without unwinding.

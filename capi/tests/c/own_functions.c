@@ -1,6 +1,7 @@
 #include "check.h"
 #include "tenure.h"
 #include <fcntl.h>
+#include <sys/resource.h>
 
 int main(void)
 {
@@ -23,6 +24,15 @@ int main(void)
     CHECK(read(pipes[0], line, 6) == 6 && strcmp(line, "memory") == 0);
     errno = 0;
     CHECK(tenure_stats_print(-1) == -1 && errno == EBADF);
+    /* Whom nobody reads, or whose file may not grow, is told so, and not ended by a signal. */
+    CHECK(close(pipes[0]) == 0 && pipe(pipes) == 0 && close(pipes[0]) == 0);
+    errno = 0;
+    CHECK(tenure_stats_print(pipes[1]) == -1 && errno == EPIPE);
+    FILE *file = tmpfile();
+    struct rlimit limit = {0, RLIM_INFINITY};
+    CHECK(file && setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    errno = 0;
+    CHECK(tenure_stats_print(fileno(file)) == -1 && errno == EFBIG);
 
     CHECK(tenure_purge_delay() == 1000 && tenure_set_purge_delay(0) == 0 && tenure_purge_delay() == 0);
     errno = 0;

@@ -17,9 +17,6 @@ pub fn prepare(program: &mut Command, run: &Run, library: &Path) -> io::Result<(
     if run.python {
         program.env("PYTHONMALLOC", "malloc");
     }
-    if run.stats.is_none() && run.profile.is_none() && !run.leaks {
-        return Ok(());
-    }
     if let Some(file) = &run.stats {
         program.env("TENURE_STATS", run.format.name());
         match file {
@@ -39,10 +36,19 @@ pub fn prepare(program: &mut Command, run: &Run, library: &Path) -> io::Result<(
     }
     if run.children {
         program.env_remove("TENURE_STATS_PID");
-    } else {
+    } else if run.asks() || (asks() && env::var_os("TENURE_STATS_PID").is_none()) {
         program.env("TENURE_STATS_PID", process::id().to_string());
     }
     Ok(())
+}
+
+/// Variables by which processes are asked to print or write something.
+const ASKING: [&str; 5] =
+    ["TENURE_STATS", "TENURE_STATS_EVERY", "TENURE_STATS_SIGNAL", "TENURE_PROFILE", "TENURE_LEAKS"];
+
+/// True where the environment asks the program to print or write something, whatever the options say.
+pub fn asks() -> bool {
+    ASKING.iter().any(|name| env::var_os(name).is_some())
 }
 
 /// The library first, so that its malloc is the one that is found; then what was there, without a second mention of the

@@ -12,6 +12,8 @@ such a page.";
 
 #[cfg(feature = "view")]
 pub const REPORT: &str = "\
+One file is enough, of whatever kind.
+
 Exit status: 0, or 1 where a file cannot be read, is not what it should be, or cannot be written, or
 2 where the command line is wrong.
 
@@ -46,8 +48,8 @@ it for the program:
                        too, and write a heap profile
   TENURE_STATS_FILE    append them to this file instead of standard error; prom replaces it; %p
                        stands for the process id
-  TENURE_STATS_PID     print and write all this in the process of this id alone (default: in every
-                       process)
+  TENURE_STATS_PID     print and write all this in the process of this id alone (default: in the
+                       program, and with --children in every process)
   TENURE_PROFILE       FILE[:RATE]: write a heap profile when the process ends, as --profile says,
                        and numbered ones on the signal
   TENURE_LEAKS         0 or 1: print what is still in use when the process ends (default 0)
@@ -63,8 +65,9 @@ it for the program:
   TENURE_PURGER        0 or 1: a thread of the library gives unused memory back, also in an idle
                        process (default 0)
   A wrong value is reported on standard error and ignored.
-  --profile and --leaks set what is theirs; --stats replaces TENURE_STATS and TENURE_STATS_FILE and,
-  as they do, TENURE_STATS_PID too. LD_PRELOAD keeps what it holds, behind the library.
+  --profile and --leaks set what is theirs; --stats replaces TENURE_STATS and TENURE_STATS_FILE. Each
+  of the three sets TENURE_STATS_PID, and so does this command where the environment asks for
+  reports and has none. LD_PRELOAD keeps what it holds, behind the library.
 
 Exit status: the program's own, and otherwise
   2    the command line is wrong

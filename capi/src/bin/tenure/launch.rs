@@ -37,8 +37,7 @@ fn say_beforehand(run: &Run) {
     if run.python && file.is_some() {
         say("PYTHONMALLOC=malloc is set, so that Python's objects come from Tenure");
     }
-    let reports = run.stats.is_some() || run.profile.is_some() || run.leaks;
-    let why = file.as_deref().filter(|_| reports).and_then(program::ignores_preloading);
+    let why = file.as_deref().filter(|_| run.asks()).and_then(program::ignores_preloading);
     if let Some(why) = why {
         let name = name.to_string_lossy();
         say(format_args!("{name}: nothing is reported, since the library cannot be preloaded: {why}"));

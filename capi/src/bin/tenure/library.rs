@@ -38,7 +38,7 @@ fn check(place: &Path) -> Result<PathBuf, Failure> {
     let unusable = |why: &str| Failure::LibraryUnusable(place.to_owned(), why.to_owned());
     let absolute = path::absolute(place).map_err(|error| unusable(&error.to_string()))?;
     match Image::of(&absolute) {
-        Ok(Some(image)) if image.is_relocatable => {}
+        Ok(Some(image)) if image.is_library => {}
         Ok(_) => return Err(unusable("not a shared library for this machine")),
         Err(error) => return Err(unusable(&format!("cannot be read: {error}"))),
     }

@@ -41,7 +41,11 @@ fn main() -> ExitCode {
             profile::write(wanted).map_or_else(|failure| fail(&failure, failure.status()), |()| ExitCode::SUCCESS)
         }
         #[cfg(feature = "view")]
-        Action::Report(options) => report::report(options).map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS),
+        Action::Report(options) => match report::report(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.is_of_reader() => ExitCode::FAILURE,
+            Err(error) => fail(&error, 1),
+        },
         #[cfg(feature = "view")]
         Action::Top(options) => top::top(options).map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS),
     }

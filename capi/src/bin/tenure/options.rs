@@ -10,9 +10,10 @@ use std::process::ExitCode;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tenure_profile::Setting;
 
+use crate::environment;
 use crate::help;
 use crate::say::say;
 
@@ -75,7 +76,7 @@ pub enum Value {
 /// The program takes this command's place. Its process id, signals, standard input and exit status are as if it had
 /// been started directly.
 #[derive(Args)]
-#[command(after_help = help::RUN, group(ArgGroup::new("reports").args(["stats", "profile", "leaks"]).multiple(true)))]
+#[command(after_help = help::RUN)]
 pub struct Run {
     /// Print statistics when the program ends; with FILE, append them there (%p stands for the process id).
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
@@ -85,8 +86,8 @@ pub struct Run {
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text", requires = "stats")]
     pub format: Format,
 
-    /// Print and write all that for the program's children too, each when it ends.
-    #[arg(long, requires = "reports")]
+    /// Print and write all that, and what the environment asks for, for the program's children too.
+    #[arg(long)]
     pub children: bool,
 
     /// Write a heap profile when the program ends: pprof, folded stacks or a flame graph, as FILE ends in .pb.gz,
@@ -113,6 +114,13 @@ pub struct Run {
     pub program: Vec<OsString>,
 }
 
+impl Run {
+    /// True where the options ask the program to print or write something.
+    pub fn asks(&self) -> bool {
+        self.stats.is_some() || self.profile.is_some() || self.leaks
+    }
+}
+
 /// Make a page of what processes have said of their memory.
 ///
 /// The page is one file, which fetches nothing. It has memory over time, the balance of the last snapshot, the
@@ -121,8 +129,8 @@ pub struct Run {
 #[derive(Args)]
 #[command(after_help = help::REPORT)]
 pub struct Report {
-    /// Statistics in JSON, one snapshot or any number of them, of one process or several; and profiles as flame graphs
-    /// (.svg) or folded stacks (.folded).
+    /// Statistics in JSON, one snapshot or any number of them, of one process or several; or profiles as flame graphs
+    /// (.svg) or folded stacks (.folded). A file that is given twice counts once.
     #[arg(value_name = "STATS.json", required = true)]
     pub files: Vec<PathBuf>,
 
@@ -172,7 +180,7 @@ impl Format {
 /// The command line of this process; or the status with which to exit, everything having been printed: 0 after `--help`
 /// and `--version`, and 2 where the command line is wrong.
 pub fn parse() -> Result<Options, ExitCode> {
-    Options::try_parse().map_err(|error| {
+    Options::try_parse().and_then(check).map_err(|error| {
         match error.kind() {
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayVersion
@@ -188,6 +196,17 @@ pub fn parse() -> Result<Options, ExitCode> {
         }
         ExitCode::from(if error.use_stderr() { 2 } else { 0 })
     })
+}
+
+/// Refuses to ask a program's children for what nobody asks of the program.
+fn check(options: Options) -> Result<Options, clap::Error> {
+    match &options.action {
+        Action::Run(run) if run.children && !run.asks() && !environment::asks() => Err(Options::command().error(
+            ErrorKind::MissingRequiredArgument,
+            "--children: nothing is asked for, by --stats, --profile, --leaks or the environment",
+        )),
+        _ => Ok(options),
+    }
 }
 
 /// A setting that the library will understand, of a file in a folder that is there; or what is wrong with it.
@@ -223,7 +242,7 @@ mod tests {
     use super::*;
 
     fn run(arguments: &[&str]) -> Result<Run, String> {
-        match Options::try_parse_from(["tenure", "run"].iter().chain(arguments)) {
+        match Options::try_parse_from(["tenure", "run"].iter().chain(arguments)).and_then(check) {
             Ok(Options { action: Action::Run(run) }) => Ok(run),
             Ok(_) => unreachable!("the subcommand is `run`"),
             Err(error) => Err(one_line(&error.render().to_string())),

@@ -12,7 +12,8 @@ mod tags;
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::options;
@@ -24,8 +25,14 @@ use flame::{FlameError, FlameGraph};
 pub enum ReportError {
     Input(InputError),
     Flame(FlameError),
-    NoStatistics,
     Unwritable(PathBuf, io::Error),
+}
+
+impl ReportError {
+    /// True where whoever read the page has gone away, having read what they wanted.
+    pub fn is_of_reader(&self) -> bool {
+        matches!(self, Self::Unwritable(_, error) if error.kind() == ErrorKind::BrokenPipe)
+    }
 }
 
 impl fmt::Display for ReportError {
@@ -33,7 +40,6 @@ impl fmt::Display for ReportError {
         match self {
             Self::Input(error) => error.fmt(out),
             Self::Flame(error) => error.fmt(out),
-            Self::NoStatistics => out.write_str("a report is made of statistics, and there is only a profile"),
             Self::Unwritable(path, error) => write!(out, "{}: cannot be written: {error}", path.display()),
         }
     }
@@ -41,16 +47,14 @@ impl fmt::Display for ReportError {
 
 /// Writes the page, and says on standard output what is in it.
 pub fn report(options: &options::Report) -> Result<(), ReportError> {
-    let (profiles, statistics): (Vec<_>, Vec<_>) = options.files.iter().partition(|file| flame::is_profile(file));
+    let files = without_repetitions(&options.files);
+    let (profiles, statistics): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| flame::is_profile(file));
     let mut snapshots = Vec::new();
     for file in &statistics {
         snapshots.push(series::read(file).map_err(ReportError::Input)?);
     }
     let profiles = profiles.into_iter().map(|file| FlameGraph::of(file)).collect::<Result<Vec<_>, _>>();
     let profiles = profiles.map_err(ReportError::Flame)?;
-    if snapshots.is_empty() {
-        return Err(ReportError::NoStatistics);
-    }
     let count = snapshots.iter().map(Vec::len).sum();
     let processes = series::by_process(snapshots);
     let page = page::page(&processes, &profiles).into_string();
@@ -60,14 +64,31 @@ pub fn report(options: &options::Report) -> Result<(), ReportError> {
     }
     write_whole(&options.output, page.as_bytes()).map_err(unwritable)?;
     let path = options.output.display();
-    let line = format!(
-        "{path}: {}, {}\n",
-        number(processes.len(), "process", "processes"),
-        number(count, "snapshot", "snapshots")
-    );
+    let contents = match (processes.len(), profiles.len()) {
+        (0, profiles) => number(profiles, "profile", "profiles"),
+        (processes, _) => {
+            format!("{}, {}", number(processes, "process", "processes"), number(count, "snapshot", "snapshots"))
+        }
+    };
+    let line = format!("{path}: {contents}\n");
     // A reader that has gone away does not make the page any worse.
     let _ = io::stdout().write_all(line.as_bytes());
     Ok(())
+}
+
+/// The files, each once, under whatever names: its snapshots twice would be two processes.
+fn without_repetitions(files: &[PathBuf]) -> Vec<&Path> {
+    let mut seen = Vec::new();
+    let is_new = |file: &&PathBuf| match fs::metadata(file).map(|meta| (meta.dev(), meta.ino())) {
+        Ok(identity) if seen.contains(&identity) => false,
+        Ok(identity) => {
+            seen.push(identity);
+            true
+        }
+        // Whoever reads it says why it cannot be read.
+        Err(_) => true,
+    };
+    files.iter().filter(is_new).map(PathBuf::as_path).collect()
 }
 
 /// A number of things.

@@ -17,6 +17,7 @@ const UNFOLDED: usize = 3;
 
 pub fn page(processes: &[Process], profiles: &[FlameGraph]) -> Markup {
     let title = match processes {
+        [] => "Heap profile".to_owned(),
         [only] => format!("Memory of {}", name(only)),
         several => format!("Memory of {} processes", several.len()),
     };

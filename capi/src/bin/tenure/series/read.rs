@@ -37,8 +37,17 @@ pub fn read(path: &Path) -> Result<Vec<Snapshot>, InputError> {
     if snapshots.is_empty() { Err(InputError::Empty(path.to_owned())) } else { Ok(snapshots) }
 }
 
+/// What some editors and shells put before a text.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A file's contents without the mark.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(MARK).unwrap_or(text)
+}
+
 /// The snapshots of a text; or the line of it that is wrong, and why.
 fn parse(text: &[u8]) -> Result<Vec<Snapshot>, (usize, String)> {
+    let text = without_mark(text);
     let mut values = Deserializer::from_slice(text).into_iter::<Value>();
     let mut snapshots = Vec::new();
     loop {
@@ -92,6 +101,12 @@ mod tests {
         let value: Value = serde_json::from_str(&snapshot()).unwrap();
         let pretty = serde_json::to_string_pretty(&value).unwrap();
         assert_eq!(parse(pretty.as_bytes()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert_eq!(parse(format!("\u{feff}{}\n", snapshot()).as_bytes()).unwrap().len(), 1);
+        assert_eq!(parse("\u{feff}\n\n{}".as_bytes()).unwrap_err().0, 3);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::series::{Snapshot, snapshot_of};
+use crate::series::{Snapshot, snapshot_of, without_mark};
 
 /// Of a longer file only the end is read at first.
 const TAIL: u64 = 4 * 1024 * 1024;
@@ -80,7 +80,10 @@ impl Follower {
         }
         opened.file.seek(SeekFrom::Start(opened.offset))?;
         let mut text = Vec::new();
-        opened.offset += opened.file.read_to_end(&mut text)? as u64;
+        opened.file.read_to_end(&mut text)?;
+        let is_beginning = opened.offset == 0;
+        opened.offset += text.len() as u64;
+        let text = if is_beginning { without_mark(&text) } else { &text };
         for line in text.split_inclusive(|&byte| byte == b'\n') {
             if opened.skips {
                 opened.skips = line.last() != Some(&b'\n');
@@ -160,6 +163,13 @@ mod tests {
         file.append(&line[100..]);
         file.append("nonsense\n\n");
         assert_eq!(look(&mut follower), "SM");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        let file = Written::new("mark");
+        file.append(&format!("\u{feff}{}", snapshot()));
+        assert_eq!(look(&mut Follower::new(file.0.clone())), "S");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::follow::{Follower, News};
 use super::source::{Source, is_running};
-use crate::series::Snapshot;
+use crate::series::{self, Snapshot};
 
 /// How long it is said what has become of the file.
 const FRESH: Duration = Duration::from_secs(10);
@@ -37,9 +37,11 @@ impl Watch {
         Self { source, follower, latest, before, course, others, waiting: None, notice: None }
     }
 
-    /// Reads what has been written meanwhile.
+    /// Reads what has been written meanwhile. A file in which no line is a snapshot may have one all the same, over
+    /// several lines.
     pub fn refresh(&mut self) {
         self.waiting = None;
+        let mut is_malformed = false;
         for news in self.follower.look() {
             let notice = match news {
                 News::Snapshot(snapshot) => {
@@ -52,9 +54,19 @@ impl Watch {
                 }
                 News::Truncated => "the file was truncated and is read from its beginning".to_owned(),
                 News::Replaced => "the file was replaced and the new one is read".to_owned(),
-                News::Malformed(why) => format!("a line of the file is left out: {why}"),
+                News::Malformed(why) => {
+                    is_malformed = true;
+                    format!("a line of the file is left out: {why}")
+                }
             };
             self.notice = Some((Instant::now(), notice));
+        }
+        if is_malformed
+            && self.latest.is_none()
+            && let Ok(snapshots) = series::read(&self.source.file)
+        {
+            snapshots.into_iter().for_each(|snapshot| self.take(snapshot));
+            self.notice = None;
         }
     }
 
@@ -113,6 +125,18 @@ mod tests {
     fn of(id: u32) -> Snapshot {
         let value = serde_json::from_str(&tenure::Tenure::new().stats().json().to_string()).unwrap();
         Snapshot { process_id: Some(id), ..snapshot_of(value).unwrap() }
+    }
+
+    #[test]
+    fn a_snapshot_on_several_lines_is_read_without_a_word() {
+        let file = std::env::temp_dir().join(format!("tenure-watch-{}", std::process::id()));
+        let value: serde_json::Value = serde_json::from_str(&tenure::Tenure::new().stats().json().to_string()).unwrap();
+        std::fs::write(&file, serde_json::to_string_pretty(&value).unwrap()).unwrap();
+        let mut watch = Watch::new(Source { file: file.clone(), process: None });
+        watch.refresh();
+        std::fs::remove_file(&file).unwrap();
+        assert!(watch.latest.is_some());
+        assert_eq!(watch.notices(), [""; 0]);
     }
 
     fn watch(process: Option<u32>) -> Watch {
