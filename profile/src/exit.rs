@@ -60,7 +60,7 @@ pub fn from_env() {
     if env::var_os("TENURE_PROFILE").is_some() {
         profile_dumps::on_signal(dump, STACK);
     }
-    tenure::from_env();
+    profile_dumps::from_env();
     let profile = env::var_os("TENURE_PROFILE").and_then(|text| {
         let parsed = Setting::parse(text);
         parsed.map_err(|wrong| complain("TENURE_PROFILE", &wrong)).ok()

@@ -12,7 +12,8 @@ const SHOWN: usize = 30;
 /// Functions that are shown of each.
 const DEPTH: usize = 16;
 
-/// What is in use, by call stack, the largest first. `Display` prints it.
+/// What is in use, by call stack, the largest first. `Display` prints it. Each stack begins with the innermost function
+/// that is neither the allocator's nor the standard library's.
 #[derive(Debug, Clone)]
 pub struct Leaks {
     stacks: Vec<Leak>,
@@ -25,7 +26,7 @@ pub struct Leaks {
 struct Leak {
     blocks: u64,
     bytes: u64,
-    /// The innermost first.
+    /// The innermost first, which is the program's own.
     functions: Vec<String>,
 }
 
@@ -54,7 +55,7 @@ impl Profile {
         unsampled(|| {
             let mut stacks = HashMap::<Vec<String>, Leak>::new();
             for stack in Resolved::of(self).stacks.iter().filter(|stack| stack.figures.live_blocks > 0) {
-                let functions: Vec<_> = stack.frames().map(describe).collect();
+                let functions: Vec<_> = stack.programs().map(describe).collect();
                 let none = Leak { blocks: 0, bytes: 0, functions: functions.clone() };
                 let leak = stacks.entry(functions).or_insert(none);
                 leak.blocks += stack.figures.live_blocks;

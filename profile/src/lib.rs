@@ -38,6 +38,7 @@ mod flamegraph;
 mod folded;
 mod format;
 mod leaks;
+mod machinery;
 mod maps;
 mod pprof;
 mod profile;

@@ -71,15 +71,20 @@ pub struct Profile {
     pub(crate) dropped: u64,
 }
 
-/// A text is not a profile, and in which line.
+/// A text is not a profile, or not a whole one, and in which line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAProfile {
     line: usize,
+    /// True where the text ends with the line, and should not.
+    is_cut: bool,
 }
 
 impl Display for NotAProfile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "not a heap profile: line {} cannot be understood", self.line)
+        match self.is_cut {
+            false => write!(f, "not a heap profile: line {} cannot be understood", self.line),
+            true => write!(f, "not a whole heap profile: it is cut short at line {}", self.line),
+        }
     }
 }
 
@@ -113,33 +118,45 @@ impl Profile {
     ///
     /// # Errors
     ///
-    /// Where the text is none.
+    /// Where the text is none, or was cut short: behind the stacks there must be a line `MAPPED_LIBRARIES:`, and a line
+    /// break at the end. Of what gperftools writes only profiles of the form `heapprofile` are understood, whose figures
+    /// are of all blocks.
     pub fn parse(text: &str) -> Result<Self, NotAProfile> {
-        let (stacks, maps) = text.split_once(MAPS).unwrap_or((text, ""));
-        let mut profile = Self { maps: Maps::parse(maps), ..Self::default() };
+        let (stacks, maps) = match text.split_once(MAPS) {
+            Some((stacks, maps)) => (stacks, Some(maps)),
+            None => (text, None),
+        };
+        let mut profile = Self { maps: Maps::parse(maps.unwrap_or_default()), ..Self::default() };
         for (index, line) in stacks.lines().enumerate() {
             let line = line.trim();
             let understood = if index == 0 {
-                line.starts_with("heap profile:").then_some(())
+                is_header(line).then_some(())
             } else if let Some(comment) = line.strip_prefix('#') {
-                profile.note(comment);
-                Some(())
+                profile.note(comment)
             } else if line.is_empty() {
                 Some(())
             } else {
                 parse_stack(line).map(|stack| profile.stacks.push(stack))
             };
-            understood.ok_or(NotAProfile { line: index + 1 })?;
+            understood.ok_or(NotAProfile { line: index + 1, is_cut: false })?;
         }
-        if stacks.trim().is_empty() { Err(NotAProfile { line: 1 }) } else { Ok(profile) }
+        if stacks.is_empty() {
+            return Err(NotAProfile { line: 1, is_cut: false });
+        }
+        if !maps.is_some_and(|maps| maps.ends_with('\n')) {
+            return Err(NotAProfile { line: text.lines().count(), is_cut: true });
+        }
+        Ok(profile)
     }
 
-    /// Takes what the allocator says in a comment: `tenure: 12 samples, 0 dropped, one in 524288 bytes`.
-    fn note(&mut self, comment: &str) {
-        let mut numbers = comment.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok());
-        if comment.trim_start().starts_with("tenure:") {
-            [self.samples, self.dropped, self.rate] = [(); 3].map(|()| numbers.next().unwrap_or(0));
-        }
+    /// Takes what the allocator says in a comment: `tenure: 12 samples, 0 dropped, one in 524288 bytes`. `None` where
+    /// that cannot be.
+    fn note(&mut self, comment: &str) -> Option<()> {
+        let Some(told) = comment.trim_start().strip_prefix("tenure:") else { return Some(()) };
+        let mut numbers = told.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok());
+        [self.samples, self.dropped, self.rate] = [numbers.next()?, numbers.next()?, numbers.next()?];
+        // Where nothing was ever armed there is no rate, and no sample.
+        (self.rate > 0 || self.samples == 0).then_some(())
     }
 
     /// Writes the profile in the format of pprof, gzipped.
@@ -171,15 +188,30 @@ impl Profile {
     }
 }
 
+/// True for a first line such as `heap profile: 3: 120 [10: 400] @ heapprofile`.
+fn is_header(line: &str) -> bool {
+    let told = line.strip_prefix("heap profile:").and_then(|told| told.split_once('@'));
+    told.is_some_and(|(figures, kind)| parse_figures(figures).is_some() && kind.trim() == "heapprofile")
+}
+
 /// A line such as `3: 120 [10: 400] @ 0x1234 0x5678`.
 fn parse_stack(line: &str) -> Option<StackFigures> {
     let (figures, frames) = line.split_once('@')?;
-    let mut numbers = figures.split([':', '[', ']']).map(str::trim).filter(|text| !text.is_empty());
-    let mut number = || numbers.next()?.parse().ok();
-    let [live_blocks, live_bytes, blocks, bytes] = [number()?, number()?, number()?, number()?];
+    let [live_blocks, live_bytes, blocks, bytes] = parse_figures(figures)?;
     let frame = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
     let frames = frames.split_whitespace().map(frame).collect::<Option<_>>()?;
     Some(StackFigures { frames, blocks, bytes, live_blocks, live_bytes })
+}
+
+/// Figures such as `3: 120 [10: 400]`: blocks and bytes that are in use, and of all that were.
+fn parse_figures(text: &str) -> Option<[u64; 4]> {
+    let (live, all) = text.trim().strip_suffix(']')?.split_once('[')?;
+    let pair = |text: &str| {
+        let (blocks, bytes) = text.split_once(':')?;
+        Some((blocks.trim().parse().ok()?, bytes.trim().parse().ok()?))
+    };
+    let ((live_blocks, live_bytes), (blocks, bytes)) = (pair(live)?, pair(all)?);
+    Some([live_blocks, live_bytes, blocks, bytes])
 }
 
 #[cfg(test)]
@@ -203,9 +235,53 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_of_nothing_is_one() {
+        let text = "heap profile: 0: 0 [0: 0] @ heapprofile\n\
+                    # tenure: 0 samples, 0 dropped, one in 0 bytes\n\
+                    \nMAPPED_LIBRARIES:\n";
+        let profile = Profile::parse(text).unwrap();
+        assert_eq!((profile.stacks.len(), profile.samples, profile.rate), (0, 0, 0));
+    }
+
+    #[test]
     fn what_is_no_profile_is_refused_with_the_line() {
-        for (text, line) in [("", 1), ("hello", 1), ("heap profile: 1\n1: 2 [3: x] @ 0x1", 2)] {
-            assert_eq!(Profile::parse(text).unwrap_err(), NotAProfile { line });
+        let maps = "\nMAPPED_LIBRARIES:\n";
+        for (text, line) in [
+            ("", 1),
+            ("hello", 1),
+            ("heap profile: x", 1),
+            ("heap profile: 1\n1: 2 [3: x] @ 0x1", 1),
+            ("heap profile: 1: 2 [3: 4]", 1),
+            ("heap profile: 1: 2: 3: 4 @ heapprofile", 1),
+            // The figures of this form are of samples alone, and others again are no profiles of a heap.
+            ("heap profile: 1: 2 [3: 4] @ heap_v2/0", 1),
+            ("heap profile: 1: 2 [3: 4] @ heap_v2/524288", 1),
+            ("heap profile: 1: 2 [3: 4] @ growth", 1),
+            ("heap profile: 1: 2 [3: 4] @ heapprofile\n# tenure: 7 samples", 2),
+            ("heap profile: 1: 2 [3: 4] @ heapprofile\n# tenure: 7 samples, 1 dropped, one in 0 bytes", 2),
+            ("heap profile: 1: 2 [3: 4] @ heapprofile\n1: 2 [3: x] @ 0x1", 2),
+            ("heap profile: 1: 2 [3: 4] @ heapprofile\n1: 2 [3: 4] @ 0x1 x", 2),
+        ] {
+            let refused = Profile::parse(&format!("{text}{maps}")).unwrap_err();
+            assert_eq!(refused, NotAProfile { line, is_cut: false }, "{text}");
         }
+        assert_eq!(Profile::parse("").unwrap_err(), NotAProfile { line: 1, is_cut: false });
+    }
+
+    #[test]
+    fn a_profile_that_was_cut_short_is_refused_wherever_that_was() {
+        let text = "heap profile: 3: 30 [7: 70] @ heapprofile\n\
+                    # tenure: 7 samples, 1 dropped, one in 4096 bytes\n\
+                    3: 30 [7: 70] @ 0x10 0x20\n\
+                    \nMAPPED_LIBRARIES:\n\
+                    0-1000 r-xp 00000000 08:02 12 /bin/x\n";
+        let maps = text.find("0-1000").unwrap();
+        Profile::parse(text).unwrap();
+        for end in (0..maps).chain(maps + 1..text.len()) {
+            assert!(Profile::parse(&text[..end]).is_err(), "{}", &text[..end]);
+        }
+        let after_stacks = Profile::parse(&text[..text.find("\nMAPPED").unwrap()]).unwrap_err();
+        assert_eq!(after_stacks, NotAProfile { line: 3, is_cut: true });
+        assert_eq!(after_stacks.to_string(), "not a whole heap profile: it is cut short at line 3");
     }
 }

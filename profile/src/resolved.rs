@@ -1,6 +1,7 @@
 //! A profile whose addresses have names. The allocator's own functions, which are the innermost of each stack, are left
 //! out.
 
+use crate::machinery::{Folder, is_allocators, is_glue, is_standard};
 use crate::maps::Maps;
 use crate::profile::{Profile, StackFigures};
 use crate::symbols::{Frame, Symbols};
@@ -54,11 +55,21 @@ impl ResolvedStack<'_> {
     pub(crate) fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> {
         self.calls.iter().flat_map(Call::frames)
     }
+
+    /// The functions from the innermost on that is not the standard library's, or all where all are.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &Frame> {
+        let standard = self.frames().position(|frame| !is_standard(frame)).unwrap_or(0);
+        self.frames().skip(standard)
+    }
 }
 
 fn resolve(addresses: &[u64], maps: &Maps, symbols: &mut Symbols<'_>) -> Vec<Call> {
     let calls = addresses.iter().map(|&address| Call { address, frames: symbols.resolve(address), skipped: 0 });
-    let mut calls: Vec<_> = calls.collect();
+    without_allocators(calls.collect(), maps)
+}
+
+/// The calls without the innermost functions, as far as they are the allocator's.
+fn without_allocators(mut calls: Vec<Call>, maps: &Maps) -> Vec<Call> {
     let mut skipped = count_allocators(&calls, maps);
     for call in &mut calls {
         call.skipped = skipped.min(call.frames.len());
@@ -70,15 +81,17 @@ fn resolve(addresses: &[u64], maps: &Maps, symbols: &mut Symbols<'_>) -> Vec<Cal
 
 /// How many of the innermost frames are the allocator's, with what of the standard library is inlined among them.
 fn count_allocators(calls: &[Call], maps: &Maps) -> usize {
+    // The innermost functions of each stack are the allocator's.
+    let folder = calls.iter().flat_map(|call| &*call.frames).find_map(Folder::told_by);
     let frames = calls.iter().flat_map(|call| {
         let is_library = is_in_library(maps, call.address);
-        call.frames.iter().map(move |frame| (is_library, frame.function.as_str()))
+        call.frames.iter().map(move |frame| (is_library, frame))
     });
     let mut count = 0;
-    for (nth, (is_library, function)) in frames.enumerate() {
-        if is_library || is_allocators(function) {
+    for (nth, (is_library, frame)) in frames.enumerate() {
+        if is_library || is_allocators(frame, folder) {
             count = nth + 1;
-        } else if !is_glue(function) {
+        } else if !is_glue(frame) {
             break;
         }
     }
@@ -91,19 +104,6 @@ fn is_in_library(maps: &Maps, address: u64) -> bool {
         let name = &maps.get(index).name;
         name.rsplit('/').next().unwrap_or(name).starts_with("libtenure_malloc")
     })
-}
-
-/// True for functions that stand between a program and its allocator, and for the allocator's own.
-fn is_allocators(function: &str) -> bool {
-    let name = function.trim_start_matches('<');
-    ["tenure::", "tenure_malloc::", "alloc::alloc::", "alloc::raw_vec::", "__rust_", "__rustc", "__rg_", "__rdl_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-}
-
-/// True for functions of the standard library that may stand between two of the allocator's.
-fn is_glue(function: &str) -> bool {
-    function.trim_start_matches('<').starts_with("core::")
 }
 
 #[cfg(test)]
@@ -120,20 +120,49 @@ mod tests {
         assert!(is_in_library(&maps, 0x2800));
     }
 
+    /// A program of which there is debug information of lines alone, as it is built with optimisation.
     #[test]
-    fn the_allocators_functions_are_told_from_the_programs() {
-        for name in [
-            "tenure::global::slow::alloc",
-            "<tenure::global::Tenure as core::alloc::global::GlobalAlloc>::alloc",
-            "<alloc::alloc::Global as core::alloc::Allocator>::allocate",
-            "alloc::raw_vec::RawVecInner<A>::try_allocate_in",
-            "__rust_alloc",
-            "__rustc::__rust_alloc",
-        ] {
-            assert!(is_allocators(name), "{name}");
-        }
-        for name in ["main", "tenured", "<alloc::vec::Vec<T> as core::clone::Clone>::clone", "allocate"] {
-            assert!(!is_allocators(name), "{name}");
-        }
+    fn the_innermost_function_is_the_programs_where_names_have_no_path() {
+        const STANDARD: &str = "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library";
+        let frame = |(function, file): &(&str, &str)| Frame { file: (*file).to_owned(), ..Frame::named(function) };
+        let call =
+            |address, frames: &[(&str, &str)]| Call { address, frames: frames.iter().map(frame).collect(), skipped: 0 };
+        let calls = vec![
+            call(
+                0x1100,
+                &[
+                    ("walk", "/x/tenure/src/sampling/unwind.rs"),
+                    ("add", "/x/tenure/src/global/samples.rs"),
+                    ("{closure#0}<false>", "/x/tenure/src/global/slow.rs"),
+                    ("map_or_else<u8>", &format!("{STANDARD}/core/src/option.rs")),
+                    ("if_short_reclaim<u8>", "/x/tenure/src/global/upkeep.rs"),
+                ],
+            ),
+            call(
+                0x1200,
+                &[
+                    ("alloc", "/x/tenure/src/global/typed.rs"),
+                    ("__rust_alloc", "/x/program/src/main.rs"),
+                    ("alloc", &format!("{STANDARD}/alloc/src/alloc.rs")),
+                    ("try_allocate_in<A>", &format!("{STANDARD}/alloc/src/raw_vec/mod.rs")),
+                    ("with_capacity<u8>", &format!("{STANDARD}/alloc/src/vec/mod.rs")),
+                    ("keeps_a_list", "/x/program/src/main.rs"),
+                ],
+            ),
+        ];
+        let calls = without_allocators(calls, &Maps::default());
+        let stack = ResolvedStack { figures: &StackFigures::default(), calls };
+        let functions = |frames: Vec<&Frame>| frames.iter().map(|frame| frame.function.clone()).collect::<Vec<_>>();
+        assert_eq!(functions(stack.frames().collect()), ["with_capacity<u8>", "keeps_a_list"]);
+        assert_eq!(functions(stack.programs().collect()), ["keeps_a_list"]);
+    }
+
+    #[test]
+    fn a_stack_of_the_standard_library_alone_is_shown_as_it_is() {
+        let frames = [Frame::named("std::rt::init"), Frame::named("std::rt::lang_start")];
+        let call = Call { address: 0x1100, frames: frames.into(), skipped: 0 };
+        let calls = without_allocators(vec![call], &Maps::default());
+        let stack = ResolvedStack { figures: &StackFigures::default(), calls };
+        assert_eq!(stack.programs().count(), 2);
     }
 }

@@ -22,6 +22,31 @@ pub(crate) struct Frame {
     pub(crate) is_named: bool,
 }
 
+impl Frame {
+    /// A function of which no more is known than its name.
+    pub(crate) fn named(symbol: &str) -> Self {
+        Self {
+            function: addr2line::demangle_auto(symbol.into(), None).into_owned(),
+            system_name: symbol.to_owned(),
+            file: String::new(),
+            line: 0,
+            is_named: true,
+        }
+    }
+
+    /// Takes the name that the linker has for the function, if that tells more. Debug information of lines alone has
+    /// names without their path.
+    fn take_path(&mut self, symbol: &str) {
+        let named = Self::named(symbol);
+        let is_without = self.function == self.system_name && named.function != named.system_name;
+        // A symbol may be another function's, where the function's own was left out.
+        let name = self.function.split(['<', '#']).next().unwrap_or_default();
+        if is_without && named.function.contains(name) {
+            (self.function, self.system_name) = (named.function, named.system_name);
+        }
+    }
+}
+
 /// What the addresses of a process mean.
 pub(crate) struct Symbols<'a> {
     maps: &'a Maps,
@@ -71,17 +96,11 @@ impl Image {
                 });
             }
         }
-        if found.is_empty()
-            && let Some(symbol) = symbol
-        {
-            let function = addr2line::demangle_auto(symbol.into(), None).into_owned();
-            found.push(Frame {
-                function,
-                system_name: symbol.to_owned(),
-                file: String::new(),
-                line: 0,
-                is_named: true,
-            });
+        // The outermost was not inlined, so the linker knows it.
+        match (found.last_mut(), symbol) {
+            (Some(outermost), Some(symbol)) => outermost.take_path(symbol),
+            (None, Some(symbol)) => found.push(Frame::named(symbol)),
+            (_, None) => {}
         }
         found
     }
@@ -127,7 +146,7 @@ fn nameless(mapping: Option<&Mapping>, address: u64) -> Frame {
         }
         None => format!("{address:#x}"),
     };
-    Frame { system_name: function.clone(), function, file: String::new(), line: 0, is_named: false }
+    Frame { is_named: false, ..Frame::named(&function) }
 }
 
 #[cfg(test)]
@@ -147,6 +166,24 @@ mod tests {
         let outermost = frames.last().unwrap();
         assert!(outermost.function.ends_with("a_function_of_this_test"), "{outermost:?}");
         assert!(outermost.file.ends_with("symbols.rs") && outermost.line > 100, "{outermost:?}");
+    }
+
+    #[test]
+    fn a_name_without_its_path_is_completed_with_the_linkers() {
+        let name = |function: &str, symbol: &str| {
+            let mut frame = Frame::named(function);
+            frame.take_path(symbol);
+            frame.function
+        };
+        let symbol = "_ZN6tenure6global4slow5alloc17h0123456789abcdefE";
+        assert_eq!(name("alloc", symbol), "tenure::global::slow::alloc");
+        assert_eq!(name("alloc<u8>", symbol), "tenure::global::slow::alloc");
+        // Another's symbol, one that tells no more, and a name that is whole.
+        assert_eq!(name("parse", symbol), "parse");
+        assert_eq!(name("alloc", "alloc_part"), "alloc");
+        assert_eq!(name("_ZN6tenure5alloc17h0123456789abcdefE", symbol), "tenure::alloc");
+        let closure = "_ZN7program4main28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE";
+        assert_eq!(name("{closure#0}", closure), "program::main::{{closure}}");
     }
 
     #[test]

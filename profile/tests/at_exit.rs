@@ -1,15 +1,15 @@
 //! What the environment asks for is written when a program ends: the example of this crate, run as a program.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Output};
+use std::{env, fs};
 
 /// A folder that goes with the test.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tenure-{name}-{}", process::id()));
+        let path = env::temp_dir().join(format!("tenure-{name}-{}", process::id()));
         fs::create_dir(&path).unwrap();
         Self(path)
     }
@@ -23,9 +23,23 @@ impl Drop for Folder {
 
 /// The example, which cargo builds before the tests.
 fn example() -> Command {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().and_then(Path::parent).unwrap().join("examples/profile");
-    let mut command = Command::new(program);
+    let test = env::current_exe().unwrap();
+    program(&test.parent().and_then(Path::parent).unwrap().join("examples/profile"))
+}
+
+/// The example as programs ship: with optimisation, and with debug information of lines alone.
+fn shipped_example() -> Command {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the folder is inside of the target folder");
+    let mut cargo = Command::new(env::var_os("CARGO").expect("the tests are run by cargo"));
+    cargo.args(["build", "--release", "--quiet", "--package", "tenure-profile", "--example", "profile"]);
+    cargo.args(["--config", "profile.release.debug='line-tables-only'", "--target-dir"]).arg(target);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(cargo.status().expect("cargo starts").success(), "the example cannot be built");
+    program(&target.join("release/examples/profile"))
+}
+
+fn program(file: &Path) -> Command {
+    let mut command = Command::new(file);
     command.env_remove("TENURE_PROFILE").env_remove("TENURE_LEAKS").env_remove("TENURE_STATS_PID");
     command
 }
@@ -69,6 +83,25 @@ fn a_leak_is_reported_with_its_function_and_its_size() {
     let place = errors.find("\n1048576 bytes in 1 block:\n").expect("the megabyte that was forgotten");
     assert!(errors[place..].split("\n\n").next().unwrap().contains("forget_a_megabyte at "), "{errors}");
     assert!(!errors.contains("build_index"), "what was dropped is no leak: {errors}");
+}
+
+/// Functions that are inlined have no path in such a program's debug information.
+#[test]
+fn a_program_as_it_ships_has_its_own_function_named_first() {
+    let folder = Folder::new("shipped");
+    let file = folder.0.join("heap.folded");
+    let settings = [("TENURE_PROFILE", format!("{}:1024", file.display())), ("TENURE_LEAKS", "1".to_owned())];
+    let (_, errors) = run(shipped_example().envs(settings));
+    let place = errors.find("\n1048576 bytes in 1 block:\n").expect("the megabyte that was forgotten");
+    let first = errors[place..].lines().nth(2).unwrap();
+    assert!(first.contains("forget_a_megabyte at ") && first.contains("examples/profile.rs:"), "{errors}");
+    let folded = fs::read_to_string(file).unwrap();
+    assert!(folded.contains(";profile::forget_a_megabyte"), "{folded}");
+    for line in folded.lines() {
+        for function in ["walk", "take_as<false>", "alloc_impl", "__rust_alloc"] {
+            assert!(!line.contains(&format!(";{function}")), "{line}");
+        }
+    }
 }
 
 #[test]

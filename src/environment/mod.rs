@@ -10,6 +10,8 @@ mod output;
 mod path;
 mod reporter;
 mod settings;
+#[cfg(feature = "profile")]
+mod unread;
 
 /// Reads the environment, as far as it concerns Tenure, and does what it says. For a program whose allocator is
 /// [`Tenure`](crate::Tenure); to be called where `main` begins. The library that is preloaded does so by itself.
@@ -27,8 +29,9 @@ mod settings;
 /// | `TENURE_PURGER` | `0`, `1` | a thread gives unused memory back, also while the program does nothing | `0` |
 /// | `TENURE_LIMIT` | a size, two sizes with `:` between, or `cgroup` | a hard limit on committed memory; a soft and a hard one; those of the control group. Sizes are bytes, or have one of the suffixes K, M, G, T | none |
 ///
-/// With the feature `profile`, `TENURE_PROFILE`, `TENURE_LEAKS` and `TENURE_COMMAND` are left to the library that is
-/// preloaded: they mean nothing here, and nobody complains of them.
+/// With the feature `profile`, `TENURE_PROFILE`, `TENURE_LEAKS` and `TENURE_COMMAND` are left to
+/// `tenure_profile::from_env` and to the library that is preloaded. Where one of the first two asks for a profile, and
+/// the program's allocator has taken none when the process ends, a line on standard error says so.
 ///
 /// A wrong value, or a name with `TENURE_` that is neither, is reported in a line on standard error and ignored. So is
 /// a report that cannot be written: the program goes on, and what was there before stays whole. The first request that
@@ -53,6 +56,12 @@ mod settings;
 /// }
 /// ```
 pub fn from_env() {
+    read();
+    #[cfg(feature = "profile")]
+    unread::complain_at_exit();
+}
+
+fn read() {
     if reporter::begin() {
         reporter::report_at_exit();
     }
@@ -63,6 +72,12 @@ pub fn from_env() {
 #[doc(hidden)]
 pub mod profile_dumps {
     pub use super::dumps::{Failure, copy_text, on_signal, save_text, without_signals};
+
+    /// As [`from_env`](crate::from_env), for who reads by themselves what asks for profiles.
+    pub fn from_env() {
+        super::unread::is_read();
+        super::read();
+    }
 }
 
 /// What the library that is preloaded calls. No part of the interface.

@@ -226,6 +226,13 @@ pub(super) fn also_on_signal(dump: fn(), stack: usize) {
     reporter.stack = reporter.stack.max(stack);
 }
 
+/// What asks this process for a heap profile; `None` where nothing does, and while a report is being written.
+#[cfg(feature = "profile")]
+pub(super) fn asks_for_profile() -> Option<&'static str> {
+    let reporter = REPORTER.try_lock()?;
+    reporter.settings.profile.filter(|_| reporter.is_concerned())
+}
+
 /// Lends `write` the room of reports, and says which process this is.
 #[cfg(feature = "profile")]
 pub(super) fn with_room<R>(write: impl FnOnce(&mut Room, u32) -> R) -> R {

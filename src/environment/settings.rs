@@ -34,6 +34,9 @@ pub(super) struct Settings {
     /// One in how many allocations is guarded.
     #[cfg(feature = "profile")]
     pub(super) guard: Option<u64>,
+    /// What asks for a heap profile, if anything does. Whoever writes profiles reads it.
+    #[cfg(feature = "profile")]
+    pub(super) profile: Option<&'static str>,
     /// Whether exact bytes are counted.
     pub(super) exact: bool,
     /// How much memory may be committed.
@@ -52,6 +55,8 @@ impl Settings {
         purger: false,
         #[cfg(feature = "profile")]
         guard: None,
+        #[cfg(feature = "profile")]
+        profile: None,
         exact: false,
         limit: None,
     };
@@ -107,9 +112,13 @@ impl Settings {
                 let delay = decimal(value).filter(|&delay| delay <= MAX_PURGE_DELAY);
                 set(&mut self.purge_delay, delay, "must be a number of milliseconds from 0 to 3600000")
             }
-            // Whoever writes profiles reads these.
+            // Whoever writes profiles reads these, and says what is wrong with them.
             #[cfg(feature = "profile")]
-            b"PROFILE" | b"LEAKS" | b"COMMAND" => None,
+            b"PROFILE" => self.ask_for_profile("TENURE_PROFILE"),
+            #[cfg(feature = "profile")]
+            b"LEAKS" if value != b"0" => self.ask_for_profile("TENURE_LEAKS"),
+            #[cfg(feature = "profile")]
+            b"LEAKS" | b"COMMAND" => None,
             #[cfg(feature = "profile")]
             b"GUARD" => {
                 let one_in = decimal(value).filter(|one_in| (1..=MAX_ONE_IN).contains(one_in));
@@ -141,6 +150,12 @@ impl Settings {
             b"prom" => Some(Format::Prometheus),
             _ => return Some("must be 0, 1, text, json or prom"),
         };
+        None
+    }
+
+    #[cfg(feature = "profile")]
+    fn ask_for_profile(&mut self, variable: &'static str) -> Option<&'static str> {
+        self.profile = Some(variable);
         None
     }
 
