@@ -6,7 +6,7 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::os::unix::process::ExitStatusExt;
-use support::memory::{KIB, MIB};
+use support::memory::{KIB, MIB, resident};
 use support::process::{alone, command, end_after, part, set_limit};
 use tenure::{Limit, Tenure};
 
@@ -233,6 +233,34 @@ fn a_mapping_has_a_guard_in_front_of_it() {
         unsafe { block.sub(1).write_volatile(1) };
     });
     assert_eq!((signal, said.as_str()), (Some(libc::SIGSEGV), ""));
+}
+
+#[test]
+fn a_free_makes_no_memory_resident_that_its_program_has_not_written_to() {
+    const BYTES: usize = 128 * MIB;
+    alone(60, || {
+        for size in [12 * KIB, 30_000, 70_000, 130_000, 300_000, 1_000_000] {
+            for round in 0..3 {
+                let blocks: Vec<_> = (0..BYTES / size).map(|_| allocate(layout(size))).collect();
+                for &block in &blocks {
+                    if round == 1 {
+                        // What is only read is not written to.
+                        assert_filled(block, size, 0);
+                    }
+                    // SAFETY: the test's own block.
+                    unsafe { block.write(1) };
+                }
+                let in_use = resident();
+                blocks.into_iter().for_each(|block| free(block, layout(size)));
+                let freed = resident();
+                println!("{size} bytes, round {round}: {} KiB, freed {} KiB", in_use / KIB, freed / KIB);
+                assert!(freed < in_use + 2 * MIB, "{size} bytes, round {round}: {in_use} and then {freed}");
+                // The next round may have other blocks' memory.
+                assert!(in_use < BYTES, "{in_use}");
+            }
+            GLOBAL.purge();
+        }
+    });
 }
 
 #[test]

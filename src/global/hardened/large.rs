@@ -117,7 +117,7 @@ impl Place {
         unsafe { contents::is_filled(self.at(size), Self::end(size) - size, check::slack_byte(self.key())) }
     }
 
-    /// Makes bytes of the block zero, from `start` to `end`: at a page's start both.
+    /// Makes bytes of the block zero, from `start` to `end`: at a page's start both. Makes nothing resident.
     fn wipe(&self, start: usize, end: usize) {
         if start >= end {
             return;
@@ -127,13 +127,22 @@ impl Place {
         if self.is_mapping() && unsafe { BACKEND.os.purge(self.at(start), end - start) } {
             return;
         }
-        // SAFETY: as above.
-        unsafe { self.at(start).write_bytes(0, end - start) };
+        let wipe = |at, len, is_resident| {
+            let run = self.at(start + at);
+            // Nobody has written to what is not resident, or it is swapped out.
+            // SAFETY: as above.
+            if is_resident || !unsafe { BACKEND.os.purge(run, len) } {
+                // SAFETY: as above.
+                unsafe { contents::wipe_written(run, len) };
+            }
+        };
+        // SAFETY: the same pages.
+        unsafe { os::by_residence(self.at(start), end - start, wipe) };
     }
 
     /// Looks whether the first `end` bytes of a free block, in whole pages, read as zero, and ends the process where
-    /// somebody has written there. Touches nothing that is not resident, where `is_given_back` says that nothing is to
-    /// be, or the block is a mapping's, which was given back when it was freed.
+    /// somebody has written there. Touches nothing that is not resident; `is_given_back` says that nothing is to be, as
+    /// of a mapping's block, which was given back when it was freed.
     fn look_at(&self, end: usize, is_given_back: bool) {
         if self.is_mapping() && end > LOOKED_AT {
             // Nothing is said of what was written there, but nobody reads it.
@@ -142,16 +151,25 @@ impl Place {
             }
             return;
         }
-        if (self.is_mapping() || is_given_back)
-            // SAFETY: whole pages of the block.
-            && unsafe { os::is_untouched(self.block, end) }
-        {
-            return;
-        }
-        // SAFETY: the heap's block, which has room for that.
-        if !unsafe { contents::is_zero(self.block, end) } {
-            misuse::written_while_free(self.block, end);
-        }
+        self.look_by_residence(end, |run, len| {
+            // What is written to a free block may have been swapped out. Nothing is said of that, but nobody reads it.
+            // SAFETY: the heap's block, which has room for that, and holds nothing that is needed.
+            is_given_back || self.is_mapping() || unsafe { BACKEND.os.purge(run, len) }
+        });
+    }
+
+    /// Looks whether those of the first `end` bytes of a free block, in whole pages, read as zero that are resident, or
+    /// of which `is_zero` does not say that they do; ends the process where they do not.
+    fn look_by_residence(&self, end: usize, is_zero: impl Fn(NonNull<u8>, usize) -> bool) {
+        let look = |at, len, is_resident: bool| {
+            let run = self.at(at);
+            // SAFETY: in the free block, which can be read.
+            if (is_resident || !is_zero(run, len)) && !unsafe { contents::is_zero(run, len) } {
+                misuse::written_while_free(self.block, end);
+            }
+        };
+        // SAFETY: whole pages of the block.
+        unsafe { os::by_residence(self.block, end, look) };
     }
 
     /// The bytes that were asked for of a block in use; ends the process where it is not, or `told` is another number,
@@ -279,9 +297,8 @@ pub(super) fn leave(block: NonNull<u8>) {
     if is_closed(&place, size) && !unsafe { os::open(block, Place::end(size)) } || !place.disclose(size) {
         return;
     }
-    // SAFETY: the same, which can be read.
-    if !is_closed(&place, size) && !unsafe { contents::is_zero(block, Place::end(size)) } {
-        misuse::written_while_free(block, Place::end(size));
+    if !is_closed(&place, size) {
+        place.look_by_residence(Place::end(size), |_, _| true);
     }
     large::release(block, place.len);
 }
