@@ -6,6 +6,7 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 use support::memory::{KIB, MIB, resident};
 use support::process::{alone, command, end_after, part, set_limit};
 use tenure::{Limit, Tenure};
@@ -259,6 +260,25 @@ fn a_free_makes_no_memory_resident_that_its_program_has_not_written_to() {
                 assert!(in_use < BYTES, "{in_use}");
             }
             GLOBAL.purge();
+        }
+    });
+}
+
+#[test]
+fn what_was_freed_goes_back_to_the_system_in_time_where_a_thread_has_large_blocks_alone() {
+    alone(60, || {
+        GLOBAL.set_purge_delay(Duration::from_millis(50));
+        let big = layout(70_000);
+        let blocks: Vec<_> = (0..500).map(|_| allocate(big)).collect();
+        // SAFETY: the test's own blocks.
+        blocks.iter().for_each(|&block| unsafe { block.write_bytes(1, big.size()) });
+        let in_use = resident();
+        blocks.into_iter().for_each(|block| free(block, big));
+        let began = Instant::now();
+        while resident() + 20 * MIB > in_use {
+            assert!(began.elapsed() < Duration::from_secs(20), "{} of {in_use} bytes are still there", resident());
+            (0..500).for_each(|_| free(allocate(big), big));
+            std::thread::sleep(Duration::from_millis(10));
         }
     });
 }

@@ -13,6 +13,8 @@ use super::super::exact;
 #[cfg(feature = "profile")]
 use super::super::samples;
 use super::super::static_memory::{Route, route};
+use super::super::thread::Busy;
+use super::super::upkeep::count_down;
 use super::super::{BACKEND, Tenure, tls, watch};
 use super::super::{large, resize};
 use super::misuse::{self, Deed};
@@ -269,6 +271,11 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
     }
     let thread = tls::current();
     let Some(heap) = thread.heap.get().filter(|_| !thread.is_busy.get()) else { return leave(block) };
+    {
+        // Blocks that only go to and fro between the quarantine and a magazine come by no other slow path.
+        let _busy = Busy::new(thread);
+        count_down(thread);
+    }
     if is_closed(&place, size) {
         // SAFETY: whole pages of a block that nobody uses.
         unsafe { os::close(block, Place::end(size)) };
