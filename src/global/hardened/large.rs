@@ -28,8 +28,14 @@ use crate::sync::{AtomicUsize, Ordering};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// In a head's word: the block is in use. Above it is the number of bytes that were asked for.
+/// In a head's word: the block is in use.
 const IN_USE: usize = 1;
+
+/// In a head's word: all of the block's pages were resident when it was handed out, and so need not be asked for. A hint.
+const RESIDENT: usize = 2;
+
+/// In a head's word, from this bit on: the number of bytes that were asked for.
+const SIZE: u32 = 2;
 
 /// Mappings of up to so many bytes are looked at when they are handed out again; longer ones are given back to the
 /// system once more.
@@ -119,6 +125,17 @@ impl Place {
         unsafe { contents::is_filled(self.at(size), Self::end(size) - size, check::slack_byte(self.key())) }
     }
 
+    /// Tells `each` of the first `end` bytes of the block, from `start` on, run by run: where the run begins, how many
+    /// bytes it has, and whether it is to be looked at, being resident.
+    fn by_residence(&self, start: usize, end: usize, mut each: impl FnMut(NonNull<u8>, usize, bool)) {
+        if self.asked.load(Ordering::Relaxed) & RESIDENT != 0 {
+            return each(self.at(start), end - start, true);
+        }
+        let first = self.at(start);
+        // SAFETY: whole pages of the block.
+        unsafe { os::by_residence(first, end - start, |at, len, is_resident| each(first.add(at), len, is_resident)) };
+    }
+
     /// Makes bytes of the block zero, from `start` to `end`: at a page's start both. Makes nothing resident.
     fn wipe(&self, start: usize, end: usize) {
         if start >= end {
@@ -129,56 +146,53 @@ impl Place {
         if self.is_mapping() && unsafe { BACKEND.os.purge(self.at(start), end - start) } {
             return;
         }
-        let wipe = |at, len, is_resident| {
-            let run = self.at(start + at);
+        self.by_residence(start, end, |run, len, is_resident| {
             // Nobody has written to what is not resident, or it is swapped out.
             // SAFETY: as above.
             if is_resident || !unsafe { BACKEND.os.purge(run, len) } {
                 // SAFETY: as above.
                 unsafe { contents::wipe_written(run, len) };
             }
-        };
-        // SAFETY: the same pages.
-        unsafe { os::by_residence(self.at(start), end - start, wipe) };
+        });
     }
 
     /// Looks whether the first `end` bytes of a free block, in whole pages, read as zero, and ends the process where
     /// somebody has written there. Touches nothing that is not resident; `is_given_back` says that nothing is to be, as
-    /// of a mapping's block, which was given back when it was freed.
-    fn look_at(&self, end: usize, is_given_back: bool) {
+    /// of a mapping's block, which was given back when it was freed. True where all of it is resident.
+    fn look_at(&self, end: usize, is_given_back: bool) -> bool {
         if self.is_mapping() && end > LOOKED_AT {
             // Nothing is said of what was written there, but nobody reads it.
             if !is_given_back {
                 self.wipe(0, end);
             }
-            return;
+            return false;
         }
         self.look_by_residence(end, |run, len| {
             // What is written to a free block may have been swapped out. Nothing is said of that, but nobody reads it.
             // SAFETY: the heap's block, which has room for that, and holds nothing that is needed.
             is_given_back || self.is_mapping() || unsafe { BACKEND.os.purge(run, len) }
-        });
+        })
     }
 
     /// Looks whether those of the first `end` bytes of a free block, in whole pages, read as zero that are resident, or
-    /// of which `is_zero` does not say that they do; ends the process where they do not.
-    fn look_by_residence(&self, end: usize, is_zero: impl Fn(NonNull<u8>, usize) -> bool) {
-        let look = |at, len, is_resident: bool| {
-            let run = self.at(at);
+    /// of which `is_zero` does not say that they do; ends the process where they do not. True where all are resident.
+    fn look_by_residence(&self, end: usize, is_zero: impl Fn(NonNull<u8>, usize) -> bool) -> bool {
+        let mut are_all = true;
+        self.by_residence(0, end, |run, len, is_resident| {
+            are_all &= is_resident;
             // SAFETY: in the free block, which can be read.
             if (is_resident || !is_zero(run, len)) && !unsafe { contents::is_zero(run, len) } {
                 misuse::written_while_free(self.block, end);
             }
-        };
-        // SAFETY: whole pages of the block.
-        unsafe { os::by_residence(self.block, end, look) };
+        });
+        are_all
     }
 
     /// The bytes that were asked for of a block in use; ends the process where it is not, or `told` is another number,
     /// or something was written behind it.
     fn size_in_use(&self, told: Option<usize>, deed: Deed) -> usize {
         let asked = self.asked.load(Ordering::Relaxed);
-        let size = asked >> 1;
+        let size = asked >> SIZE;
         if asked & IN_USE == 0 {
             misuse::is_free(self.block, told.unwrap_or(self.len), deed);
         }
@@ -227,8 +241,10 @@ fn take(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = large::take_as_is(size::with_guard(layout, BACKEND.os.page_size())?)?;
     let place = Place::of(block, misuse::owner_of(block.addr().get()))?;
     let (size, end) = (layout.size(), Place::end(layout.size()));
-    place.look_at(end, is_zero);
-    place.asked.store(size << 1 | IN_USE, Ordering::Relaxed);
+    // What is said there is of the block that was here before.
+    place.asked.store(0, Ordering::Relaxed);
+    let hint = if place.look_at(end, is_zero) { RESIDENT } else { 0 };
+    place.asked.store(size << SIZE | IN_USE | hint, Ordering::Relaxed);
     place.enclose(size);
     Some(block)
 }
@@ -247,11 +263,10 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
     let size = told.map(|layout| layout.size());
     let Some(place) = Place::of(block, owner) else { misuse::refuse(block, size, owner, Deed::Free) };
     let size = place.size_in_use(size, Deed::Free);
-    let is_first = |asked: &AtomicUsize| {
-        // Of two threads that free the block, one finds it free.
-        asked.compare_exchange(size << 1 | IN_USE, size << 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    };
-    if !is_first(place.asked) {
+    // Of two threads that free the block, one finds it free.
+    let asked = place.asked.load(Ordering::Relaxed) & RESIDENT | size << SIZE;
+    let is_first = place.asked.compare_exchange(asked | IN_USE, asked, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+    if !is_first {
         misuse::is_free(block, size, Deed::Free);
     }
     if tls::routing().is_watched() {
@@ -299,7 +314,7 @@ fn is_closed(place: &Place, size: usize) -> bool {
 pub(super) fn leave(block: NonNull<u8>) {
     let owner = misuse::owner_of(block.addr().get());
     let Some(place) = Place::of(block, owner) else { misuse::refuse(block, None, owner, Deed::Free) };
-    let size = place.asked.load(Ordering::Relaxed) >> 1;
+    let size = place.asked.load(Ordering::Relaxed) >> SIZE;
     // SAFETY: the pages of a free block. Where the system refuses to open them again, or the guards, they are lost.
     if is_closed(&place, size) && !unsafe { os::open(block, Place::end(size)) } || !place.disclose(size) {
         return;
@@ -345,7 +360,7 @@ pub(in super::super) fn resize(block: NonNull<u8>, old: Option<usize>, new: Layo
         }
     };
     let place = Place::of(moved, misuse::owner_of(moved.addr().get()))?;
-    place.asked.store(new.size() << 1 | IN_USE, Ordering::Relaxed);
+    place.asked.store(new.size() << SIZE | IN_USE, Ordering::Relaxed);
     place.enclose(new.size());
     if tls::routing().is_watched() {
         watch::resized(block, extent, size, moved, new.size());
