@@ -159,6 +159,20 @@ fn a_freed_block_is_used_again_by_no_number_of_allocations_alone() {
 }
 
 #[test]
+fn none_of_16_large_blocks_that_were_freed_is_used_again_before_more_are() {
+    alone(60, || {
+        for size in [33 * KIB, 40_000, 60_000] {
+            GLOBAL.purge();
+            let blocks: Vec<_> = (0..16).map(|_| allocate(layout(size))).collect();
+            blocks.iter().for_each(|&block| free(block, layout(size)));
+            let others: Vec<_> = (0..40).map(|_| allocate(layout(size))).collect();
+            assert!(!others.iter().any(|other| blocks.contains(other)), "{size}");
+            others.into_iter().for_each(|other| free(other, layout(size)));
+        }
+    });
+}
+
+#[test]
 fn the_quarantine_holds_what_is_said_of_it_at_most_and_nothing_after_a_purge() {
     alone(60, || {
         let (mut bytes, sizes) = (0, [16, 100, 1000, 8000, 30 * KIB, 100 * KIB, 500 * KIB]);

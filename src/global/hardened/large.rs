@@ -295,9 +295,12 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
         // SAFETY: whole pages of a block that nobody uses.
         unsafe { os::close(block, Place::end(size)) };
     }
-    let mapped = if place.is_mapping() { place.len } else { 0 };
-    if let Some(leaves) = heap.quarantine().exchange_large(block, mapped) {
+    let quarantine = heap.quarantine();
+    while let Some(leaves) = quarantine.make_room(place.len) {
         leave(leaves);
+    }
+    if !quarantine.put_large(block, place.len, place.is_mapping()) {
+        leave(block);
     }
 }
 
