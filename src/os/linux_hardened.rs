@@ -74,8 +74,8 @@ pub(crate) unsafe fn open(start: NonNull<u8>, len: usize) -> bool {
 }
 
 /// Tells `each` of some pages, run by run, which are resident: of each run where it begins, from `start` on, how many
-/// bytes it has, and whether its pages are resident. Pages that are not hold zeros, as far as nobody has written to them
-/// since they were given back, or are swapped out. Where the system does not tell, all of them may be resident.
+/// bytes it has, and whether its pages are resident. Those that are not read as zero, where nobody has written to them
+/// since they were given back; or they are swapped out. Where the system does not tell, all of them may be resident.
 ///
 /// # Safety
 /// - `start..start + len` are whole pages that were mapped by this platform, none of them in a file.

@@ -31,7 +31,7 @@ use core::ptr::NonNull;
 /// In a head's word: the block is in use.
 const IN_USE: usize = 1;
 
-/// In a head's word: all of the block's pages were resident when it was handed out, and so need not be asked for. A hint.
+/// In a head's word: all of the block's pages were resident when it was handed out, so nobody need ask. A hint.
 const RESIDENT: usize = 2;
 
 /// In a head's word, from this bit on: the number of bytes that were asked for.
