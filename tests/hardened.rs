@@ -159,6 +159,25 @@ fn a_freed_block_is_used_again_by_no_number_of_allocations_alone() {
 }
 
 #[test]
+fn a_mapping_that_a_thread_frees_before_anything_else_is_not_the_next_that_it_gets() {
+    alone(60, || {
+        for size in [3 * MIB, 5 * MIB] {
+            // Its place may be at any of seven pages, so it takes several to tell.
+            for _ in 0..20 {
+                let block = allocate(layout(size)).expose_provenance();
+                let next = std::thread::spawn(move || {
+                    free(std::ptr::with_exposed_provenance_mut(block), layout(size));
+                    let next = allocate(layout(size));
+                    free(next, layout(size));
+                    next.addr()
+                });
+                assert!(next.join().unwrap().abs_diff(block) >= size, "{size}");
+            }
+        }
+    });
+}
+
+#[test]
 fn none_of_16_large_blocks_that_were_freed_is_used_again_before_more_are() {
     alone(60, || {
         for size in [33 * KIB, 40_000, 60_000] {

@@ -13,7 +13,7 @@ use super::super::exact;
 #[cfg(feature = "profile")]
 use super::super::samples;
 use super::super::static_memory::{Route, route};
-use super::super::thread::Busy;
+use super::super::thread::{Busy, borrow};
 use super::super::upkeep::count_down;
 use super::super::{BACKEND, Tenure, tls, watch};
 use super::super::{large, resize};
@@ -283,6 +283,10 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
     if place.is_mapping() && (place.len > MOST_HELD || !BACKEND.counters.limits.are_none()) {
         // The thread may never come by again to give it up.
         return leave(block);
+    }
+    if tls::current().is_fresh.get() {
+        // Without a quarantine of its own, the block would be the next that anybody gets.
+        borrow();
     }
     let thread = tls::current();
     let Some(heap) = thread.heap.get().filter(|_| !thread.is_busy.get()) else { return leave(block) };
