@@ -50,7 +50,7 @@ fn work(seed: u64, times: usize) {
 fn a_process_that_may_give_no_memory_back_and_has_no_random_numbers_allocates_and_frees() {
     alone(120, || {
         // What goes on without the calls must not have been made ready with them.
-        forbid(&[libc::SYS_madvise, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_getrandom]);
+        forbid(&[libc::SYS_madvise, libc::SYS_mincore, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_getrandom]);
         work(seed(), 3000);
         // What could not be given back is not said to read as zero.
         for size in [2000, 30_000, 70_000, 3 * MIB] {
@@ -71,6 +71,7 @@ fn a_process_that_may_give_no_memory_back_and_has_no_random_numbers_allocates_an
 fn each_call_but_that_for_new_memory_can_be_done_without() {
     let calls = [
         libc::SYS_madvise,
+        libc::SYS_mincore,
         libc::SYS_munmap,
         libc::SYS_mremap,
         libc::SYS_mprotect,

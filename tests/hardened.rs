@@ -6,7 +6,8 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::os::unix::process::ExitStatusExt;
-use support::memory::{KIB, MIB};
+use std::time::{Duration, Instant};
+use support::memory::{KIB, MIB, resident};
 use support::process::{alone, command, end_after, part, set_limit};
 use tenure::{Limit, Tenure};
 
@@ -158,6 +159,39 @@ fn a_freed_block_is_used_again_by_no_number_of_allocations_alone() {
 }
 
 #[test]
+fn a_mapping_that_a_thread_frees_before_anything_else_is_not_the_next_that_it_gets() {
+    alone(60, || {
+        for size in [3 * MIB, 5 * MIB] {
+            // Its place may be at any of seven pages, so it takes several to tell.
+            for _ in 0..20 {
+                let block = allocate(layout(size)).expose_provenance();
+                let next = std::thread::spawn(move || {
+                    free(std::ptr::with_exposed_provenance_mut(block), layout(size));
+                    let next = allocate(layout(size));
+                    free(next, layout(size));
+                    next.addr()
+                });
+                assert!(next.join().unwrap().abs_diff(block) >= size, "{size}");
+            }
+        }
+    });
+}
+
+#[test]
+fn none_of_16_large_blocks_that_were_freed_is_used_again_before_more_are() {
+    alone(60, || {
+        for size in [33 * KIB, 40_000, 60_000] {
+            GLOBAL.purge();
+            let blocks: Vec<_> = (0..16).map(|_| allocate(layout(size))).collect();
+            blocks.iter().for_each(|&block| free(block, layout(size)));
+            let others: Vec<_> = (0..40).map(|_| allocate(layout(size))).collect();
+            assert!(!others.iter().any(|other| blocks.contains(other)), "{size}");
+            others.into_iter().for_each(|other| free(other, layout(size)));
+        }
+    });
+}
+
+#[test]
 fn the_quarantine_holds_what_is_said_of_it_at_most_and_nothing_after_a_purge() {
     alone(60, || {
         let (mut bytes, sizes) = (0, [16, 100, 1000, 8000, 30 * KIB, 100 * KIB, 500 * KIB]);
@@ -233,6 +267,53 @@ fn a_mapping_has_a_guard_in_front_of_it() {
         unsafe { block.sub(1).write_volatile(1) };
     });
     assert_eq!((signal, said.as_str()), (Some(libc::SIGSEGV), ""));
+}
+
+#[test]
+fn a_free_makes_no_memory_resident_that_its_program_has_not_written_to() {
+    const BYTES: usize = 128 * MIB;
+    alone(60, || {
+        for size in [12 * KIB, 30_000, 70_000, 130_000, 300_000, 1_000_000] {
+            for round in 0..3 {
+                let blocks: Vec<_> = (0..BYTES / size).map(|_| allocate(layout(size))).collect();
+                for &block in &blocks {
+                    if round == 1 {
+                        // What is only read is not written to.
+                        assert_filled(block, size, 0);
+                    }
+                    // SAFETY: the test's own block.
+                    unsafe { block.write(1) };
+                }
+                let in_use = resident();
+                blocks.into_iter().for_each(|block| free(block, layout(size)));
+                let freed = resident();
+                println!("{size} bytes, round {round}: {} KiB, freed {} KiB", in_use / KIB, freed / KIB);
+                assert!(freed < in_use + 2 * MIB, "{size} bytes, round {round}: {in_use} and then {freed}");
+                // The next round may have other blocks' memory.
+                assert!(in_use < BYTES, "{in_use}");
+            }
+            GLOBAL.purge();
+        }
+    });
+}
+
+#[test]
+fn what_was_freed_goes_back_to_the_system_in_time_where_a_thread_has_large_blocks_alone() {
+    alone(60, || {
+        GLOBAL.set_purge_delay(Duration::from_millis(50));
+        let big = layout(70_000);
+        let blocks: Vec<_> = (0..500).map(|_| allocate(big)).collect();
+        // SAFETY: the test's own blocks.
+        blocks.iter().for_each(|&block| unsafe { block.write_bytes(1, big.size()) });
+        let in_use = resident();
+        blocks.into_iter().for_each(|block| free(block, big));
+        let began = Instant::now();
+        while resident() + 20 * MIB > in_use {
+            assert!(began.elapsed() < Duration::from_secs(20), "{} of {in_use} bytes are still there", resident());
+            (0..500).for_each(|_| free(allocate(big), big));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
 }
 
 #[test]

@@ -24,8 +24,14 @@ const WINDOW: usize = 8;
 
 const _: () = assert!(WINDOW.is_power_of_two() && WINDOW.ilog2() as usize * WINDOW <= u32::BITS as usize);
 
-/// Places for blocks that are larger than a slab's.
-const LARGE_PLACES: usize = 4;
+/// Most places for blocks that are larger than a slab's.
+const LARGE_PLACES: usize = 16;
+
+/// Bytes of these that are held, at most, unless that is less than `FEWEST` blocks.
+const MAX_LARGE_BYTES: usize = 1024 * 1024;
+
+/// In the note on a large block: it is a mapping's. The other bits are its bytes, which are whole pages.
+const MAPPED: usize = 1;
 
 /// For each class, its number of places.
 static CAPACITY: [u8; size_class::SLABS] = {
@@ -55,22 +61,9 @@ impl<const COUNT: usize> Held<COUNT> {
     /// Takes `block` in, and gives out the one that leaves for it, if one does.
     #[inline(always)]
     fn exchange(&self, block: NonNull<u8>, capacity: usize, dice: &Dice) -> Option<NonNull<u8>> {
-        self.exchange_noted(block, capacity, dice, |_| {})
-    }
-
-    /// As [`Held::exchange`]; `note` is told of the place before the block is there.
-    #[inline(always)]
-    fn exchange_noted(
-        &self,
-        block: NonNull<u8>,
-        capacity: usize,
-        dice: &Dice,
-        note: impl FnOnce(usize),
-    ) -> Option<NonNull<u8>> {
         let len = self.len.load(Ordering::Relaxed);
         let nth = if len < capacity { len } else { dice.below(capacity as u32) };
         let leaves = if len < capacity { ptr::null_mut() } else { self.places[nth].load(Ordering::Relaxed) };
-        note(nth);
         self.places[nth].store(block.as_ptr(), Ordering::Relaxed);
         if len < capacity {
             self.len.store(len + 1, Ordering::Relaxed);
@@ -91,9 +84,11 @@ impl<const COUNT: usize> Held<COUNT> {
 pub(crate) struct Quarantine {
     classes: [Held<PLACES>; size_class::SLABS],
     large: Held<LARGE_PLACES>,
-    /// Of each large block that is a mapping's, its bytes; 0 of a span. Kept here, since the mapping may be gone when
+    /// Of each large block its bytes, and whether it is a mapping's. Kept here, since the mapping may be gone when
     /// somebody else reads it.
-    mapped: [AtomicUsize; LARGE_PLACES],
+    notes: [AtomicUsize; LARGE_PLACES],
+    /// The sum of the large blocks' bytes.
+    large_bytes: AtomicUsize,
     dice: Dice,
 }
 
@@ -114,11 +109,34 @@ impl Quarantine {
         self.classes[index].exchange(block, usize::from(CAPACITY[index]), &self.dice)
     }
 
-    /// As [`Quarantine::exchange`], of a span, for which `mapped` is 0, or of a mapping's block, which has so many
-    /// bytes.
-    pub(crate) fn exchange_large(&self, block: NonNull<u8>, mapped: usize) -> Option<NonNull<u8>> {
-        let note = |nth: usize| self.mapped[nth].store(mapped, Ordering::Relaxed);
-        self.large.exchange_noted(block, LARGE_PLACES, &self.dice, note)
+    /// A large block that has to leave before another of `len` bytes is taken in, if one has to: any of them.
+    pub(crate) fn make_room(&self, len: usize) -> Option<NonNull<u8>> {
+        let count = self.large.len.load(Ordering::Relaxed);
+        let bytes = self.large_bytes.load(Ordering::Relaxed) + len;
+        let has_room = count < FEWEST || count < LARGE_PLACES && bytes <= MAX_LARGE_BYTES;
+        if has_room { None } else { self.take_large(self.dice.below(count as u32)) }
+    }
+
+    /// Takes a span or a mapping's block of `len` bytes in; false where there is no place for it.
+    pub(crate) fn put_large(&self, block: NonNull<u8>, len: usize, is_mapping: bool) -> bool {
+        let nth = self.large.len.load(Ordering::Relaxed);
+        let (Some(place), Some(note)) = (self.large.places.get(nth), self.notes.get(nth)) else { return false };
+        note.store(len | if is_mapping { MAPPED } else { 0 }, Ordering::Relaxed);
+        place.store(block.as_ptr(), Ordering::Relaxed);
+        self.large_bytes.store(self.large_bytes.load(Ordering::Relaxed) + len, Ordering::Relaxed);
+        self.large.len.store(nth + 1, Ordering::Relaxed);
+        true
+    }
+
+    /// The large block at place `nth`, which the last one takes.
+    fn take_large(&self, nth: usize) -> Option<NonNull<u8>> {
+        let last = self.large.len.load(Ordering::Relaxed).checked_sub(1)?;
+        let (block, note) = (load(&self.large.places[nth]), self.notes[nth].load(Ordering::Relaxed));
+        self.notes[nth].store(self.notes[last].load(Ordering::Relaxed), Ordering::Relaxed);
+        self.large.places[nth].store(load(&self.large.places[last]), Ordering::Relaxed);
+        self.large_bytes.store(self.large_bytes.load(Ordering::Relaxed) - (note & !MAPPED), Ordering::Relaxed);
+        self.large.len.store(last, Ordering::Relaxed);
+        NonNull::new(block)
     }
 
     /// Any block of `class` that is held, which is not any more.
@@ -128,7 +146,7 @@ impl Quarantine {
 
     /// Any span or mapping's block that is held, which is not any more.
     pub(crate) fn pop_large(&self) -> Option<NonNull<u8>> {
-        self.large.pop()
+        self.take_large(self.large.len.load(Ordering::Relaxed).checked_sub(1)?)
     }
 
     /// The blocks of slabs that are held; a snapshot, in which a block may appear that has left.
@@ -143,7 +161,11 @@ impl Quarantine {
     /// bytes may be another block's.
     pub(crate) fn held_large(&self) -> impl Iterator<Item = (*mut u8, usize)> {
         let len = self.large.len.load(Ordering::Relaxed).min(LARGE_PLACES);
-        self.large.places[..len].iter().map(load).zip(self.mapped.iter().map(|mapped| mapped.load(Ordering::Relaxed)))
+        let mapped = |note: &AtomicUsize| match note.load(Ordering::Relaxed) {
+            note if note & MAPPED != 0 => note & !MAPPED,
+            _ => 0,
+        };
+        self.large.places[..len].iter().map(load).zip(self.notes.iter().map(mapped))
     }
 
     /// Puts blocks that are about to be handed out into another order, in which each stays near those beside it: a
@@ -229,6 +251,37 @@ mod tests {
             left.sort();
             assert_eq!(left, (1..=1000).map(block).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn large_blocks_leave_once_and_not_before_there_are_many_or_they_are_large() {
+        for (len, most) in [(64 * 1024, 16), (128 * 1024, 8), (192 * 1024, 5), (1024 * 1024, 4), (9 << 20, 4)] {
+            let (quarantine, is_mapping) = (quarantine(), len > 1024 * 1024);
+            let mut left = Vec::new();
+            for number in 1..=1000 {
+                let leaves = quarantine.make_room(len);
+                assert_eq!(leaves.is_some(), number > most, "{number} of {len} bytes");
+                left.extend(leaves);
+                assert_eq!(quarantine.make_room(len), None, "one is enough, where all are alike");
+                assert!(quarantine.put_large(block(number), len, is_mapping));
+            }
+            assert!(quarantine.held_large().all(|(_, mapped)| mapped == if is_mapping { len } else { 0 }));
+            assert_eq!(quarantine.held_large().count(), most);
+            left.extend(core::iter::from_fn(|| quarantine.pop_large()));
+            left.sort();
+            assert_eq!(left, (1..=1000).map(block).collect::<Vec<_>>());
+            assert_eq!(quarantine.large_bytes.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn a_very_large_block_takes_the_place_of_many_and_there_are_never_too_many() {
+        let quarantine = quarantine();
+        (1..=16).for_each(|number| assert!(quarantine.put_large(block(number), 64 * 1024, false)));
+        assert!(!quarantine.put_large(block(17), 64 * 1024, false));
+        assert_eq!(core::iter::from_fn(|| quarantine.make_room(2 << 20)).count(), 13);
+        assert!(quarantine.put_large(block(17), 2 << 20, true));
+        assert_eq!(quarantine.held_large().map(|(_, mapped)| mapped).collect::<Vec<_>>(), [0, 0, 0, 2 << 20]);
     }
 
     #[test]

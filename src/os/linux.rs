@@ -46,7 +46,7 @@ pub(crate) use cgroup::cgroup_limit;
 #[cfg(feature = "profile")]
 pub(crate) use fault::on_fault;
 #[cfg(feature = "hardened")]
-pub(crate) use hardened::{close, guard, is_untouched, open, random, unguard};
+pub(crate) use hardened::{by_residence, close, guard, open, random, unguard};
 #[cfg(feature = "profile")]
 pub(crate) use modules::modules_of;
 #[cfg(feature = "profile")]

@@ -73,26 +73,28 @@ pub(crate) unsafe fn open(start: NonNull<u8>, len: usize) -> bool {
     unsafe { libc::mprotect(start.as_ptr().cast(), len, libc::PROT_READ | libc::PROT_WRITE) == 0 }
 }
 
-/// True where none of these pages is resident: nobody has touched them since they were given back. False where that is
-/// not known.
+/// Tells `each` of some pages, run by run, which are resident: of each run where it begins, from `start` on, how many
+/// bytes it has, and whether its pages are resident. Those that are not read as zero, where nobody has written to them
+/// since they were given back; or they are swapped out. Where the system does not tell, all of them may be resident.
 ///
 /// # Safety
 /// - `start..start + len` are whole pages that were mapped by this platform, none of them in a file.
-pub(crate) unsafe fn is_untouched(start: NonNull<u8>, len: usize) -> bool {
-    let _errno = KeepErrno::new();
+pub(crate) unsafe fn by_residence(start: NonNull<u8>, len: usize, mut each: impl FnMut(usize, usize, bool)) {
     const AT_ONCE: usize = 512;
     let page_size = super::Native.page_size();
-    let (mut pages, mut done) = ([0_u8; AT_ONCE], 0);
+    let (mut states, mut done) = ([0_u8; AT_ONCE], 0);
+    let _errno = KeepErrno::new();
     while done < len {
         let step = (len - done).min(AT_ONCE * page_size);
         // SAFETY: the caller's pages, and room for as many answers.
-        let is_known = unsafe { libc::mincore(start.as_ptr().add(done).cast(), step, pages.as_mut_ptr()) } == 0;
-        if !is_known || pages[..step / page_size].iter().any(|page| page & 1 != 0) {
-            return false;
+        if unsafe { libc::mincore(start.as_ptr().add(done).cast(), step, states.as_mut_ptr()) } != 0 {
+            states.fill(1);
         }
-        done += step;
+        for run in states[..step / page_size].chunk_by(|one, next| one & 1 == next & 1) {
+            each(done, run.len() * page_size, run[0] & 1 == 1);
+            done += run.len() * page_size;
+        }
     }
-    true
 }
 
 /// A number that nobody can guess where the system has such; one that differs from process to process otherwise. Never
@@ -116,4 +118,38 @@ pub(crate) fn random() -> u64 {
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     let place = (&raw const time).addr() as u64;
     number.rotate_left(23) ^ fresh ^ (time.tv_nsec as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ place.rotate_left(32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Native;
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    #[test]
+    fn pages_that_were_written_to_are_resident_and_those_beside_them_are_not() {
+        const PAGES: usize = 1200;
+        let page_size = Native.page_size();
+        let start = Native.map(0, PAGES * page_size).unwrap();
+        // Nor is one huge page to have them all.
+        // SAFETY: the test's own mapping.
+        unsafe { Native.refuse_huge_pages(start, PAGES * page_size) };
+        let touched: Vec<usize> = (0..PAGES).filter(|page| page % 7 < 2 || (500..530).contains(page)).collect();
+        for &page in &touched {
+            // SAFETY: as above.
+            unsafe { start.add(page * page_size).write_volatile(1) };
+        }
+        let mut is_resident = vec![];
+        let note = |at: usize, len: usize, resident: bool| {
+            assert!(at == is_resident.len() * page_size && len > 0);
+            is_resident.extend(std::iter::repeat_n(resident, len / page_size));
+        };
+        // SAFETY: as above.
+        unsafe { by_residence(start, PAGES * page_size, note) };
+        let found: Vec<usize> = (0..is_resident.len()).filter(|&page| is_resident[page]).collect();
+        assert_eq!((is_resident.len(), found), (PAGES, touched));
+        // SAFETY: as above, which nobody uses any more.
+        assert!(unsafe { Native.unmap(start, PAGES * page_size) });
+    }
 }

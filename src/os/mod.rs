@@ -55,7 +55,7 @@ pub(crate) use native::{Native, abort, on_fork_in_child, on_thread_exit, write_s
 #[cfg(feature = "profile")]
 pub(crate) use native::{Room, find_unwinder, is_readable, on_fault, thread_id, unwind};
 #[cfg(feature = "hardened")]
-pub(crate) use native::{close, guard, is_untouched, open, random, unguard};
+pub(crate) use native::{by_residence, close, guard, open, random, unguard};
 #[cfg(feature = "profile")]
 pub(crate) use rule::{Rule, Step};
 #[cfg(all(feature = "std", not(tenure_bare_metal)))]

@@ -5,6 +5,12 @@ use core::ptr::NonNull;
 /// From this length on, the C library's way to clear memory is the faster one.
 const LONG: usize = 128;
 
+/// Bytes that are wiped together or not at all: the smallest page that a system has, or a part of one.
+const PIECE: usize = 4096;
+
+/// From this length on there may be a whole page that nobody has written to.
+const SPARSE: usize = 2 * PIECE;
+
 /// True where `len` bytes from `start` on are zero; `len` is a multiple of 8, and not 0.
 ///
 /// # Safety
@@ -96,9 +102,34 @@ pub(super) unsafe fn wipe(start: NonNull<u8>, len: usize) {
             four(32);
             four(len - 64);
         }
-    } else {
+    } else if len < SPARSE {
         // SAFETY: as above.
         unsafe { start.write_bytes(0, len) };
+    } else {
+        // SAFETY: passed on.
+        unsafe { wipe_written(start, len) };
+    }
+}
+
+/// As [`wipe`], of `len` bytes that may be many: writes to no page that reads as zero, so that a page that nobody has
+/// written to is not resident because of this.
+///
+/// # Safety
+/// - As for [`wipe`], and `len` is not 0.
+#[inline(never)]
+pub(super) unsafe fn wipe_written(start: NonNull<u8>, len: usize) {
+    let mut done = 0;
+    while done < len {
+        // SAFETY: inside of the caller's bytes.
+        let piece = unsafe { start.add(done) };
+        let piece_len = (PIECE - piece.addr().get() % PIECE).min(len - done);
+        // What was written to is not zero at its ends, as a rule.
+        // SAFETY: passed on, of multiples of 8.
+        if !unsafe { has_zero_ends(piece, piece_len) && is_zero(piece, piece_len) } {
+            // SAFETY: as above.
+            unsafe { piece.write_bytes(0, piece_len) };
+        }
+        done += piece_len;
     }
 }
 
@@ -145,6 +176,30 @@ mod tests {
             // SAFETY: as above.
             unsafe { wipe(start, len) };
             assert!(memory[0] == u64::MAX && memory[words + 1] == u64::MAX, "{len}");
+        }
+    }
+
+    #[test]
+    fn one_word_anywhere_in_a_long_block_is_wiped_and_none_beside_it() {
+        const WORDS: usize = 3 * SPARSE / 8;
+        let mut memory = vec![0_u64; WORDS];
+        for (first, len) in [(1, SPARSE), (7, SPARSE + 8), (500, SPARSE - 8 + PIECE), (1, 2 * SPARSE)] {
+            for at in 0..WORDS {
+                memory[at] = 1 << (at % 64);
+                let start = NonNull::from(&mut memory[first]).cast::<u8>();
+                // SAFETY: the test's own memory.
+                unsafe { wipe(start, len) };
+                let is_inside = (first..first + len / 8).contains(&at);
+                assert_eq!(memory[at] == 0, is_inside, "{at}, of {len} bytes from {first} on");
+                memory[at] = 0;
+            }
+            memory.fill(u64::MAX);
+            let start = NonNull::from(&mut memory[first]).cast::<u8>();
+            // SAFETY: as above.
+            unsafe { wipe(start, len) };
+            let is_right = |(at, &word): (usize, &u64)| (word == 0) == (first..first + len / 8).contains(&at);
+            assert!(memory.iter().enumerate().all(is_right), "{len} bytes from {first} on");
+            memory.fill(0);
         }
     }
 }

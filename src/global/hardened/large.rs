@@ -13,6 +13,8 @@ use super::super::exact;
 #[cfg(feature = "profile")]
 use super::super::samples;
 use super::super::static_memory::{Route, route};
+use super::super::thread::{Busy, borrow};
+use super::super::upkeep::count_down;
 use super::super::{BACKEND, Tenure, tls, watch};
 use super::super::{large, resize};
 use super::misuse::{self, Deed};
@@ -26,8 +28,14 @@ use crate::sync::{AtomicUsize, Ordering};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// In a head's word: the block is in use. Above it is the number of bytes that were asked for.
+/// In a head's word: the block is in use.
 const IN_USE: usize = 1;
+
+/// In a head's word: all of the block's pages were resident when it was handed out, so nobody need ask. A hint.
+const RESIDENT: usize = 2;
+
+/// In a head's word, from this bit on: the number of bytes that were asked for.
+const SIZE: u32 = 2;
 
 /// Mappings of up to so many bytes are looked at when they are handed out again; longer ones are given back to the
 /// system once more.
@@ -117,7 +125,18 @@ impl Place {
         unsafe { contents::is_filled(self.at(size), Self::end(size) - size, check::slack_byte(self.key())) }
     }
 
-    /// Makes bytes of the block zero, from `start` to `end`: at a page's start both.
+    /// Tells `each` of the first `end` bytes of the block, from `start` on, run by run: where the run begins, how many
+    /// bytes it has, and whether it is to be looked at, being resident.
+    fn by_residence(&self, start: usize, end: usize, mut each: impl FnMut(NonNull<u8>, usize, bool)) {
+        if self.asked.load(Ordering::Relaxed) & RESIDENT != 0 {
+            return each(self.at(start), end - start, true);
+        }
+        let first = self.at(start);
+        // SAFETY: whole pages of the block.
+        unsafe { os::by_residence(first, end - start, |at, len, is_resident| each(first.add(at), len, is_resident)) };
+    }
+
+    /// Makes bytes of the block zero, from `start` to `end`: at a page's start both. Makes nothing resident.
     fn wipe(&self, start: usize, end: usize) {
         if start >= end {
             return;
@@ -127,38 +146,53 @@ impl Place {
         if self.is_mapping() && unsafe { BACKEND.os.purge(self.at(start), end - start) } {
             return;
         }
-        // SAFETY: as above.
-        unsafe { self.at(start).write_bytes(0, end - start) };
+        self.by_residence(start, end, |run, len, is_resident| {
+            // Nobody has written to what is not resident, or it is swapped out.
+            // SAFETY: as above.
+            if is_resident || !unsafe { BACKEND.os.purge(run, len) } {
+                // SAFETY: as above.
+                unsafe { contents::wipe_written(run, len) };
+            }
+        });
     }
 
     /// Looks whether the first `end` bytes of a free block, in whole pages, read as zero, and ends the process where
-    /// somebody has written there. Touches nothing that is not resident, where `is_given_back` says that nothing is to
-    /// be, or the block is a mapping's, which was given back when it was freed.
-    fn look_at(&self, end: usize, is_given_back: bool) {
+    /// somebody has written there. Touches nothing that is not resident; `is_given_back` says that nothing is to be, as
+    /// of a mapping's block, which was given back when it was freed. True where all of it is resident.
+    fn look_at(&self, end: usize, is_given_back: bool) -> bool {
         if self.is_mapping() && end > LOOKED_AT {
             // Nothing is said of what was written there, but nobody reads it.
             if !is_given_back {
                 self.wipe(0, end);
             }
-            return;
+            return false;
         }
-        if (self.is_mapping() || is_given_back)
-            // SAFETY: whole pages of the block.
-            && unsafe { os::is_untouched(self.block, end) }
-        {
-            return;
-        }
-        // SAFETY: the heap's block, which has room for that.
-        if !unsafe { contents::is_zero(self.block, end) } {
-            misuse::written_while_free(self.block, end);
-        }
+        self.look_by_residence(end, |run, len| {
+            // What is written to a free block may have been swapped out. Nothing is said of that, but nobody reads it.
+            // SAFETY: the heap's block, which has room for that, and holds nothing that is needed.
+            is_given_back || self.is_mapping() || unsafe { BACKEND.os.purge(run, len) }
+        })
+    }
+
+    /// Looks whether those of the first `end` bytes of a free block, in whole pages, read as zero that are resident, or
+    /// of which `is_zero` does not say that they do; ends the process where they do not. True where all are resident.
+    fn look_by_residence(&self, end: usize, is_zero: impl Fn(NonNull<u8>, usize) -> bool) -> bool {
+        let mut are_all = true;
+        self.by_residence(0, end, |run, len, is_resident| {
+            are_all &= is_resident;
+            // SAFETY: in the free block, which can be read.
+            if (is_resident || !is_zero(run, len)) && !unsafe { contents::is_zero(run, len) } {
+                misuse::written_while_free(self.block, end);
+            }
+        });
+        are_all
     }
 
     /// The bytes that were asked for of a block in use; ends the process where it is not, or `told` is another number,
     /// or something was written behind it.
     fn size_in_use(&self, told: Option<usize>, deed: Deed) -> usize {
         let asked = self.asked.load(Ordering::Relaxed);
-        let size = asked >> 1;
+        let size = asked >> SIZE;
         if asked & IN_USE == 0 {
             misuse::is_free(self.block, told.unwrap_or(self.len), deed);
         }
@@ -207,8 +241,10 @@ fn take(layout: Layout) -> Option<NonNull<u8>> {
     let (block, is_zero) = large::take_as_is(size::with_guard(layout, BACKEND.os.page_size())?)?;
     let place = Place::of(block, misuse::owner_of(block.addr().get()))?;
     let (size, end) = (layout.size(), Place::end(layout.size()));
-    place.look_at(end, is_zero);
-    place.asked.store(size << 1 | IN_USE, Ordering::Relaxed);
+    // What is said there is of the block that was here before.
+    place.asked.store(0, Ordering::Relaxed);
+    let hint = if place.look_at(end, is_zero) { RESIDENT } else { 0 };
+    place.asked.store(size << SIZE | IN_USE | hint, Ordering::Relaxed);
     place.enclose(size);
     Some(block)
 }
@@ -227,11 +263,10 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
     let size = told.map(|layout| layout.size());
     let Some(place) = Place::of(block, owner) else { misuse::refuse(block, size, owner, Deed::Free) };
     let size = place.size_in_use(size, Deed::Free);
-    let is_first = |asked: &AtomicUsize| {
-        // Of two threads that free the block, one finds it free.
-        asked.compare_exchange(size << 1 | IN_USE, size << 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    };
-    if !is_first(place.asked) {
+    // Of two threads that free the block, one finds it free.
+    let asked = place.asked.load(Ordering::Relaxed) & RESIDENT | size << SIZE;
+    let is_first = place.asked.compare_exchange(asked | IN_USE, asked, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+    if !is_first {
         misuse::is_free(block, size, Deed::Free);
     }
     if tls::routing().is_watched() {
@@ -249,15 +284,27 @@ pub(in super::super) fn free(block: NonNull<u8>, told: Option<Layout>) {
         // The thread may never come by again to give it up.
         return leave(block);
     }
+    if tls::current().is_fresh.get() {
+        // Without a quarantine of its own, the block would be the next that anybody gets.
+        borrow();
+    }
     let thread = tls::current();
     let Some(heap) = thread.heap.get().filter(|_| !thread.is_busy.get()) else { return leave(block) };
+    {
+        // Blocks that only go to and fro between the quarantine and a magazine come by no other slow path.
+        let _busy = Busy::new(thread);
+        count_down(thread);
+    }
     if is_closed(&place, size) {
         // SAFETY: whole pages of a block that nobody uses.
         unsafe { os::close(block, Place::end(size)) };
     }
-    let mapped = if place.is_mapping() { place.len } else { 0 };
-    if let Some(leaves) = heap.quarantine().exchange_large(block, mapped) {
+    let quarantine = heap.quarantine();
+    while let Some(leaves) = quarantine.make_room(place.len) {
         leave(leaves);
+    }
+    if !quarantine.put_large(block, place.len, place.is_mapping()) {
+        leave(block);
     }
 }
 
@@ -274,14 +321,13 @@ fn is_closed(place: &Place, size: usize) -> bool {
 pub(super) fn leave(block: NonNull<u8>) {
     let owner = misuse::owner_of(block.addr().get());
     let Some(place) = Place::of(block, owner) else { misuse::refuse(block, None, owner, Deed::Free) };
-    let size = place.asked.load(Ordering::Relaxed) >> 1;
+    let size = place.asked.load(Ordering::Relaxed) >> SIZE;
     // SAFETY: the pages of a free block. Where the system refuses to open them again, or the guards, they are lost.
     if is_closed(&place, size) && !unsafe { os::open(block, Place::end(size)) } || !place.disclose(size) {
         return;
     }
-    // SAFETY: the same, which can be read.
-    if !is_closed(&place, size) && !unsafe { contents::is_zero(block, Place::end(size)) } {
-        misuse::written_while_free(block, Place::end(size));
+    if !is_closed(&place, size) {
+        place.look_by_residence(Place::end(size), |_, _| true);
     }
     large::release(block, place.len);
 }
@@ -321,7 +367,7 @@ pub(in super::super) fn resize(block: NonNull<u8>, old: Option<usize>, new: Layo
         }
     };
     let place = Place::of(moved, misuse::owner_of(moved.addr().get()))?;
-    place.asked.store(new.size() << 1 | IN_USE, Ordering::Relaxed);
+    place.asked.store(new.size() << SIZE | IN_USE, Ordering::Relaxed);
     place.enclose(new.size());
     if tls::routing().is_watched() {
         watch::resized(block, extent, size, moved, new.size());
