@@ -53,10 +53,15 @@ unsafe extern "C" {}
 /// The process's allocator.
 const TENURE: Tenure = Tenure::new();
 
-/// Never called: nothing in here panics. What is said to be impossible ends the process.
+/// Called only where a program has overwritten what the allocator notes down: nothing in here panics otherwise. What is
+/// said to be impossible ends the process.
 #[cfg(panic = "abort")]
 #[panic_handler]
-fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
+fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
+    let (file, line) = info.location().map_or(("", 0), |at| (at.file(), at.line()));
+    output::complain(format_args!(
+        "corrupted metadata, noticed at {file}:{line}: find who writes beyond the end of a block"
+    ));
     // SAFETY: no preconditions.
     unsafe { libc::abort() }
 }
