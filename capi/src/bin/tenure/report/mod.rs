@@ -53,7 +53,7 @@ pub fn report(options: &options::Report) -> Result<(), ReportError> {
     for file in &statistics {
         snapshots.push(series::read(file).map_err(ReportError::Input)?);
     }
-    let profiles = profiles.into_iter().map(|file| FlameGraph::of(file)).collect::<Result<Vec<_>, _>>();
+    let profiles = profiles.into_iter().map(FlameGraph::of).collect::<Result<Vec<_>, _>>();
     let profiles = profiles.map_err(ReportError::Flame)?;
     let count = snapshots.iter().map(Vec::len).sum();
     let processes = series::by_process(snapshots);
