@@ -119,8 +119,8 @@ impl Profile {
     /// # Errors
     ///
     /// Where the text is none, or was cut short: behind the stacks there must be a line `MAPPED_LIBRARIES:`, and a line
-    /// break at the end. Of what gperftools writes only profiles of the form `heapprofile` are understood, whose figures
-    /// are of all blocks.
+    /// break at the end. Of what gperftools writes only profiles of the form `heapprofile` are understood, whose
+    /// figures are of all blocks.
     pub fn parse(text: &str) -> Result<Self, NotAProfile> {
         let (stacks, maps) = match text.split_once(MAPS) {
             Some((stacks, maps)) => (stacks, Some(maps)),

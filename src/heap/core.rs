@@ -69,7 +69,7 @@ pub(super) struct Core {
     /// Refills left until what other threads have returned is collected though nobody needs it.
     patience: u8,
     /// Blocks that were freed on probation.
-    held_back: HeldBack,
+    pub(super) held_back: HeldBack,
     /// Bytes by which what was collected is more than what was asked for since, by the borrower and by others.
     pub(super) unclaimed: usize,
     pub(super) depot: Depot,
@@ -203,8 +203,8 @@ impl Core {
     fn add_slab(&mut self, home: Home<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> bool {
         let counters = &home.backend.counters;
         if self.roomy.is_empty() {
-            // Before the heap grows, slabs are put to use whose blocks have all come back, or are held back, or wait for
-            // others of their own class.
+            // Before the heap grows, slabs are put to use whose blocks have all come back, or are held back, or wait
+            // for others of their own class.
             self.collect(home);
             self.let_go(home);
             self.retire_empty_slabs(home.backend);
@@ -393,52 +393,6 @@ impl Core {
         }
     }
 
-    /// Keeps a block that was freed on probation out of use for a while.
-    ///
-    /// # Safety
-    /// - It is a block of `class`, of a slab of this heap's, and nobody has it any more.
-    pub(super) unsafe fn hold_back(&mut self, home: Home<'_>, block: Place, class: SizeClass) {
-        while !self.held_back.has_room(class.size()) {
-            self.let_oldest_go(home);
-        }
-        // SAFETY: passed on.
-        unsafe { self.held_back.add(block, class) };
-        Counts::of(home.counts, class).wait(1);
-    }
-
-    /// True where `block` is held back.
-    pub(super) fn holds_back(&self, block: Place) -> bool {
-        self.held_back.holds(block)
-    }
-
-    /// A magazine is filled: of what is held back, and was joined by nothing for long, one block goes to its slab.
-    pub(super) fn let_go_in_time(&mut self, home: Home<'_>) {
-        if self.held_back.is_quiet() {
-            self.let_oldest_go(home);
-        }
-    }
-
-    /// What is held back goes to its slabs.
-    pub(super) fn let_go(&mut self, home: Home<'_>) {
-        while self.let_oldest_go(home) {}
-    }
-
-    fn let_oldest_go(&mut self, home: Home<'_>) -> bool {
-        // SAFETY: what was added lies in a slab, which is one as long as a block is out of it.
-        let slab_of = |block: Place| unsafe { segment::slab_of(block.addr()) };
-        let class_of = |block: Place| match slab_of(block).kind() {
-            SlotKind::Slab(class) => class,
-            _ => fatal(format_args!("corrupted metadata: {block:p}, which is held back, is in no slab")),
-        };
-        let Some((block, class)) = self.held_back.take(class_of) else { return false };
-        check_not_returned(block, class);
-        let counts = Counts::of(home.counts, class);
-        counts.leave(1);
-        self.put_back(home.backend, class, &[block]);
-        counts.collect(1);
-        true
-    }
-
     /// Takes in what other threads have returned.
     pub(super) fn collect(&mut self, home: Home<'_>) {
         if home.pending.is_empty() {
@@ -466,12 +420,7 @@ impl Core {
     }
 
     fn collect_slab(&mut self, home: Home<'_>, class: SizeClass, segment: &Segment, slab: &Slab) {
-        for block in self.held_back.iter() {
-            // SAFETY: what was added lies in a slab.
-            if unsafe { segment::slab_of(block.addr()) }.is(slab) {
-                check_not_returned(block, class);
-            }
-        }
+        self.check_held_back(class, slab);
         let before = slab.free();
         segment.collect_remote(slab, |word, bits| match slab.put_back_word(word, bits) {
             Ok(_) => {}
@@ -519,14 +468,5 @@ pub(super) unsafe fn locate<'a>(blocks: Blocks, block: Place) -> (&'a Slab, usiz
     match blocks.locate(block) {
         Some(index) if slab.is_of(blocks) => (slab, index),
         _ => refuse(Misuse::NotABlock, block, blocks.size()),
-    }
-}
-
-/// Ends the process where a block of a slab, which is held back, was freed by another thread, too.
-fn check_not_returned(block: Place, class: SizeClass) {
-    // SAFETY: what is held back lies in a segment of the heap whose lock the caller holds.
-    let (slab, index) = unsafe { locate(Blocks::of(class), block) };
-    if Segment::of(slab).is_returned(slab, index / 64, 1 << (index % 64)) {
-        refuse(Misuse::DoubleFree, block, class.size());
     }
 }

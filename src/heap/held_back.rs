@@ -5,9 +5,14 @@
 //! written by somebody who had the address still, or who wrote past the end of a neighbour. No more is overwritten than
 //! glibc's own lists take of a free block: what a program finds that reads a block it has freed is no worse than there.
 
+use super::core::{Core, Home, Misuse, locate, refuse};
+use super::counts::Counts;
 use super::misuse::written_while_free;
 use crate::magazine::Place;
+use crate::os::report::fatal;
+use crate::segment::{self, Segment};
 use crate::size_class::SizeClass;
+use crate::slab::{Blocks, Slab, SlotKind};
 use core::ptr;
 
 /// Of a word: no address that a program can have, and no text.
@@ -104,6 +109,73 @@ impl HeldBack {
     pub(super) fn iter(&self) -> impl Iterator<Item = Place> {
         let count = if self.count == 0 { 0 } else { PLACES };
         self.blocks[..count].iter().copied().filter(|block| !block.is_null())
+    }
+}
+
+impl Core {
+    /// Keeps a block that was freed on probation out of use for a while.
+    ///
+    /// # Safety
+    /// - It is a block of `class`, of a slab of this heap's, and nobody has it any more.
+    pub(super) unsafe fn hold_back(&mut self, home: Home<'_>, block: Place, class: SizeClass) {
+        while !self.held_back.has_room(class.size()) {
+            self.let_oldest_go(home);
+        }
+        // SAFETY: passed on.
+        unsafe { self.held_back.add(block, class) };
+        Counts::of(home.counts, class).wait(1);
+    }
+
+    /// True where `block` is held back.
+    pub(super) fn holds_back(&self, block: Place) -> bool {
+        self.held_back.holds(block)
+    }
+
+    /// A magazine is filled: of what is held back, and was joined by nothing for long, one block goes to its slab.
+    pub(super) fn let_go_in_time(&mut self, home: Home<'_>) {
+        if self.held_back.is_quiet() {
+            self.let_oldest_go(home);
+        }
+    }
+
+    /// What is held back goes to its slabs.
+    pub(super) fn let_go(&mut self, home: Home<'_>) {
+        while self.let_oldest_go(home) {}
+    }
+
+    fn let_oldest_go(&mut self, home: Home<'_>) -> bool {
+        // SAFETY: what was added lies in a slab, which is one as long as a block is out of it.
+        let slab_of = |block: Place| unsafe { segment::slab_of(block.addr()) };
+        let class_of = |block: Place| match slab_of(block).kind() {
+            SlotKind::Slab(class) => class,
+            _ => fatal(format_args!("corrupted metadata: {block:p}, which is held back, is in no slab")),
+        };
+        let Some((block, class)) = self.held_back.take(class_of) else { return false };
+        check_not_returned(block, class);
+        let counts = Counts::of(home.counts, class);
+        counts.leave(1);
+        self.put_back(home.backend, class, &[block]);
+        counts.collect(1);
+        true
+    }
+
+    /// Ends the process where a block of `slab`, of `class`, is held back and was freed by another thread, too.
+    pub(super) fn check_held_back(&self, class: SizeClass, slab: &Slab) {
+        for block in self.held_back.iter() {
+            // SAFETY: what was added lies in a slab.
+            if unsafe { segment::slab_of(block.addr()) }.is(slab) {
+                check_not_returned(block, class);
+            }
+        }
+    }
+}
+
+/// Ends the process where a block of a slab, which is held back, was freed by another thread, too.
+fn check_not_returned(block: Place, class: SizeClass) {
+    // SAFETY: what is held back lies in a segment of the heap whose lock the caller holds.
+    let (slab, index) = unsafe { locate(Blocks::of(class), block) };
+    if Segment::of(slab).is_returned(slab, index / 64, 1 << (index % 64)) {
+        refuse(Misuse::DoubleFree, block, class.size());
     }
 }
 

@@ -55,8 +55,8 @@ fn print(source: Source) -> Result<(), TopError> {
     let mut watch = Watch::new(source);
     watch.refresh();
     if watch.latest.is_none() {
-        // Read as a whole it may have one all the same, whose line has no end yet, and otherwise there is more to be said
-        // of what is wrong.
+        // Read as a whole it may have one all the same, whose line has no end yet, and otherwise there is more to be
+        // said of what is wrong.
         let snapshots = series::read(&watch.source.file).map_err(TopError::Input)?;
         snapshots.into_iter().for_each(|snapshot| watch.take(snapshot));
     }
