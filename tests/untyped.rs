@@ -305,8 +305,12 @@ fn no_block_is_at_hand_of_no_size_or_at_a_multiple_of_what_is_no_power_of_two() 
     for align in [0, 1, 3, 16, 4096] {
         assert_eq!(GLOBAL.aligned_at_hand(0, align), None, "{align}");
     }
-    waits(100);
-    let block = GLOBAL.aligned_at_hand(100, 1).expect("a block waits");
+    // A size that was little used has no magazine yet.
+    let at_hand = (0..5000).find_map(|_| {
+        waits(100);
+        GLOBAL.aligned_at_hand(100, 1)
+    });
+    let block = at_hand.expect("a block waits");
     assert!(block.addr().get().is_multiple_of(16));
     // SAFETY: the block is in use, and is not used afterwards.
     unsafe { GLOBAL.free_untyped(block.as_ptr()) };
