@@ -114,11 +114,17 @@ impl Heap {
         unsafe { self.take_back(&mut self.core.lock(), class, block) };
     }
 
-    /// The same on behalf of any thread; false, and nothing done, where the heap is at work.
+    /// The same on behalf of any thread; false, and the block is not taken, where the heap is at work, and in a hardened
+    /// build, in which what is free reads as zero.
     ///
     /// # Safety
     /// - `block` lies in one of this heap's segments.
     pub(crate) unsafe fn put_back_from_elsewhere(&self, class: SizeClass, block: NonNull<u8>) -> bool {
+        if cfg!(feature = "hardened") {
+            // SAFETY: passed on.
+            unsafe { self.check_in_use(class, block, Misuse::DoubleFree) };
+            return false;
+        }
         let Some(mut core) = self.core.try_lock() else { return false };
         // SAFETY: passed on.
         unsafe { self.take_back(&mut core, class, block) };
