@@ -114,8 +114,8 @@ impl Heap {
         unsafe { self.take_back(&mut self.core.lock(), class, block) };
     }
 
-    /// The same on behalf of any thread; false, and the block is not taken, where the heap is at work, and in a hardened
-    /// build, in which what is free reads as zero.
+    /// The same on behalf of any thread; false, and the block is not taken, where the heap is at work, and in a
+    /// hardened build, in which what is free reads as zero.
     ///
     /// # Safety
     /// - `block` lies in one of this heap's segments.
