@@ -126,11 +126,6 @@ impl Core {
         Counts::of(home.counts, class).wait(1);
     }
 
-    /// True where `block` is held back.
-    pub(super) fn holds_back(&self, block: Place) -> bool {
-        self.held_back.holds(block)
-    }
-
     /// A magazine is filled: of what is held back, and was joined by nothing for long, one block goes to its slab.
     pub(super) fn let_go_in_time(&mut self, home: Home<'_>) {
         if self.held_back.is_quiet() {

@@ -88,7 +88,7 @@ unsafe fn place_of<'a>(class: SizeClass, block: NonNull<u8>) -> Place<'a> {
 /// True where the block has been freed, and nobody has it in a magazine or an outbox. Of a span, which ends when it is
 /// free, only what is not collected yet can be seen.
 fn is_free(core: &Core, class: SizeClass, block: NonNull<u8>, (slab, index): Place<'_>) -> bool {
-    !class.is_span() && (slab.is_free(index) || core.holds_back(block.as_ptr()))
+    !class.is_span() && (slab.is_free(index) || core.held_back.holds(block.as_ptr()))
         || Segment::of(slab).is_returned(slab, index / 64, 1 << (index % 64))
 }
 
