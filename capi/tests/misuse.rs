@@ -32,16 +32,12 @@ const KINDS: [(&str, &str); 16] = [
     ("realloc-same", "of 0x"),
 ];
 
-/// Sizes from which on a freed block is used again at once, so that a second free is one of a block in use.
-const REUSED_AT_ONCE: usize = 32 << 10;
-
 /// The size of the largest blocks of which free ones are looked at before they are used again.
 const LOOKED_AT: usize = 32 << 10;
 
 #[test]
-fn a_misuse_is_stopped_with_one_line_unless_the_block_is_in_use_again() {
+fn a_misuse_is_stopped_with_one_line_but_for_a_write_to_a_large_block() {
     assert_stopped(Run::on_tenure, |kind, size| match kind {
-        "stale" => size < REUSED_AT_ONCE,
         "write" => size <= LOOKED_AT,
         _ => true,
     });

@@ -284,7 +284,7 @@ fn put_in_owner(owner: Owner, class: SizeClass, block: NonNull<u8>) {
 /// from.
 fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>) {
     if home.owner() != owner {
-        if home.outbox().probation().frees() {
+        if home.outbox().probation().frees(class) {
             return put_in_owner(owner, class, block);
         }
         // SAFETY: the calling thread's own heap, and a block of another one.

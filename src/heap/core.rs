@@ -7,6 +7,7 @@
 use super::counts::{Counts, KINDS, SPANS};
 use super::depot::Depot;
 use super::held_back::HeldBack;
+use super::held_spans::HeldSpans;
 use super::joining::Joining;
 use super::list::{Linked, Ring};
 pub(super) use super::misuse::{Misuse, refuse};
@@ -70,6 +71,8 @@ pub(super) struct Core {
     patience: u8,
     /// Blocks that were freed on probation.
     pub(super) held_back: HeldBack,
+    /// Places of spans that were.
+    pub(super) held_spans: HeldSpans,
     /// Bytes by which what was collected is more than what was asked for since, by the borrower and by others.
     pub(super) unclaimed: usize,
     pub(super) depot: Depot,
@@ -85,8 +88,8 @@ pub(super) const GROWING_FROM: usize = match (cfg!(feature = "std"), cfg!(featur
     (false, _) => 32,
 };
 
-/// A class of larger blocks has few in a slab. One that has run out of them takes what is held back rather than a new
-/// slab: it would be one for each class, all of which is used sooner or later.
+/// A class of larger blocks has few in a slab. One that has run out of them takes what is held back, but for one block,
+/// rather than a new slab: it would be one for each class, all of which is used sooner or later.
 const WORTH_HOLDING_BACK: usize = 4096;
 
 /// Bytes at the end of a slab that hardly matter.
@@ -113,6 +116,7 @@ impl Core {
             joining: Joining::new(),
             patience: 0,
             held_back: HeldBack::new(),
+            held_spans: HeldSpans::new(),
             unclaimed: 0,
             depot: Depot::new(),
         }
@@ -191,8 +195,11 @@ impl Core {
         if self.usable[class.index()].first().is_none() {
             self.collect(home);
         }
-        if self.usable[class.index()].first().is_none() && class.size() > WORTH_HOLDING_BACK {
-            self.let_go(home);
+        while self.usable[class.index()].first().is_none()
+            && class.size() > WORTH_HOLDING_BACK
+            && self.held_back.blocks_of(class) > 1
+        {
+            self.let_oldest_go(home);
         }
         if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, at_hand) {
             return None;
@@ -208,6 +215,9 @@ impl Core {
             self.collect(home);
             self.let_go(home);
             self.retire_empty_slabs(home.backend);
+            if self.usable[class.index()].first().is_some() {
+                return true;
+            }
         }
         if !self.roomy.has_warm(self.spare()) {
             at_hand.give_back(self);

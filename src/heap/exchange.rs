@@ -237,7 +237,7 @@ impl Heap {
         let held = tops.waiting_in(magazine, class);
         if held == 0 {
             let traffic = &self.traffic[class.index()];
-            if traffic.probation.frees() {
+            if traffic.probation.frees(class) {
                 // SAFETY: passed on.
                 return unsafe { self.put_back_on_probation(class, block) };
             }

@@ -84,9 +84,13 @@ impl HeldBack {
         self.patience == 0
     }
 
-    /// The oldest, which is of the class that `class_of` says; ends the process if it was written to. `None` where
-    /// nothing is held back.
-    pub(super) fn take(&mut self, class_of: impl Fn(Place) -> SizeClass) -> Option<(Place, SizeClass)> {
+    /// How many blocks of `class` are held back.
+    pub(super) fn blocks_of(&self, class: SizeClass) -> usize {
+        self.iter().filter(|&block| class_of(block) == class).count()
+    }
+
+    /// The oldest, and its class; ends the process if it was written to. `None` where nothing is held back.
+    pub(super) fn take(&mut self) -> Option<(Place, SizeClass)> {
         let block = core::mem::replace(&mut self.blocks[self.oldest], ptr::null_mut());
         if block.is_null() {
             return None;
@@ -133,19 +137,20 @@ impl Core {
         }
     }
 
-    /// What is held back goes to its slabs.
+    /// What is held back goes to its slabs, and places of spans are free.
     pub(super) fn let_go(&mut self, home: Home<'_>) {
+        self.let_blocks_go(home);
+        while self.let_oldest_span_go(home) {}
+    }
+
+    /// What is held back goes to its slabs.
+    pub(super) fn let_blocks_go(&mut self, home: Home<'_>) {
         while self.let_oldest_go(home) {}
     }
 
-    fn let_oldest_go(&mut self, home: Home<'_>) -> bool {
-        // SAFETY: what was added lies in a slab, which is one as long as a block is out of it.
-        let slab_of = |block: Place| unsafe { segment::slab_of(block.addr()) };
-        let class_of = |block: Place| match slab_of(block).kind() {
-            SlotKind::Slab(class) => class,
-            _ => fatal(format_args!("corrupted metadata: {block:p}, which is held back, is in no slab")),
-        };
-        let Some((block, class)) = self.held_back.take(class_of) else { return false };
+    /// The block that was held back for longest goes to its slab; false where there is none.
+    pub(super) fn let_oldest_go(&mut self, home: Home<'_>) -> bool {
+        let Some((block, class)) = self.held_back.take() else { return false };
         check_not_returned(block, class);
         let counts = Counts::of(home.counts, class);
         counts.leave(1);
@@ -162,6 +167,15 @@ impl Core {
                 check_not_returned(block, class);
             }
         }
+    }
+}
+
+/// The class of a block that is held back.
+fn class_of(block: Place) -> SizeClass {
+    // SAFETY: what was added lies in a slab, which is one as long as a block is out of it.
+    match unsafe { segment::slab_of(block.addr()) }.kind() {
+        SlotKind::Slab(class) => class,
+        _ => fatal(format_args!("corrupted metadata: {block:p}, which is held back, is in no slab")),
     }
 }
 

@@ -24,6 +24,14 @@ pub(crate) enum Misuse {
 #[cold]
 #[inline(never)]
 pub(crate) fn refuse(misuse: Misuse, block: Place, size: usize) -> ! {
+    let (misuse, size) = match misuse {
+        // SAFETY: the caller has found that a heap owns the granule, so a segment is there.
+        Misuse::NotABlock if block.addr() < segment::ADDRESSES => match unsafe { span::span_held_back_at(block) } {
+            Some(size) => (Misuse::DoubleFree, size),
+            None => (misuse, size),
+        },
+        _ => (misuse, size),
+    };
     match misuse {
         Misuse::DoubleFree => fatal_about(
             block.addr(),

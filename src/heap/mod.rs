@@ -17,6 +17,7 @@ mod depot;
 mod exchange;
 mod hand_over;
 mod held_back;
+mod held_spans;
 mod joining;
 mod ledger;
 mod list;

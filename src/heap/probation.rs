@@ -10,7 +10,7 @@
 
 use super::Heap;
 use super::core::{Core, Misuse, locate, refuse};
-use super::span::span_of;
+use super::span::{span_held_back_at, span_of};
 use crate::magazine::Tops;
 use crate::segment::{ADDRESSES, Segment};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -26,6 +26,11 @@ const AGAIN: u16 = 256;
 
 /// Steps of a free, which is looked at, has its bit set by up to three atomic operations, and is collected later.
 const FREE: u16 = 4;
+
+/// Steps for each slot of a span that is freed, whose memory goes back to the system: eight frees of one slot, and two
+/// after each delay, down to one of many. Most of what they cost, 13 µs for a slot, is page faults of who takes the
+/// next.
+const FREE_OF_SLOT: u16 = 128;
 
 /// Steps that are left. Borrower-only.
 pub(crate) struct Probation(Cell<u16>);
@@ -51,9 +56,9 @@ impl Probation {
         self.steps(1)
     }
 
-    /// True where the next free is on probation.
-    pub(crate) fn frees(&self) -> bool {
-        self.steps(FREE)
+    /// True where the next free, of a block of `class`, is on probation.
+    pub(crate) fn frees(&self, class: SizeClass) -> bool {
+        self.steps(if class.is_span() { FREE_OF_SLOT * (class.size() / SLOT_SIZE) as u16 } else { FREE })
     }
 
     fn steps(&self, count: u16) -> bool {
@@ -66,11 +71,12 @@ impl Probation {
 /// Where a block is, if it is one: its slab, and its index there.
 type Place<'a> = (&'a Slab, usize);
 
-/// The slab or span of `class` in which `block` is the block with this index; ends the process where there is none.
+/// The slab or span of `class` in which `block` is the block with this index; ends the process where there is none,
+/// which is the misuse `otherwise` where a span was there until lately.
 ///
 /// # Safety
 /// - `block` lies, but for address bits that no program can have, in a segment of the heap whose lock the caller holds.
-unsafe fn place_of<'a>(class: SizeClass, block: NonNull<u8>) -> Place<'a> {
+unsafe fn place_of<'a>(class: SizeClass, block: NonNull<u8>, otherwise: Misuse) -> Place<'a> {
     if block.addr().get() >= ADDRESSES {
         refuse(Misuse::NotABlock, block.as_ptr(), class.size());
     }
@@ -81,7 +87,11 @@ unsafe fn place_of<'a>(class: SizeClass, block: NonNull<u8>) -> Place<'a> {
     // SAFETY: passed on.
     match unsafe { span_of(class, block) } {
         Some(slab) => (slab, 0),
-        None => refuse(Misuse::NotABlock, block.as_ptr(), class.size()),
+        // SAFETY: passed on.
+        None => match unsafe { span_held_back_at(block.as_ptr()) } {
+            Some(size) => refuse(otherwise, block.as_ptr(), size),
+            None => refuse(Misuse::NotABlock, block.as_ptr(), class.size()),
+        },
     }
 }
 
@@ -135,12 +145,13 @@ impl Heap {
     /// - `block` lies in one of the segments of this heap, whose core this is.
     unsafe fn take_back(&self, core: &mut Core, class: SizeClass, block: NonNull<u8>) {
         // SAFETY: passed on; the heap is locked.
-        let place = unsafe { place_of(class, block) };
-        if is_free(core, class, block, place) || class.is_span() && !return_here(core, place) {
+        let place = unsafe { place_of(class, block, Misuse::DoubleFree) };
+        let is_free =
+            is_free(core, class, block, place) || class.is_span() && !core.end_span_on_probation(self.home(), place.0);
+        if is_free {
             refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
         self.live_changed(class.size(), 0);
-        // The next span that is wanted takes in all that was returned, this one included.
         if !class.is_span() {
             // SAFETY: a block of this heap's that was in use until now.
             unsafe { core.hold_back(self.home(), block.as_ptr(), class) };
@@ -166,16 +177,10 @@ impl Heap {
     pub(crate) unsafe fn check_in_use(&self, class: SizeClass, block: NonNull<u8>, otherwise: Misuse) {
         let Some(core) = self.core.try_lock() else { return };
         // SAFETY: passed on; the heap is locked.
-        if is_free(&core, class, block, unsafe { place_of(class, block) }) {
+        if is_free(&core, class, block, unsafe { place_of(class, block, otherwise) }) {
             refuse(otherwise, block.as_ptr(), class.size());
         }
     }
-}
-
-/// Returns a span to the heap whose lock the caller holds, as another thread would; false where it has been returned
-/// already.
-fn return_here(_core: &Core, (slab, index): Place<'_>) -> bool {
-    Segment::of(slab).put_remote(slab, index / 64, 1 << (index % 64)) == 0
 }
 
 /// Ends the process where `block`, the span at `slab`, has been returned.

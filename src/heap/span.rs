@@ -6,7 +6,7 @@ use super::counts::{self, SPANS};
 use super::probation::check_span_in_use;
 use super::waiting::AtHand;
 use crate::magazine::{Place, Tops};
-use crate::segment::{self, Backend, Counters, END, Segment, Warmth};
+use crate::segment::{self, Backend, Counters, END, SEGMENT_SIZE, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Slab, SlotKind};
 #[cfg(feature = "hardened")]
@@ -56,10 +56,15 @@ impl Core {
             return Some(span);
         }
         // Before the heap grows, slabs are put to use whose blocks are held back, or that wait for others of their own
-        // class.
-        self.let_go(home);
+        // class. A place that is held back has no memory, so to take another in a new segment costs as little.
+        self.let_blocks_go(home);
         self.retire_empty_slabs(home.backend);
-        self.use_slots(slots, carve).or_else(|| self.use_new_slots(home, false, slots, carve))
+        let span = self.use_slots(slots, carve).or_else(|| self.use_new_slots(home, false, slots, carve));
+        if span.is_some() || !self.let_oldest_span_go(home) {
+            return span;
+        }
+        self.let_go(home);
+        self.use_slots(slots, carve)
     }
 
     /// A span of `slots` slots with room behind it to grow to the largest span, in memory that was touched before.
@@ -242,6 +247,21 @@ unsafe fn span_at<'a>(block: NonNull<u8>) -> Option<&'a Slab> {
     // SAFETY: passed on.
     let slab = unsafe { segment::slab_of(address) };
     (slab.kind() == SlotKind::Span).then_some(slab)
+}
+
+/// Bytes of the span that was at `block` until it was freed, if its place is held back; a snapshot.
+///
+/// # Safety
+/// - `block` lies in a segment.
+pub(super) unsafe fn span_held_back_at(block: Place) -> Option<usize> {
+    // SAFETY: passed on.
+    let slab = unsafe { segment::slab_of(block.addr()) };
+    // The first slot never is a span.
+    let is_held_back = block.addr().is_multiple_of(SLOT_SIZE)
+        && !block.addr().is_multiple_of(SEGMENT_SIZE)
+        && slab.kind() == SlotKind::Free
+        && Segment::of(slab).is_returned(slab, 0, 1);
+    is_held_back.then(|| slab.extent() * SLOT_SIZE)
 }
 
 /// Of the span that starts at `block`, the word in its head that tells what was asked for, and its bytes.

@@ -8,6 +8,7 @@ use std::boxed::Box;
 mod depot;
 mod exchange;
 mod growth;
+mod held_spans;
 mod joining;
 mod outbox;
 mod probation;

@@ -5,7 +5,7 @@
 //! purges need no lock for that.
 //!
 //! ```text
-//! slots 1 to 31 == free (bit in `free`) + slabs + spans            (1 to 30 in a hardened build)
+//! slots 1 to 31 == free (bit in `free`) + held back + slabs + spans            (1 to 30 in a hardened build)
 //! touched: slots that may hold something other than zeros, and so may be resident
 //! ```
 
@@ -49,7 +49,7 @@ pub(crate) use owner::{ADDRESSES, GRANULE, Owner, OwnerView};
 
 use crate::align;
 use crate::size_class::{SLOT_SIZE, SizeClass};
-use crate::slab::{self, Lines, Pending, Slab, SlotKind};
+use crate::slab::{self, Lines, Pending, Remote, Slab, SlotKind};
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Cell, Ordering};
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
@@ -187,6 +187,12 @@ impl Segment {
         ptr::with_exposed_provenance_mut(self.address() + slot * SLOT_SIZE)
     }
 
+    /// Where the memory of the slot begins that `slab` describes.
+    pub(crate) fn start_of(&self, slab: &Slab) -> NonNull<u8> {
+        // SAFETY: behind the start of the segment, which is not null.
+        unsafe { NonNull::new_unchecked(self.slot_start(self.slot_index(slab))) }
+    }
+
     /// What slot `slot`, from 1 to 31, is used for.
     pub(crate) fn slab(&self, slot: usize) -> &Slab {
         &self.slabs[slot]
@@ -318,6 +324,29 @@ impl Segment {
         self.free_run(slot, count);
     }
 
+    /// Ends the use of a span, gives its memory back, and leaves its slots out of use until [`Segment::let_go`]: they
+    /// are not free. False, and nothing has changed, where the system refuses, and where it backs the segment by a huge
+    /// page, which this would break. Owner-only.
+    ///
+    /// The span was marked as returned, and stays so until then.
+    pub(crate) fn retire_held_back(&self, slab: &Slab, backend: &Backend) -> bool {
+        let (slot, count) = (self.slot_index(slab), slab.extent());
+        if self.head.is_huge.get() || !backend.purge(self.slot_start(slot), count * SLOT_SIZE) {
+            return false;
+        }
+        self.untouch(run_mask(slot, count));
+        slab.clear();
+        self.classes.set(slot, None);
+        true
+    }
+
+    /// Frees the `count` slots from that of `slab` on, which were held back. Owner-only.
+    pub(crate) fn let_go(&self, slab: &Slab, count: usize) {
+        let slot = self.slot_index(slab);
+        self.unmark_returned(slab);
+        self.free_run(slot, count);
+    }
+
     /// Of a slab that ends, pages were given back. A slot is touched or not, as a whole: all of it is committed again,
     /// or else all of it given back.
     #[cold]
@@ -393,6 +422,16 @@ impl Segment {
         let pending = unsafe { &*self.head.pending.load(Ordering::Relaxed) };
         let word = self.remote_word(self.slot_index(slab), index);
         slab.remote.put(word, index, bits, ptr::from_ref(slab).cast_mut(), pending)
+    }
+
+    /// Marks a span as returned: see [`Remote::mark`]. Owner-only.
+    pub(crate) fn mark_returned(&self, slab: &Slab) -> bool {
+        Remote::mark(self.remote_word(self.slot_index(slab), 0))
+    }
+
+    /// Takes the mark away. Owner-only.
+    pub(crate) fn unmark_returned(&self, slab: &Slab) {
+        Remote::unmark(self.remote_word(self.slot_index(slab), 0));
     }
 
     /// True where one of the blocks of word `index` whose bits are set was returned to `slab`, and not collected; a

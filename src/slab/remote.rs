@@ -78,6 +78,18 @@ impl Remote {
         }
     }
 
+    /// Marks a span as returned on behalf of its owner, who is about to end it and collects nothing: whoever returns it
+    /// as well is told so. `word` is that of the span's one bit. False where it was returned before. Owner-only.
+    pub(crate) fn mark(word: &AtomicU64) -> bool {
+        // Relaxed: nobody learns of anything else by it.
+        word.swap(1, Ordering::Relaxed) == 0
+    }
+
+    /// Takes the mark away. Owner-only.
+    pub(crate) fn unmark(word: &AtomicU64) {
+        word.store(0, Ordering::Relaxed);
+    }
+
     /// True where nothing waits to be collected, as far as its giver has got; a snapshot.
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {

@@ -2,7 +2,7 @@
 //! use.
 
 use super::SIZES;
-use super::case::{Case, HARMED_BY_DEFAULT};
+use super::case::{Case, HARMED_BY_DEFAULT, STOPPED};
 use super::program::{Block, allocate, free, go_on, layout, misuse};
 use crate::support::memory::MIB;
 
@@ -16,7 +16,7 @@ fn after(kind: &'static str, size: usize, count: usize) -> Case {
         misuse(block, layout);
         go_on(&[size], &owners);
     });
-    Case { kind, size, says: "free", expected: HARMED_BY_DEFAULT, run }
+    Case { kind, size, says: "free", expected: STOPPED, run }
 }
 
 /// Once somebody has the block.

@@ -214,3 +214,18 @@ fn loom_a_block_returned_twice_is_noticed_by_the_giver_or_by_the_owner() {
         assert_eq!(early + count(&heap) + refused, 2);
     });
 }
+
+/// Of an owner that marks a span and another thread that returns it, the one that comes later is told so. No ordering
+/// does that. Red where `mark` is a load and a store.
+#[test]
+fn loom_a_span_that_its_owner_marks_and_another_returns_is_freed_once() {
+    loom::model(|| {
+        let heap = Arc::new(Heap { pending: Pending::new(), slabs: std::vec![Place::new()] });
+        let other = heap.clone();
+        let other = thread::spawn(move || other.put((0, 0, 1)) == 0);
+        let is_owners = Remote::mark(&heap.slabs[0].words[0]);
+        assert_ne!(is_owners, other.join().unwrap());
+        // Who is told leaves the slab alone.
+        assert_eq!(heap.pending.is_empty(), is_owners);
+    });
+}
