@@ -328,7 +328,8 @@ fn what_a_thread_has_sent_home_at_its_end_is_used_again_by_the_owner() {
         });
         let again = blocks_of(&[2000; 200]);
         let reused = again.iter().filter(|block| addresses.contains(&block.address())).count();
-        assert_eq!(reused, addresses.len());
+        // But for 64 KiB that the owner may hold back.
+        assert!(reused >= addresses.len() - 64 * KIB / 2048, "{reused} of {}", addresses.len());
         free_all(again);
         free_all(kept.into_iter().map(|(_, block)| block));
     });
