@@ -1,6 +1,7 @@
 //! What is said of misuse that is seen before a heap is asked; and what is known of an address, whoever has refused it.
 
 use super::BACKEND;
+use crate::heap::{self, Misuse};
 use crate::os::report::fatal_about;
 #[cfg(feature = "profile")]
 use crate::os::report::line;
@@ -12,6 +13,10 @@ use core::ptr::NonNull;
 #[cold]
 #[inline(never)]
 pub(super) fn refuse(block: NonNull<u8>, told: Arguments<'_>, owner: Owner) -> ! {
+    if owner.is_heap() {
+        // SAFETY: the heap owns the granule, so a segment is there.
+        unsafe { heap::refuse_if_held_back(Misuse::DoubleFree, block.as_ptr()) };
+    }
     fatal_about(block.addr().get(), format_args!("invalid free of {block:p}{told}: {}", what_is_there(block, owner)))
 }
 
@@ -19,6 +24,10 @@ pub(super) fn refuse(block: NonNull<u8>, told: Arguments<'_>, owner: Owner) -> !
 #[cold]
 #[inline(never)]
 pub(super) fn refuse_use(block: NonNull<u8>, owner: Owner) -> ! {
+    if owner.is_heap() {
+        // SAFETY: as above.
+        unsafe { heap::refuse_if_held_back(Misuse::UseAfterFree, block.as_ptr()) };
+    }
     fatal_about(
         block.addr().get(),
         format_args!("invalid use of {block:p} as a block: {}", what_is_there(block, owner)),

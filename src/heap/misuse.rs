@@ -24,14 +24,10 @@ pub(crate) enum Misuse {
 #[cold]
 #[inline(never)]
 pub(crate) fn refuse(misuse: Misuse, block: Place, size: usize) -> ! {
-    let (misuse, size) = match misuse {
+    if matches!(misuse, Misuse::NotABlock) {
         // SAFETY: the caller has found that a heap owns the granule, so a segment is there.
-        Misuse::NotABlock if block.addr() < segment::ADDRESSES => match unsafe { span::span_held_back_at(block) } {
-            Some(size) => (Misuse::DoubleFree, size),
-            None => (misuse, size),
-        },
-        _ => (misuse, size),
-    };
+        unsafe { refuse_if_held_back(Misuse::DoubleFree, block) };
+    }
     match misuse {
         Misuse::DoubleFree => fatal_about(
             block.addr(),
@@ -51,6 +47,17 @@ pub(crate) fn refuse(misuse: Misuse, block: Place, size: usize) -> ! {
                 Instead(block)
             ),
         ),
+    }
+}
+
+/// Ends the process on `block` where a span was there until lately, whose place is held back.
+///
+/// # Safety
+/// - `block` lies in a segment, but for address bits that no program can have.
+pub(crate) unsafe fn refuse_if_held_back(misuse: Misuse, block: Place) {
+    // SAFETY: passed on.
+    if let Some(size) = unsafe { span::held_back_at(block) } {
+        refuse(misuse, block, size);
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) use hand_over::end_of_sum;
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
 #[cfg(all(test, not(loom)))]
 pub(crate) use live::UNTOLD;
-pub(crate) use misuse::{Misuse, refuse};
+pub(crate) use misuse::{Misuse, refuse, refuse_if_held_back};
 pub(crate) use outbox::return_remotely;
 pub(crate) use rounding::{MAPPINGS, Roundings};
 #[cfg(feature = "profile")]

@@ -10,7 +10,8 @@
 
 use super::Heap;
 use super::core::{Core, Misuse, locate, refuse};
-use super::span::{span_held_back_at, span_of};
+use super::misuse::refuse_if_held_back;
+use super::span::span_of;
 use crate::magazine::Tops;
 use crate::segment::{ADDRESSES, Segment};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -87,11 +88,11 @@ unsafe fn place_of<'a>(class: SizeClass, block: NonNull<u8>, otherwise: Misuse) 
     // SAFETY: passed on.
     match unsafe { span_of(class, block) } {
         Some(slab) => (slab, 0),
-        // SAFETY: passed on.
-        None => match unsafe { span_held_back_at(block.as_ptr()) } {
-            Some(size) => refuse(otherwise, block.as_ptr(), size),
-            None => refuse(Misuse::NotABlock, block.as_ptr(), class.size()),
-        },
+        None => {
+            // SAFETY: passed on.
+            unsafe { refuse_if_held_back(otherwise, block.as_ptr()) };
+            refuse(Misuse::NotABlock, block.as_ptr(), class.size())
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::counts::{self, SPANS};
 use super::probation::check_span_in_use;
 use super::waiting::AtHand;
 use crate::magazine::{Place, Tops};
-use crate::segment::{self, Backend, Counters, END, SEGMENT_SIZE, Segment, Warmth};
+use crate::segment::{self, ADDRESSES, Backend, Counters, END, SEGMENT_SIZE, Segment, Warmth};
 use crate::size_class::{MAX_SPAN, SLOT_SIZE, SizeClass};
 use crate::slab::{Slab, SlotKind};
 #[cfg(feature = "hardened")]
@@ -252,8 +252,11 @@ unsafe fn span_at<'a>(block: NonNull<u8>) -> Option<&'a Slab> {
 /// Bytes of the span that was at `block` until it was freed, if its place is held back; a snapshot.
 ///
 /// # Safety
-/// - `block` lies in a segment.
-pub(super) unsafe fn span_held_back_at(block: Place) -> Option<usize> {
+/// - `block` lies in a segment, but for address bits that no program can have.
+pub(super) unsafe fn held_back_at(block: Place) -> Option<usize> {
+    if block.addr() >= ADDRESSES {
+        return None;
+    }
     // SAFETY: passed on.
     let slab = unsafe { segment::slab_of(block.addr()) };
     // The first slot never is a span.
