@@ -235,6 +235,18 @@ fn an_address_space_of_64_mib_is_enough() {
 }
 
 #[test]
+fn of_an_address_space_of_256_mib_two_thirds_can_be_had() {
+    alone_under(Some((libc::RLIMIT_AS, 256 * MIB as u64)), 60, || {
+        for size in [64, 3 * MIB] {
+            let hoard = Hoard::of_all_memory(size);
+            let bytes = hoard.blocks * size;
+            assert!(bytes >= 170 * MIB, "{bytes} bytes in blocks of {size}");
+            hoard.free_all();
+        }
+    });
+}
+
+#[test]
 fn data_of_64_mib_is_enough() {
     alone_under(Some((libc::RLIMIT_DATA, 64 * MIB as u64)), 60, live_a_little);
 }

@@ -120,7 +120,8 @@ impl Platform for Native {
     }
 
     fn reserve(&self, len: usize) -> Option<NonNull<u8>> {
-        mmap(0, len, libc::PROT_READ, libc::MAP_NORESERVE)
+        let fits = len as u64 <= process::most_addresses() / 4;
+        fits.then(|| mmap(0, len, libc::PROT_READ, libc::MAP_NORESERVE)).flatten()
     }
 
     unsafe fn commit(&self, start: NonNull<u8>, len: usize) -> bool {

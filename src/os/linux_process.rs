@@ -25,6 +25,15 @@ pub(super) fn process() -> Process {
     Process { id: id.unsigned_abs(), time_ms: clock_ms(libc::CLOCK_REALTIME) }
 }
 
+/// Bytes of addresses that the process may have, as far as it may ask.
+pub(super) fn most_addresses() -> u64 {
+    let _errno = KeepErrno::new();
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a valid place for the answer.
+    let is_known = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } == 0;
+    if is_known { limit.rlim_cur } else { u64::MAX }
+}
+
 /// Milliseconds since the process was made, by exec or fork.
 pub(super) fn uptime_ms() -> Option<u64> {
     let _errno = KeepErrno::new();

@@ -147,7 +147,8 @@ pub(crate) trait Platform: Sync {
     /// Maps `len` bytes, readable, writable and zero, at `address` or not at all. Never replaces what is there.
     fn map_exactly(&self, address: usize, len: usize) -> Option<NonNull<u8>>;
 
-    /// Reserves `len` bytes that read as zero and cannot be written until they are committed.
+    /// Reserves `len` bytes that read as zero and cannot be written until they are committed. `None` also where these
+    /// are more than a quarter of the addresses that the process may have: they are more use to the program.
     fn reserve(&self, len: usize) -> Option<NonNull<u8>>;
 
     /// Makes part of a reservation writable; true on success. May be repeated.
