@@ -65,6 +65,16 @@ int main(int argc, char **argv)
     } else if (strcmp(what, "span-twice") == 0) {
         free(span);
         free(hide(span));
+    } else if (strcmp(what, "write-to-a-freed-span") == 0) {
+        free(span);
+        ((char *)hide(span))[5000] = 1;
+        malloc_trim(0);
+    } else if (strcmp(what, "realloc-of-a-freed-span") == 0) {
+        free(span);
+        span = realloc(hide(span), 200000);
+    } else if (strcmp(what, "usable-size-of-a-freed-span") == 0) {
+        free(span);
+        malloc_usable_size(hide(span));
     } else if (strcmp(what, "mapping-twice") == 0) {
         free(mapping);
         free(hide(mapping));
