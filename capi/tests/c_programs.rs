@@ -270,7 +270,7 @@ fn invalid_frees_stop_the_process_with_one_line() {
         ("segment-head", no_block),
         ("twice", "double free"),
         ("span-twice", "double free"),
-        ("write-to-a-freed-span", "write after free"),
+        ("write-to-a-freed-span", "at byte 5000: find who has written there"),
         ("realloc-of-a-freed-span", "free already"),
         ("usable-size-of-a-freed-span", "free already"),
         ("mapping-twice", "freed already"),

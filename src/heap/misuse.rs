@@ -4,7 +4,7 @@ use super::span;
 use crate::magazine::Place;
 use crate::os::report::fatal_about;
 use crate::segment;
-use crate::size_class::SLOT_SIZE;
+use crate::size_class::{MAX_SIZE, SLOT_SIZE};
 use crate::slab::SlotKind;
 use core::fmt::{self, Display, Formatter};
 use core::ptr::NonNull;
@@ -65,6 +65,15 @@ pub(crate) unsafe fn refuse_if_held_back(misuse: Misuse, block: Place) {
 #[cold]
 #[inline(never)]
 pub(super) fn written_while_free(block: Place, size: usize, at: usize) -> ! {
+    if size > MAX_SIZE {
+        // A span, beside which there may be anything.
+        fatal_about(
+            block.addr(),
+            format_args!(
+                "write after free of {block:p}, a {size}-byte block that is free, at byte {at}: find who has written there"
+            ),
+        );
+    }
     let (before, next) = (block.wrapping_sub(size), block.wrapping_add(size));
     fatal_about(
         block.addr(),
