@@ -16,18 +16,10 @@ use core::ptr::{self, NonNull};
 /// Slots that are held back at a time: as many as the largest span has.
 const MOST_SLOTS: usize = MAX_SPAN / SLOT_SIZE;
 
-/// The place of a span.
-#[derive(Clone, Copy)]
-struct Run {
-    /// The description of its first slot; null where there is none.
-    first: *const Slab,
-    slots: usize,
-}
-
 /// The places that a heap holds back. Their slots are not free, and nothing is there.
 pub(super) struct HeldSpans {
-    /// A ring.
-    runs: [Run; MOST_SLOTS],
+    /// A ring of their descriptions, which still tell how many slots each span had; null where there is none.
+    ended: [*const Slab; MOST_SLOTS],
     /// Where the oldest stands.
     oldest: usize,
     count: usize,
@@ -36,7 +28,7 @@ pub(super) struct HeldSpans {
 
 impl HeldSpans {
     pub(super) const fn new() -> Self {
-        Self { runs: [Run { first: ptr::null(), slots: 0 }; MOST_SLOTS], oldest: 0, count: 0, slots: 0 }
+        Self { ended: [ptr::null(); MOST_SLOTS], oldest: 0, count: 0, slots: 0 }
     }
 
     /// True where there is room for a span of so many slots. There always is where nothing is held back.
@@ -45,20 +37,21 @@ impl HeldSpans {
     }
 
     /// There is room for it.
-    fn add(&mut self, run: Run) {
-        debug_assert!(self.has_room(run.slots));
-        self.runs[(self.oldest + self.count) % MOST_SLOTS] = run;
+    fn add(&mut self, slab: &Slab) {
+        debug_assert!(self.has_room(slab.extent()));
+        self.ended[(self.oldest + self.count) % MOST_SLOTS] = slab;
         self.count += 1;
-        self.slots += run.slots;
+        self.slots += slab.extent();
     }
 
     /// The oldest.
-    fn take(&mut self) -> Option<Run> {
+    fn take<'s>(&mut self) -> Option<&'s Slab> {
         self.count = self.count.checked_sub(1)?;
-        let run = self.runs[self.oldest];
+        // SAFETY: slabs' heads lie in their segments' first slots, which are never unmapped.
+        let slab = unsafe { &*self.ended[self.oldest] };
         self.oldest = (self.oldest + 1) % MOST_SLOTS;
-        self.slots -= run.slots;
-        Some(run)
+        self.slots -= slab.extent();
+        Some(slab)
     }
 }
 
@@ -67,7 +60,7 @@ impl Core {
     /// before. One whose memory stays, as in a segment that a huge page backs, goes the way of those that other threads
     /// free: the next span that is wanted may be there.
     pub(super) fn end_span_on_probation(&mut self, home: Home<'_>, slab: &Slab) -> bool {
-        let (segment, slots) = (Segment::of(slab), slab.extent());
+        let segment = Segment::of(slab);
         if !segment.mark_returned(slab) {
             return false;
         }
@@ -76,23 +69,21 @@ impl Core {
             return segment.put_remote(slab, 0, 1) == 0;
         }
         home.counts[SPANS].collect(1);
-        while !self.held_spans.has_room(slots) {
+        while !self.held_spans.has_room(slab.extent()) {
             self.let_oldest_span_go(home);
         }
-        self.held_spans.add(Run { first: slab, slots });
+        self.held_spans.add(slab);
         true
     }
 
     /// The place that was held back for longest is free; ends the process where it was written to. False where there is
     /// none.
     pub(super) fn let_oldest_span_go(&mut self, home: Home<'_>) -> bool {
-        let Some(run) = self.held_spans.take() else { return false };
-        // SAFETY: slabs' heads lie in their segments' first slots, which are never unmapped.
-        let slab = unsafe { &*run.first };
+        let Some(slab) = self.held_spans.take() else { return false };
         let segment = Segment::of(slab);
         // SAFETY: it was added, and its slots are nobody's.
-        unsafe { look(home.backend, segment.start_of(slab), run.slots * SLOT_SIZE) };
-        segment.let_go(slab, run.slots);
+        unsafe { look(home.backend, segment.start_of(slab), slab.extent() * SLOT_SIZE) };
+        segment.let_go(slab);
         self.regained(home.backend, segment);
         true
     }

@@ -59,12 +59,10 @@ impl Core {
         // class. A place that is held back has no memory, so to take another in a new segment costs as little.
         self.let_blocks_go(home);
         self.retire_empty_slabs(home.backend);
-        let span = self.use_slots(slots, carve).or_else(|| self.use_new_slots(home, false, slots, carve));
-        if span.is_some() || !self.let_oldest_span_go(home) {
-            return span;
-        }
-        self.let_go(home);
-        self.use_slots(slots, carve)
+        self.use_slots(slots, carve).or_else(|| self.use_new_slots(home, false, slots, carve)).or_else(|| {
+            self.let_go(home);
+            self.use_slots(slots, carve)
+        })
     }
 
     /// A span of `slots` slots with room behind it to grow to the largest span, in memory that was touched before.

@@ -340,11 +340,10 @@ impl Segment {
         true
     }
 
-    /// Frees the `count` slots from that of `slab` on, which were held back. Owner-only.
-    pub(crate) fn let_go(&self, slab: &Slab, count: usize) {
-        let slot = self.slot_index(slab);
+    /// Frees the slots of a span that were held back. Owner-only.
+    pub(crate) fn let_go(&self, slab: &Slab) {
         self.unmark_returned(slab);
-        self.free_run(slot, count);
+        self.free_run(self.slot_index(slab), slab.extent());
     }
 
     /// Of a slab that ends, pages were given back. A slot is touched or not, as a whole: all of it is committed again,
