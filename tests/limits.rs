@@ -210,6 +210,26 @@ fn after_exhaustion_a_dead_threads_blocks_serve_the_thread_that_frees_them() {
     });
 }
 
+#[test]
+fn after_exhaustion_a_purge_leaves_addresses_for_what_does_not_allocate() {
+    alone_under(Some(HALF_A_GIB), 120, || {
+        for size in KINDS {
+            Hoard::of_all_memory(size).free_all();
+            GLOBAL.purge();
+            let (len, protection) = (300 * MIB, libc::PROT_READ | libc::PROT_WRITE);
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            // SAFETY: an anonymous mapping wherever there is room.
+            let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
+            assert_ne!(start, libc::MAP_FAILED, "after blocks of {size} bytes");
+            // SAFETY: mapped just above.
+            assert_eq!(unsafe { libc::munmap(start, len) }, 0);
+            thread::spawn(|| free_one_of_each("on a thread")).join().unwrap();
+        }
+        let stats = GLOBAL.stats();
+        assert!(stats.is_balanced(), "{stats}");
+    });
+}
+
 /// What any small program does.
 fn live_a_little() {
     for _ in 0..20 {

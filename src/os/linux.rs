@@ -119,6 +119,10 @@ impl Platform for Native {
         None
     }
 
+    fn has_few_addresses(&self) -> bool {
+        process::most_addresses() < libc::RLIM_INFINITY
+    }
+
     fn reserve(&self, len: usize) -> Option<NonNull<u8>> {
         let fits = len as u64 <= process::most_addresses() / 4;
         fits.then(|| mmap(0, len, libc::PROT_READ, libc::MAP_NORESERVE)).flatten()

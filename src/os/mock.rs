@@ -34,6 +34,7 @@ struct State {
     refused: usize,
     joined: usize,
     looks: usize,
+    has_few_addresses: bool,
 }
 
 /// A system of a test's own.
@@ -72,6 +73,11 @@ impl Mock {
     /// Makes every call of the kind `call`, or of any kind, fail from the `first` on.
     pub(crate) fn fail_from(&self, call: Option<Call>, first: usize) {
         self.fail(call, first, usize::MAX);
+    }
+
+    /// From now on the process may not have as many addresses as it likes.
+    pub(crate) fn limit_addresses(&self) {
+        self.state().has_few_addresses = true;
     }
 
     /// From now on nothing fails.
@@ -223,6 +229,10 @@ impl Platform for Mock {
         assert_eq!(start.addr().get(), address);
         state.account.add(start, len, Use::Mapping);
         Some(start)
+    }
+
+    fn has_few_addresses(&self) -> bool {
+        self.state().has_few_addresses
     }
 
     fn reserve(&self, len: usize) -> Option<NonNull<u8>> {

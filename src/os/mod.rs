@@ -147,6 +147,11 @@ pub(crate) trait Platform: Sync {
     /// Maps `len` bytes, readable, writable and zero, at `address` or not at all. Never replaces what is there.
     fn map_exactly(&self, address: usize, len: usize) -> Option<NonNull<u8>>;
 
+    /// True where the process may not have as many addresses as it likes, so that unused ones are to be given back.
+    fn has_few_addresses(&self) -> bool {
+        false
+    }
+
     /// Reserves `len` bytes that read as zero and cannot be written until they are committed. `None` also where these
     /// are more than a quarter of the addresses that the process may have: they are more use to the program.
     fn reserve(&self, len: usize) -> Option<NonNull<u8>>;

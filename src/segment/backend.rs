@@ -259,22 +259,29 @@ impl Backend {
     }
 
     /// Purges pooled segments and unmaps cached mappings that have been unused since `before`, in milliseconds of the
-    /// platform's clock, which is at `now`.
+    /// platform's clock, which is at `now`. Where the process may have few addresses, segments that have nothing left to
+    /// purge give theirs back as well.
     pub(crate) fn purge_unused(&self, before: u64, now: u64) {
         self.drop_unused(before, now);
         if self.counters.pooled.load(Ordering::Relaxed) == 0 {
             return;
         }
+        let has_few_addresses = self.os.has_few_addresses();
         for (address, _) in self.owners.walk(|owner| owner == Owner::POOLED) {
             // SAFETY: the entry names a segment, whose head can always be read.
             let segment = unsafe { &*super::segment_of(address) };
-            if !segment.is_to_be_looked_at(before) {
+            let is_to_be_released = || has_few_addresses && segment.is_cold_since(before);
+            if !segment.is_to_be_looked_at(before) && !is_to_be_released() {
                 continue;
             }
             // While it is purged it is nobody's to take, which `UNMATCHED` says.
             if self.owners.claim(address, Owner::POOLED, Owner::UNMATCHED) {
                 segment.purge_idle(self, before, now);
-                self.owners.give_up(address, Owner::POOLED);
+                if is_to_be_released() && self.release(segment) {
+                    self.counters.pooled.fetch_sub(1, Ordering::Relaxed);
+                } else {
+                    self.owners.give_up(address, Owner::POOLED);
+                }
             }
         }
     }
@@ -287,24 +294,32 @@ impl Backend {
             && let Some(address) = self.claim_one(&self.counters.pooled, Owner::POOLED, Owner::UNMATCHED)
         {
             // SAFETY: a pooled entry names a segment, and claiming it has made it this thread's.
-            let segment = unsafe { &*super::segment_of(address) };
-            let touched = segment.touched_slots().count_ones() as usize * SLOT_SIZE;
-            let Some(second) = NonNull::new(segment.slot_start(1)) else { break };
-            // SAFETY: an unused segment's slots hold nothing that is needed; the first one stays.
-            if !unsafe { self.os.unmap(second, SEGMENT_SIZE - SLOT_SIZE) } {
+            if !self.release(unsafe { &*super::segment_of(address) }) {
                 self.counters.pooled.fetch_add(1, Ordering::Relaxed);
                 self.owners.give_up(address, Owner::POOLED);
                 break;
             }
-            segment.untouch(USABLE);
-            segment.head.is_huge.set(false);
-            self.counters.decommit(touched);
-            self.counters.reserved.fetch_sub(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
-            self.counters.released.fetch_add(1, Ordering::Relaxed);
-            self.owners.give_up(address, Owner::RELEASED);
             relieved += SEGMENT_SIZE - SLOT_SIZE;
         }
         relieved > 0
+    }
+
+    /// Gives the slots of an unused segment back that the calling thread has claimed, addresses included, all but the
+    /// first. False where the system refuses, and nothing has changed.
+    fn release(&self, segment: &Segment) -> bool {
+        let touched = segment.touched_slots().count_ones() as usize * SLOT_SIZE;
+        let Some(second) = NonNull::new(segment.slot_start(1)) else { return false };
+        // SAFETY: an unused segment's slots hold nothing that is needed; the first one stays.
+        if !unsafe { self.os.unmap(second, SEGMENT_SIZE - SLOT_SIZE) } {
+            return false;
+        }
+        segment.untouch(USABLE);
+        segment.head.is_huge.set(false);
+        self.counters.decommit(touched);
+        self.counters.reserved.fetch_sub(SEGMENT_SIZE - SLOT_SIZE, Ordering::Relaxed);
+        self.counters.released.fetch_add(1, Ordering::Relaxed);
+        self.owners.give_up(segment.address(), Owner::RELEASED);
+        true
     }
 
     /// Maps a released segment's slots again, where nobody has taken their place meanwhile.

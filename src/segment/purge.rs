@@ -16,6 +16,11 @@ impl Segment {
         self.has_warm_slot() && !is_young
     }
 
+    /// True where no slot is free and touched, and nobody has looked since `before`, or that is `u64::MAX`.
+    pub(super) fn is_cold_since(&self, before: u64) -> bool {
+        !self.has_warm_slot() && self.head.idle_since.load(Ordering::Relaxed) <= before
+    }
+
     /// Gives the memory of slots back to the system that have been free since `before`, or of all free ones where that
     /// is `u64::MAX`; returns how many bytes. Takes note of which are free at `now`, once what was noted before is old
     /// enough. Owner-only.

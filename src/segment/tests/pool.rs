@@ -74,6 +74,41 @@ fn a_segment_that_is_used_meanwhile_ages_anew() {
 }
 
 #[test]
+fn where_addresses_are_few_a_purge_gives_back_those_of_pooled_segments() {
+    let source = Source::new();
+    source.mock.limit_addresses();
+    let segments: Vec<_> = (0..3).map(|_| source.take_segment()).collect();
+    for segment in &segments {
+        source.touch(segment);
+        source.backend.give_segment(segment);
+    }
+    source.backend.purge_unused(u64::MAX, 0);
+    assert!(segments.iter().all(|segment| source.owner(segment) == Owner::RELEASED));
+    assert_eq!(source.backend.counters.reserved(), 3 * SLOT_SIZE);
+    assert_eq!(source.backend.counters.pooled.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn where_addresses_are_few_segments_go_a_delay_after_their_memory() {
+    let source = Source::new();
+    source.mock.limit_addresses();
+    let segment = source.take_segment();
+    source.touch(segment);
+    source.backend.give_segment(segment);
+    for now in [1000, 2000, 2999] {
+        source.backend.purge_unused(now - 1000, now);
+        assert_eq!(source.owner(segment), Owner::POOLED, "at {now}");
+    }
+    // A system that refuses has it stay, as it was.
+    source.mock.fail_nth(Some(Call::Unmap), 1);
+    source.backend.purge_unused(2000, 3000);
+    assert_eq!(source.owner(segment), Owner::POOLED);
+    source.backend.purge_unused(2000, 3000);
+    assert_eq!(source.owner(segment), Owner::RELEASED);
+    assert_eq!(source.backend.counters.reserved(), SLOT_SIZE);
+}
+
+#[test]
 fn relief_gives_back_all_but_first_slots_which_can_be_used_again_later() {
     let is_through = (0..ATTEMPTS).any(|_| {
         let source = Source::new();
