@@ -55,17 +55,33 @@ unsafe impl<const N: usize> GlobalAlloc for StaticArena<N> {
         if self.node.cursor.grow(offsets, new_size, self.capacity()) {
             return block;
         }
-        // SAFETY: the caller vouches that `new_size`, rounded up to this alignment, is no more than `isize::MAX`.
-        let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        // SAFETY: `new_size` is not zero, for it is more than the old size.
-        let moved = unsafe { GlobalAlloc::alloc(self, new_layout) };
-        if !moved.is_null() {
-            // SAFETY: the old block holds `layout.size()` bytes and the new one more; both are live, so they do not
-            // overlap.
-            unsafe { moved.copy_from_nonoverlapping(block, layout.size()) };
-            // SAFETY: the caller gives the old block up, as it was allocated with `layout`.
-            unsafe { self.dealloc(block, layout) };
-        }
-        moved
+        // SAFETY: the caller's block and sizes, of which the new one is the larger.
+        unsafe { move_to_larger(self, block, layout, new_size) }
     }
+}
+
+/// Moves a block of an arena to a larger one; null, and no change, where there is none.
+///
+/// # Safety
+/// - `block` is the caller's, and came from `arena` for `layout`.
+/// - `new_size` is above the layout's size; rounded up to its alignment, it is no more than `isize::MAX`.
+#[inline(always)]
+pub(crate) unsafe fn move_to_larger(
+    arena: &impl GlobalAlloc,
+    block: *mut u8,
+    layout: Layout,
+    new_size: usize,
+) -> *mut u8 {
+    // SAFETY: the caller vouches for the size.
+    let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+    // SAFETY: `new_size` is not zero, for it is more than the old size.
+    let moved = unsafe { arena.alloc(new_layout) };
+    if !moved.is_null() {
+        // SAFETY: the old block holds `layout.size()` bytes and the new one more; both are live, so they do not
+        // overlap.
+        unsafe { moved.copy_from_nonoverlapping(block, layout.size()) };
+        // SAFETY: the caller gives the old block up, as it was allocated with `layout`.
+        unsafe { arena.dealloc(block, layout) };
+    }
+    moved
 }

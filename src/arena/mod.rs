@@ -41,6 +41,8 @@ pub use static_arena::StaticArena;
 #[cfg(not(loom))]
 pub(crate) use arena_full::or_panic;
 #[cfg(not(loom))]
+pub(crate) use global_alloc::move_to_larger;
+#[cfg(not(loom))]
 pub(crate) use place::Place;
 #[cfg(not(loom))]
 pub(crate) use static_arena::dangling;

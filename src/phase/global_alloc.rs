@@ -6,7 +6,7 @@
 use super::GRAIN;
 use super::arena::Arena;
 use crate::align;
-use crate::arena::Place;
+use crate::arena::{Place, move_to_larger};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
@@ -34,18 +34,8 @@ unsafe impl GlobalAlloc for Arena {
         if self.resize_in_place(old, layout.size(), new_size) {
             return block;
         }
-        // SAFETY: the caller vouches that `new_size`, rounded up to this alignment, is no more than `isize::MAX`.
-        let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        // SAFETY: a block that shrinks stays, so the new size is above the old one, which is not zero.
-        let moved = unsafe { GlobalAlloc::alloc(self, new_layout) };
-        if !moved.is_null() {
-            // SAFETY: the old block holds `layout.size()` bytes and the new one more; both are live, so they do not
-            // overlap.
-            unsafe { moved.copy_from_nonoverlapping(block, layout.size()) };
-            // SAFETY: the caller gives the old block up, as it was allocated with `layout`.
-            unsafe { self.dealloc(block, layout) };
-        }
-        moved
+        // SAFETY: the caller's block and sizes; a block that shrinks stays, so the new size is the larger.
+        unsafe { move_to_larger(self, block, layout, new_size) }
     }
 }
 
