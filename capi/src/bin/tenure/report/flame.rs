@@ -10,6 +10,8 @@ use inferno::flamegraph::{self, Direction, Options, TextTruncateDirection, color
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use roxmltree::{Document, ParsingOptions};
 
+use crate::series;
+
 /// What is wrong with a profile.
 #[derive(Debug)]
 pub enum FlameError {
@@ -50,8 +52,7 @@ pub fn is_profile(path: &Path) -> bool {
 impl FlameGraph {
     pub fn of(path: &Path) -> Result<Self, FlameError> {
         let text = fs::read_to_string(path).map_err(|error| FlameError::Unreadable(path.to_owned(), error))?;
-        // Some editors and shells put a mark before a text.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = text.strip_prefix(series::MARK).unwrap_or(&text);
         let is_folded = path.extension().is_some_and(|extension| extension == "folded");
         let svg = if is_folded { draw(path, text)? } else { text.to_owned() };
         let malformed = |line: usize, why: String| FlameError::Malformed(path.to_owned(), line, why);

@@ -7,5 +7,5 @@ mod snapshot;
 
 pub use lines::{Family, Line, lines_of};
 pub use process::{Process, by_process};
-pub use read::{InputError, read, snapshot_of, without_mark};
+pub use read::{InputError, MARK, read, snapshot_of, without_mark};
 pub use snapshot::{Class, Rounding, Snapshot, Tag, Traffic, share};

@@ -38,11 +38,11 @@ pub fn read(path: &Path) -> Result<Vec<Snapshot>, InputError> {
 }
 
 /// What some editors and shells put before a text.
-const MARK: &[u8] = "\u{feff}".as_bytes();
+pub const MARK: &str = "\u{feff}";
 
 /// A file's contents without the mark.
 pub fn without_mark(text: &[u8]) -> &[u8] {
-    text.strip_prefix(MARK).unwrap_or(text)
+    text.strip_prefix(MARK.as_bytes()).unwrap_or(text)
 }
 
 /// The snapshots of a text; or the line of it that is wrong, and why.
