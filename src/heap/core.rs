@@ -34,9 +34,9 @@ impl Linked for Segment {
     }
 }
 
-/// Who a core belongs to, and where it gets memory.
+/// What a core sees of the heap that it belongs to, and where it gets memory.
 #[derive(Clone, Copy)]
-pub(super) struct Home<'a> {
+pub(super) struct Host<'a> {
     pub(super) backend: &'a Backend,
     pub(super) owner: Owner,
     pub(super) pending: &'a Pending,
@@ -127,13 +127,13 @@ impl Core {
     /// Takes what is `at_hand` for a slab rather than memory that was never touched.
     pub(super) fn take_blocks(
         &mut self,
-        home: Home<'_>,
+        host: Host<'_>,
         class: SizeClass,
         places: &mut [Place],
         at_hand: &mut AtHand<'_>,
     ) -> usize {
         if class.is_span() {
-            return match (places.last_mut(), self.take_span_of(home, class, at_hand)) {
+            return match (places.last_mut(), self.take_span_of(host, class, at_hand)) {
                 (Some(place), Some((span, _))) => {
                     *place = span;
                     1
@@ -146,7 +146,7 @@ impl Core {
         while left > 0 {
             let is_served = left < places.len();
             let Some(slab) =
-                (if is_served { self.usable[class.index()].first() } else { self.usable(home, class, at_hand) })
+                (if is_served { self.usable[class.index()].first() } else { self.usable(host, class, at_hand) })
             else {
                 break;
             };
@@ -155,7 +155,7 @@ impl Core {
             }
             let wanted = &mut places[..left];
             let taken = if slab.has_purged() {
-                Self::take_purged(home, slab, blocks, wanted)
+                Self::take_purged(host, slab, blocks, wanted)
             } else {
                 slab.take(blocks, wanted)
             };
@@ -170,17 +170,17 @@ impl Core {
     }
 
     /// One free block or span of `class`, and whether it reads as zero.
-    pub(super) fn take_block(&mut self, home: Home<'_>, class: SizeClass) -> Option<(Place, bool)> {
+    pub(super) fn take_block(&mut self, host: Host<'_>, class: SizeClass) -> Option<(Place, bool)> {
         if class.is_span() {
-            return self.take_span_of(home, class, &mut AtHand::nothing());
+            return self.take_span_of(host, class, &mut AtHand::nothing());
         }
-        let is_zero = self.usable(home, class, &mut AtHand::nothing())?.next_is_zero();
+        let is_zero = self.usable(host, class, &mut AtHand::nothing())?.next_is_zero();
         let mut place = [ptr::null_mut()];
-        (self.take_blocks(home, class, &mut place, &mut AtHand::nothing()) == 1).then_some((place[0], is_zero))
+        (self.take_blocks(host, class, &mut place, &mut AtHand::nothing()) == 1).then_some((place[0], is_zero))
     }
 
-    fn take_span_of(&mut self, home: Home<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> Option<(Place, bool)> {
-        let (span, is_zero) = self.take_span(home, class.size() / SLOT_SIZE, 1, at_hand)?;
+    fn take_span_of(&mut self, host: Host<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> Option<(Place, bool)> {
+        let (span, is_zero) = self.take_span(host, class.size() / SLOT_SIZE, 1, at_hand)?;
         Some((span.as_ptr(), is_zero))
     }
 
@@ -191,30 +191,30 @@ impl Core {
 
     /// A slab of `class` that has free blocks: one that had, or one to which other threads have returned some, or a new
     /// one.
-    fn usable<'s>(&mut self, home: Home<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> Option<&'s Slab> {
+    fn usable<'s>(&mut self, host: Host<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> Option<&'s Slab> {
         if self.usable[class.index()].first().is_none() {
-            self.collect(home);
+            self.collect(host);
         }
         while self.usable[class.index()].first().is_none()
             && class.size() > WORTH_HOLDING_BACK
             && self.held_back.blocks_of(class) > 1
         {
-            self.let_oldest_go(home);
+            self.let_oldest_go(host);
         }
-        if self.usable[class.index()].first().is_none() && !self.add_slab(home, class, at_hand) {
+        if self.usable[class.index()].first().is_none() && !self.add_slab(host, class, at_hand) {
             return None;
         }
         self.usable[class.index()].first()
     }
 
-    fn add_slab(&mut self, home: Home<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> bool {
-        let counters = &home.backend.counters;
+    fn add_slab(&mut self, host: Host<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> bool {
+        let counters = &host.backend.counters;
         if self.roomy.is_empty() {
             // Before the heap grows, slabs are put to use whose blocks have all come back, or are held back, or wait
             // for others of their own class.
-            self.collect(home);
-            self.let_go(home);
-            self.retire_empty_slabs(home.backend);
+            self.collect(host);
+            self.let_go(host);
+            self.retire_empty_slabs(host.backend);
             if self.usable[class.index()].first().is_some() {
                 return true;
             }
@@ -222,15 +222,15 @@ impl Core {
         if !self.roomy.has_warm(self.spare()) {
             at_hand.give_back(self);
         }
-        if !self.roomy.has_warm(self.spare()) && self.make_room(home) && self.usable[class.index()].first().is_some() {
+        if !self.roomy.has_warm(self.spare()) && self.make_room(host) && self.usable[class.index()].first().is_some() {
             return true;
         }
-        if home.growth == Growth::Nothing && !self.roomy.has_warm(self.spare()) {
+        if host.growth == Growth::Nothing && !self.roomy.has_warm(self.spare()) {
             return false;
         }
         let carve = |segment: &'static Segment, warmth| segment.carve_slab(class, warmth, counters);
         let fills_slots = slab::end(class) <= SHORT_END;
-        let Some(slab) = self.use_slots(1, carve).or_else(|| self.use_new_slots(home, fills_slots, 1, carve)) else {
+        let Some(slab) = self.use_slots(1, carve).or_else(|| self.use_new_slots(host, fills_slots, 1, carve)) else {
             return false;
         };
         self.usable[class.index()].add(slab);
@@ -252,31 +252,31 @@ impl Core {
     /// untouched, which a huge page would make resident.
     pub(super) fn use_new_slots<'s, R>(
         &mut self,
-        home: Home<'_>,
+        host: Host<'_>,
         fills_slots: bool,
         count: usize,
         carve: impl Fn(&'s Segment, Warmth) -> Option<R>,
     ) -> Option<R> {
-        let segment = self.add_segment(home, fills_slots)?;
+        let segment = self.add_segment(host, fills_slots)?;
         let carved = self.use_slots(count, carve);
         if segment.is_unused() {
             // So many slots are more than the limit allows.
-            self.regained(home.backend, segment);
+            self.regained(host.backend, segment);
         }
         carved
     }
 
     /// Takes a segment from the backend, if it has one.
-    fn add_segment<'s>(&mut self, home: Home<'_>, fills_slots: bool) -> Option<&'s Segment> {
+    fn add_segment<'s>(&mut self, host: Host<'_>, fills_slots: bool) -> Option<&'s Segment> {
         // Not one of which no slot could be used.
-        if home.growth != Growth::Segments || !home.backend.counters.has_room(METADATA + SLOT_SIZE) {
+        if host.growth != Growth::Segments || !host.backend.counters.has_room(METADATA + SLOT_SIZE) {
             return None;
         }
-        self.joining.grow(home.backend, self.segments);
-        let segment = home.backend.take_segment(home.owner, fills_slots && self.segments >= GROWING_FROM)?;
+        self.joining.grow(host.backend, self.segments);
+        let segment = host.backend.take_segment(host.owner, fills_slots && self.segments >= GROWING_FROM)?;
         // SAFETY: the segment is this heap's now, and its first slot is never unmapped.
         let segment = unsafe { segment.as_ref() };
-        segment.set_pending(home.pending);
+        segment.set_pending(host.pending);
         self.segments += 1;
         self.joining.add(segment);
         self.roomy.update(segment);
@@ -393,33 +393,33 @@ impl Core {
     }
 
     /// Takes in what other threads have returned, every now and then.
-    pub(super) fn collect_in_time(&mut self, home: Home<'_>) {
+    pub(super) fn collect_in_time(&mut self, host: Host<'_>) {
         match self.patience.checked_sub(1) {
             Some(patience) => self.patience = patience,
             None => {
                 self.patience = PATIENCE;
-                self.collect(home);
+                self.collect(host);
             }
         }
     }
 
     /// Takes in what other threads have returned.
-    pub(super) fn collect(&mut self, home: Home<'_>) {
-        if home.pending.is_empty() {
+    pub(super) fn collect(&mut self, host: Host<'_>) {
+        if host.pending.is_empty() {
             return;
         }
-        let mut next = home.pending.take();
+        let mut next = host.pending.take();
         while !next.is_null() {
             // SAFETY: what is pushed on the stack are slabs' heads, which are never unmapped.
             let slab = unsafe { &*next };
             next = Pending::below(&slab.remote);
             let segment = Segment::of(slab);
             match slab.kind() {
-                SlotKind::Slab(class) => self.collect_slab(home, class, segment, slab),
+                SlotKind::Slab(class) => self.collect_slab(host, class, segment, slab),
                 SlotKind::Span => {
                     segment.collect_remote(slab, |_, _| {});
-                    home.counts[SPANS].collect(1);
-                    self.retire(home.backend, slab);
+                    host.counts[SPANS].collect(1);
+                    self.retire(host.backend, slab);
                 }
                 SlotKind::Free => fatal(format_args!(
                     "corrupted metadata: blocks were returned to a slab at {:p} that is not in use",
@@ -429,7 +429,7 @@ impl Core {
         }
     }
 
-    fn collect_slab(&mut self, home: Home<'_>, class: SizeClass, segment: &Segment, slab: &Slab) {
+    fn collect_slab(&mut self, host: Host<'_>, class: SizeClass, segment: &Segment, slab: &Slab) {
         self.check_held_back(class, slab);
         let before = slab.free();
         segment.collect_remote(slab, |word, bits| match slab.put_back_word(word, bits) {
@@ -440,10 +440,10 @@ impl Core {
                 slab.start()
             )),
         });
-        Counts::of(home.counts, class).collect(slab.free() - before);
+        Counts::of(host.counts, class).collect(slab.free() - before);
         self.unclaimed += (slab.free() - before) * class.size();
         if slab.free() == slab.extent() {
-            self.emptied(home.backend, class, slab);
+            self.emptied(host.backend, class, slab);
         } else if slab.free() > 0 && (!Ring::is_linked(slab) || slab.is_to_be_sparse() != slab.is_sparse()) {
             self.usable[class.index()].file(slab);
         }

@@ -7,7 +7,7 @@
 //!
 //! Behind the heap's lock.
 
-use super::core::{Core, Home};
+use super::core::{Core, Host};
 use super::counts::Counts;
 use crate::align;
 use crate::magazine::Place;
@@ -207,19 +207,19 @@ impl Core {
     /// Puts the blocks that wait in the depot into their slabs.
     #[cold]
     #[inline(never)]
-    pub(super) fn empty_depot(&mut self, home: Home<'_>) {
+    pub(super) fn empty_depot(&mut self, host: Host<'_>) {
         if self.depot.is_empty() {
             return;
         }
         for class in SizeClass::slabs() {
-            let counts = Counts::of(home.counts, class);
+            let counts = Counts::of(host.counts, class);
             let mut places = [core::ptr::null_mut(); PLACES];
             loop {
                 let taken = self.depot.take(counts, class, &mut places);
                 if taken == 0 {
                     break;
                 }
-                self.put_back(home.backend, class, &places[PLACES - taken..]);
+                self.put_back(host.backend, class, &places[PLACES - taken..]);
                 counts.flush(taken);
             }
         }
@@ -227,9 +227,9 @@ impl Core {
 
     /// The heap is about to take memory that was never touched: what waits in the depot goes into slabs first. True
     /// where anything did.
-    pub(super) fn make_room(&mut self, home: Home<'_>) -> bool {
+    pub(super) fn make_room(&mut self, host: Host<'_>) -> bool {
         let had_any = !self.depot.is_empty();
-        self.empty_depot(home);
+        self.empty_depot(host);
         self.depot.close();
         had_any
     }

@@ -5,7 +5,7 @@
 //! before it has run out: the traffic is one-way then.
 
 use super::Heap;
-use super::core::{Core, Growth, Home, Misuse};
+use super::core::{Core, Growth, Host, Misuse};
 use super::counts::{self, Counts};
 use super::probation::Probation;
 use super::stealing::Others;
@@ -85,12 +85,12 @@ impl Traffic {
 const WORTH_ASKING_FOR_ZEROS: usize = 1024;
 
 impl Heap {
-    pub(super) fn home(&self) -> Home<'_> {
-        self.home_that_grows(Growth::Segments)
+    pub(super) fn host(&self) -> Host<'_> {
+        self.host_that_grows(Growth::Segments)
     }
 
-    pub(super) fn home_that_grows(&self, growth: Growth) -> Home<'_> {
-        Home { backend: self.backend, owner: self.owner, pending: &self.pending, counts: &self.counts, growth }
+    pub(super) fn host_that_grows(&self, growth: Growth) -> Host<'_> {
+        Host { backend: self.backend, owner: self.owner, pending: &self.pending, counts: &self.counts, growth }
     }
 
     pub(super) fn counts_of(&self, class: SizeClass) -> &Counts {
@@ -148,12 +148,12 @@ impl Heap {
         let mut at_hand = unsafe { AtHand::of(self, tops) };
         let taken = {
             let mut core = self.core.lock();
-            core.collect_in_time(self.home());
-            core.let_go_in_time(self.home());
+            core.collect_in_time(self.host());
+            core.let_go_in_time(self.host());
             let mut taken = core.depot.take(self.counts_of(class), class, places);
             if taken == 0 && self.may_steal(class) {
-                let home = self.home_that_grows(Growth::Slots);
-                taken = core.take_blocks(home, class, places, &mut at_hand);
+                let host = self.host_that_grows(Growth::Slots);
+                taken = core.take_blocks(host, class, places, &mut at_hand);
                 self.counts_of(class).refill(taken);
                 core.claim(taken * class.size());
                 if taken == 0 {
@@ -161,7 +161,7 @@ impl Heap {
                 }
             }
             if taken == 0 {
-                taken = core.take_blocks(self.home(), class, places, &mut at_hand);
+                taken = core.take_blocks(self.host(), class, places, &mut at_hand);
                 self.counts_of(class).refill(taken);
             }
             self.live_changed(0, taken * class.size());
@@ -205,13 +205,13 @@ impl Heap {
     /// One block of `class` past the magazines, on behalf of any thread; says whether it reads as zero.
     pub(crate) fn take_one(&self, class: SizeClass) -> Option<(NonNull<u8>, bool)> {
         let mut core = self.core.lock();
-        core.collect_in_time(self.home());
+        core.collect_in_time(self.host());
         // All that comes back to a heap of sampled blocks is returned by others, and what it has touched is to be few.
         #[cfg(feature = "profile")]
         if self.is_for_samples() {
-            core.collect(self.home());
+            core.collect(self.host());
         }
-        let (block, is_zero) = core.take_block(self.home(), class)?;
+        let (block, is_zero) = core.take_block(self.host(), class)?;
         self.counts_of(class).refill(1);
         self.live_changed(0, class.size());
         counts::add(&self.given_directly, 1);

@@ -5,7 +5,7 @@
 //! written by somebody who had the address still, or who wrote past the end of a neighbour. No more is overwritten than
 //! glibc's own lists take of a free block: what a program finds that reads a block it has freed is no worse than there.
 
-use super::core::{Core, Home, Misuse, locate, refuse};
+use super::core::{Core, Host, Misuse, locate, refuse};
 use super::counts::Counts;
 use super::misuse::written_while_free;
 use crate::magazine::Place;
@@ -121,40 +121,40 @@ impl Core {
     ///
     /// # Safety
     /// - It is a block of `class`, of a slab of this heap's, and nobody has it any more.
-    pub(super) unsafe fn hold_back(&mut self, home: Home<'_>, block: Place, class: SizeClass) {
+    pub(super) unsafe fn hold_back(&mut self, host: Host<'_>, block: Place, class: SizeClass) {
         while !self.held_back.has_room(class.size()) {
-            self.let_oldest_go(home);
+            self.let_oldest_go(host);
         }
         // SAFETY: passed on.
         unsafe { self.held_back.add(block, class) };
-        Counts::of(home.counts, class).wait(1);
+        Counts::of(host.counts, class).wait(1);
     }
 
     /// A magazine is filled: of what is held back, and was joined by nothing for long, one block goes to its slab.
-    pub(super) fn let_go_in_time(&mut self, home: Home<'_>) {
+    pub(super) fn let_go_in_time(&mut self, host: Host<'_>) {
         if self.held_back.is_quiet() {
-            self.let_oldest_go(home);
+            self.let_oldest_go(host);
         }
     }
 
     /// What is held back goes to its slabs, and places of spans are free.
-    pub(super) fn let_go(&mut self, home: Home<'_>) {
-        self.let_blocks_go(home);
-        while self.let_oldest_span_go(home) {}
+    pub(super) fn let_go(&mut self, host: Host<'_>) {
+        self.let_blocks_go(host);
+        while self.let_oldest_span_go(host) {}
     }
 
     /// What is held back goes to its slabs.
-    pub(super) fn let_blocks_go(&mut self, home: Home<'_>) {
-        while self.let_oldest_go(home) {}
+    pub(super) fn let_blocks_go(&mut self, host: Host<'_>) {
+        while self.let_oldest_go(host) {}
     }
 
     /// The block that was held back for longest goes to its slab; false where there is none.
-    pub(super) fn let_oldest_go(&mut self, home: Home<'_>) -> bool {
+    pub(super) fn let_oldest_go(&mut self, host: Host<'_>) -> bool {
         let Some((block, class)) = self.held_back.take() else { return false };
         check_not_returned(block, class);
-        let counts = Counts::of(home.counts, class);
+        let counts = Counts::of(host.counts, class);
         counts.leave(1);
-        self.put_back(home.backend, class, &[block]);
+        self.put_back(host.backend, class, &[block]);
         counts.collect(1);
         true
     }

@@ -5,7 +5,7 @@
 //! its heap nothing; but who takes other slots instead meets page faults there. Where a page is there again when a
 //! place leaves, and does not read as zero, somebody has written to it who had the address still.
 
-use super::core::{Core, Home};
+use super::core::{Core, Host};
 use super::counts::SPANS;
 use super::misuse::written_while_free;
 use crate::segment::{Backend, Segment};
@@ -59,18 +59,18 @@ impl Core {
     /// Ends a span that was freed on probation, and keeps its place out of use for a while; false where it was freed
     /// before. One whose memory stays, as in a segment that a huge page backs, goes the way of those that other threads
     /// free: the next span that is wanted may be there.
-    pub(super) fn end_span_on_probation(&mut self, home: Home<'_>, slab: &Slab) -> bool {
+    pub(super) fn end_span_on_probation(&mut self, host: Host<'_>, slab: &Slab) -> bool {
         let segment = Segment::of(slab);
         if !segment.mark_returned(slab) {
             return false;
         }
-        if !segment.retire_held_back(slab, home.backend) {
+        if !segment.retire_held_back(slab, host.backend) {
             segment.unmark_returned(slab);
             return segment.put_remote(slab, 0, 1) == 0;
         }
-        home.counts[SPANS].collect(1);
+        host.counts[SPANS].collect(1);
         while !self.held_spans.has_room(slab.extent()) {
-            self.let_oldest_span_go(home);
+            self.let_oldest_span_go(host);
         }
         self.held_spans.add(slab);
         true
@@ -78,13 +78,13 @@ impl Core {
 
     /// The place that was held back for longest is free; ends the process where it was written to. False where there is
     /// none.
-    pub(super) fn let_oldest_span_go(&mut self, home: Home<'_>) -> bool {
+    pub(super) fn let_oldest_span_go(&mut self, host: Host<'_>) -> bool {
         let Some(slab) = self.held_spans.take() else { return false };
         let segment = Segment::of(slab);
         // SAFETY: it was added, and its slots are nobody's.
-        unsafe { look(home.backend, segment.start_of(slab), slab.extent() * SLOT_SIZE) };
+        unsafe { look(host.backend, segment.start_of(slab), slab.extent() * SLOT_SIZE) };
         segment.let_go(slab);
-        self.regained(home.backend, segment);
+        self.regained(host.backend, segment);
         true
     }
 }

@@ -384,9 +384,9 @@ impl Heap {
             return;
         }
         let mut core = self.core.lock();
-        core.collect(self.home());
-        core.let_go(self.home());
-        core.empty_depot(self.home());
+        core.collect(self.host());
+        core.let_go(self.host());
+        core.empty_depot(self.host());
         core.release_unused(self.backend);
     }
 

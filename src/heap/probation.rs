@@ -148,14 +148,14 @@ impl Heap {
         // SAFETY: passed on; the heap is locked.
         let place = unsafe { place_of(class, block, Misuse::DoubleFree) };
         let is_free =
-            is_free(core, class, block, place) || class.is_span() && !core.end_span_on_probation(self.home(), place.0);
+            is_free(core, class, block, place) || class.is_span() && !core.end_span_on_probation(self.host(), place.0);
         if is_free {
             refuse(Misuse::DoubleFree, block.as_ptr(), class.size());
         }
         self.live_changed(class.size(), 0);
         if !class.is_span() {
             // SAFETY: a block of this heap's that was in use until now.
-            unsafe { core.hold_back(self.home(), block.as_ptr(), class) };
+            unsafe { core.hold_back(self.host(), block.as_ptr(), class) };
         }
     }
 

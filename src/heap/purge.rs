@@ -5,7 +5,7 @@
 //! at most, however much is to be given back.
 
 use super::Heap;
-use super::core::{Core, Home};
+use super::core::{Core, Host};
 use crate::magazine::Place;
 use crate::segment::Backend;
 use crate::size_class::{self, SizeClass};
@@ -20,7 +20,7 @@ const LOOKS_AT_A_TIME: usize = 8192;
 /// Since when what is given back has to be unused, and what time it is: milliseconds of the platform's clock. Whatever
 /// is unused, where `before` is `u64::MAX`.
 #[derive(Clone, Copy)]
-pub(super) struct Since {
+struct Since {
     pub(super) before: u64,
     pub(super) now: u64,
 }
@@ -54,10 +54,10 @@ impl Heap {
                 None => return,
             };
             if is_first {
-                core.collect(self.home());
-                core.let_go(self.home());
+                core.collect(self.host());
+                core.let_go(self.host());
                 if core.depot.is_quiet() || before == u64::MAX {
-                    core.empty_depot(self.home());
+                    core.empty_depot(self.host());
                 }
                 core.retire_empty_slabs(self.backend);
                 is_first = false;
@@ -130,22 +130,22 @@ impl Core {
     /// Takes nothing where they may not be.
     #[cold]
     #[inline(never)]
-    pub(super) fn take_purged(home: Home<'_>, slab: &Slab, blocks: Blocks, places: &mut [Place]) -> usize {
-        let page_size = home.backend.os.page_size();
+    pub(super) fn take_purged(host: Host<'_>, slab: &Slab, blocks: Blocks, places: &mut [Place]) -> usize {
+        let page_size = host.backend.os.page_size();
         let mut places = places;
         let mut pages = slab.may_need(blocks, page_size, places.len());
-        if !home.backend.counters.try_commit(pages * page_size) {
+        if !host.backend.counters.try_commit(pages * page_size) {
             // There may be room for one block, which may need no page.
             let last = places.len().saturating_sub(1);
             places = &mut places[last..];
             pages = slab.may_need(blocks, page_size, places.len());
-            if !home.backend.counters.try_commit(pages * page_size) {
+            if !host.backend.counters.try_commit(pages * page_size) {
                 return 0;
             }
         }
         let taken = slab.take(blocks, places);
         let needed = slab.note_needed(blocks, page_size);
-        home.backend.counters.uncommit((pages - needed) * page_size);
+        host.backend.counters.uncommit((pages - needed) * page_size);
         taken
     }
 }

@@ -81,9 +81,9 @@ impl Heap {
         }
         self.live_changed(self.outbox.drain(), 0);
         let mut core = self.core.lock();
-        core.collect(self.home());
-        core.let_go(self.home());
-        core.empty_depot(self.home());
+        core.collect(self.host());
+        core.let_go(self.host());
+        core.empty_depot(self.host());
         for class in SizeClass::all() {
             // SAFETY: passed on.
             let waiting = unsafe { self.waiting_places(class, tops) };

@@ -60,7 +60,7 @@ impl Roomy {
 
     /// The segments that have `count` free neighbours, or more, those with the shortest runs first. They are not to
     /// change meanwhile.
-    pub(super) fn with_run<'a>(&self, count: usize) -> impl Iterator<Item = &'a Segment> + use<'a, '_> {
+    fn with_run<'a>(&self, count: usize) -> impl Iterator<Item = &'a Segment> + use<'a, '_> {
         let mut left = self.filled & (u32::MAX << count);
         core::iter::from_fn(move || {
             let room = left.trailing_zeros() as usize;

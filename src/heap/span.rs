@@ -1,7 +1,7 @@
 //! Spans: blocks of one to sixteen slots, for what is larger than a slab's blocks and smaller than a mapping.
 
 use super::Heap;
-use super::core::{Core, Home, Misuse, refuse};
+use super::core::{Core, Host, Misuse, refuse};
 use super::counts::{self, SPANS};
 use super::probation::check_span_in_use;
 use super::waiting::AtHand;
@@ -32,15 +32,15 @@ impl Core {
     /// rather than memory that was never touched.
     pub(super) fn take_span(
         &mut self,
-        home: Home<'_>,
+        host: Host<'_>,
         slots: usize,
         align: usize,
         at_hand: &mut AtHand<'_>,
     ) -> Option<(NonNull<u8>, bool)> {
-        let counters = &home.backend.counters;
+        let counters = &host.backend.counters;
         let carve = |segment: &Segment, warmth| segment.carve_span(slots, align, warmth, counters);
         // What others have returned may be a span, which is worth looking for each time.
-        self.collect(home);
+        self.collect(host);
         if !self.depot.is_empty() || at_hand.is_anything() {
             let found = self.roomy.find_warm(slots, self.spare(), |segment| carve(segment, Warmth::Warm));
             if let Some((segment, span)) = found {
@@ -49,7 +49,7 @@ impl Core {
             }
             at_hand.give_back(self);
             if !self.depot.is_empty() {
-                self.make_room(home);
+                self.make_room(host);
             }
         }
         if let Some(span) = self.use_slots(slots, carve) {
@@ -57,21 +57,21 @@ impl Core {
         }
         // Before the heap grows, slabs are put to use whose blocks are held back, or that wait for others of their own
         // class. A place that is held back has no memory, so to take another in a new segment costs as little.
-        self.let_blocks_go(home);
-        self.retire_empty_slabs(home.backend);
-        self.use_slots(slots, carve).or_else(|| self.use_new_slots(home, false, slots, carve)).or_else(|| {
-            self.let_go(home);
+        self.let_blocks_go(host);
+        self.retire_empty_slabs(host.backend);
+        self.use_slots(slots, carve).or_else(|| self.use_new_slots(host, false, slots, carve)).or_else(|| {
+            self.let_go(host);
             self.use_slots(slots, carve)
         })
     }
 
     /// A span of `slots` slots with room behind it to grow to the largest span, in memory that was touched before.
-    fn take_growing_span(&mut self, home: Home<'_>, slots: usize) -> Option<NonNull<u8>> {
+    fn take_growing_span(&mut self, host: Host<'_>, slots: usize) -> Option<NonNull<u8>> {
         let room = MAX_SPAN / SLOT_SIZE;
-        self.collect(home);
+        self.collect(host);
         let (segment, span) = self
             .roomy
-            .find_warm(room, self.spare(), |segment| segment.carve_growing_span(slots, room, &home.backend.counters))?;
+            .find_warm(room, self.spare(), |segment| segment.carve_growing_span(slots, room, &host.backend.counters))?;
         self.changed(segment);
         Some(span)
     }
@@ -101,7 +101,7 @@ impl Heap {
     pub(crate) fn take_span(&self, layout: Layout) -> Option<(NonNull<u8>, bool)> {
         let (slots, align) = extent(layout)?;
         let mut core = self.core.lock();
-        let span = core.take_span(self.home(), slots, align, &mut AtHand::nothing())?;
+        let span = core.take_span(self.host(), slots, align, &mut AtHand::nothing())?;
         self.counts[SPANS].refill(1);
         self.live_changed(0, slots * SLOT_SIZE);
         counts::add(&self.given_directly, 1);
@@ -119,7 +119,7 @@ impl Heap {
         let mut core = self.core.lock();
         // SAFETY: as above.
         unsafe { AtHand::of(self, tops) }.give_back(&mut core);
-        let span = core.take_growing_span(self.home(), class.size() / SLOT_SIZE)?;
+        let span = core.take_growing_span(self.host(), class.size() / SLOT_SIZE)?;
         self.counts[SPANS].refill(1);
         self.live_changed(0, class.size());
         counts::add(&self.given_directly, 1);

@@ -100,11 +100,11 @@ impl Heap {
             return 0;
         }
         let Some(mut core) = self.core.try_lock() else { return 0 };
-        core.collect(self.home());
+        core.collect(self.host());
         if core.unclaimed < LEAST_UNCLAIMED {
             return 0;
         }
-        let taken = core.take_blocks(self.home_that_grows(Growth::Nothing), class, places, &mut AtHand::nothing());
+        let taken = core.take_blocks(self.host_that_grows(Growth::Nothing), class, places, &mut AtHand::nothing());
         core.claim(taken * class.size());
         self.counts_of(class).refill(taken);
         taken
