@@ -67,7 +67,7 @@ pub(super) fn takes_over() -> bool {
 
 /// Wakes the purger, if it sleeps: there may be something to do.
 #[cold]
-pub(super) fn nudge() {
+fn nudge() {
     if STATE.compare_exchange(ASLEEP, AWAKE, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
         os::wake(&STATE);
     }

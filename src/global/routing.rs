@@ -29,7 +29,7 @@ impl Routing {
     /// The thread counts what it does, for a region or a budget.
     pub(super) const COUNTED: u64 = 1 << 1;
     /// The thread allocates from a heap that other threads have, block by block: its tag has no heap left to lend.
-    pub(super) const SHARES: u64 = 1 << 2;
+    const SHARES: u64 = 1 << 2;
     /// The thread counts what it asks for, for statistics.
     pub(super) const EXACT: u64 = 1 << 3;
     /// All reasons for the tops to be set aside.

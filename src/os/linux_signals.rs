@@ -34,7 +34,7 @@ pub(super) struct Blocked {
 
 impl Blocked {
     /// Those of a set, and what was blocked before.
-    pub(super) fn also(set: &libc::sigset_t) -> Self {
+    fn also(set: &libc::sigset_t) -> Self {
         Self::by(libc::SIG_BLOCK, set)
     }
 

@@ -24,7 +24,7 @@ use parked::Parked;
 use tagged::Tagged;
 
 /// Most heaps of a process, and so most threads that have one to themselves. Further threads share one.
-pub(crate) const MAX_HEAPS: usize = 4096;
+const MAX_HEAPS: usize = 4096;
 
 const WORDS: usize = MAX_HEAPS / 64;
 
@@ -199,7 +199,7 @@ impl Registry {
     }
 
     /// True for the heap that threads without one share.
-    pub(crate) fn is_shared(&self, heap: &Heap) -> bool {
+    fn is_shared(&self, heap: &Heap) -> bool {
         ptr::eq(self.shared.load(Ordering::Relaxed), heap)
     }
 

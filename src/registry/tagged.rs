@@ -11,7 +11,7 @@ use crate::sync::{AtomicPtr, Ordering, array_of, constructor};
 use core::ptr;
 
 /// Most heaps of a tag. With 64 tags they are half of all heaps, so that threads still find their own.
-pub(super) const HEAPS: usize = 32;
+const HEAPS: usize = 32;
 
 /// The heaps of one tag. Of another type only in models.
 pub(super) struct Tagged<T: 'static = Heap> {

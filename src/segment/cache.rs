@@ -20,7 +20,7 @@ pub(super) const SLOTS: usize = if cfg!(loom) { 2 } else { 64 };
 const ALL: u64 = u64::MAX >> (64 - SLOTS);
 
 /// Bytes that may be kept in all, however few are in use.
-pub(crate) const CACHED_BYTES: usize = 64 * 1024 * 1024;
+const CACHED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Most bytes that are kept in all while the blocks of mappings that are in use have `live` bytes: as many. Whole
 /// pages, however large the system has them.

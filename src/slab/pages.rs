@@ -81,7 +81,7 @@ impl Slab {
     }
 
     /// The pages in which no block is in use and which have not been given back. Owner-only.
-    pub(crate) fn purgeable(&self, blocks: Blocks, page_size: usize) -> Pages {
+    pub(super) fn purgeable(&self, blocks: Blocks, page_size: usize) -> Pages {
         // Most slabs have less than that.
         if (blocks.count() - self.free()) * blocks.size() + page_size > SLOT_SIZE {
             return Pages(0);
