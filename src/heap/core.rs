@@ -4,7 +4,7 @@
 //! Every slab that has a free block is in its class's ring, and every segment that has a free slot is in the ring of
 //! segments: what is full is in no list at all, and found again when something of it is freed.
 
-use super::counts::{Counts, KINDS, SPANS};
+use super::counts::{Counts, KINDS};
 use super::depot::Depot;
 use super::held_back::HeldBack;
 use super::held_spans::HeldSpans;
@@ -15,10 +15,9 @@ use super::roomy::Roomy;
 use super::usable::Usable;
 use super::waiting::AtHand;
 use crate::magazine::Place;
-use crate::os::report::fatal;
 use crate::segment::{self, Backend, METADATA, Owner, Segment, Warmth};
 use crate::size_class::{self, SLOT_SIZE, SizeClass};
-use crate::slab::{self, Blocks, Freed, Pending, Slab, SlotKind};
+use crate::slab::{self, Blocks, Freed, Pending, Slab};
 use crate::sync::Cell;
 use ::core::ptr;
 
@@ -68,7 +67,7 @@ pub(super) struct Core {
     segments: usize,
     pub(super) joining: Joining,
     /// Refills left until what other threads have returned is collected though nobody needs it.
-    patience: u8,
+    pub(super) patience: u8,
     /// Blocks that were freed on probation.
     pub(super) held_back: HeldBack,
     /// Places of spans that were.
@@ -94,9 +93,6 @@ const WORTH_HOLDING_BACK: usize = 4096;
 
 /// Bytes at the end of a slab that hardly matter.
 const SHORT_END: usize = 4096;
-
-/// Refills between collections. The longer blocks wait, the more of them share an atomic operation, at both ends.
-const PATIENCE: u8 = 32;
 
 // SAFETY: what the rings lead to is owner-only, and the heap's lock makes its holder the owner.
 unsafe impl Send for Core {}
@@ -144,15 +140,13 @@ impl Core {
         let blocks = Blocks::of(class);
         let mut left = places.len();
         while left > 0 {
-            let is_served = left < places.len();
-            let Some(slab) =
-                (if is_served { self.usable[class.index()].first() } else { self.usable(host, class, at_hand) })
-            else {
-                break;
+            // Beyond need, no slab is added, and no sparse one begun.
+            let slab = if left == places.len() {
+                self.usable(host, class, at_hand)
+            } else {
+                self.usable[class.index()].first().filter(|slab| !slab.is_sparse())
             };
-            if is_served && slab.is_sparse() {
-                break;
-            }
+            let Some(slab) = slab else { break };
             let wanted = &mut places[..left];
             let taken = if slab.has_purged() {
                 Self::take_purged(host, slab, blocks, wanted)
@@ -192,49 +186,53 @@ impl Core {
     /// A slab of `class` that has free blocks: one that had, or one to which other threads have returned some, or a new
     /// one.
     fn usable<'s>(&mut self, host: Host<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> Option<&'s Slab> {
-        if self.usable[class.index()].first().is_none() {
+        if !self.has_usable(class) {
             self.collect(host);
         }
-        while self.usable[class.index()].first().is_none()
-            && class.size() > WORTH_HOLDING_BACK
-            && self.held_back.blocks_of(class) > 1
-        {
+        while !self.has_usable(class) && class.size() > WORTH_HOLDING_BACK && self.held_back.blocks_of(class) > 1 {
             self.let_oldest_go(host);
         }
-        if self.usable[class.index()].first().is_none() && !self.add_slab(host, class, at_hand) {
+        if !self.has_usable(class) && !self.add_slab(host, class, at_hand) {
             return None;
         }
         self.usable[class.index()].first()
     }
 
+    fn has_usable(&self, class: SizeClass) -> bool {
+        self.usable[class.index()].first().is_some()
+    }
+
+    /// True where a slab may be carved from memory that was touched before.
+    fn has_warm_slot(&self) -> bool {
+        self.roomy.has_warm(self.spare())
+    }
+
+    /// Has a slab of `class` with free blocks join the ring: what turns up on the way, or a new one. False where there
+    /// is no memory for it.
     fn add_slab(&mut self, host: Host<'_>, class: SizeClass, at_hand: &mut AtHand<'_>) -> bool {
-        let counters = &host.backend.counters;
         if self.roomy.is_empty() {
             // Before the heap grows, slabs are put to use whose blocks have all come back, or are held back, or wait
             // for others of their own class.
             self.collect(host);
             self.let_go(host);
             self.retire_empty_slabs(host.backend);
-            if self.usable[class.index()].first().is_some() {
+            if self.has_usable(class) {
                 return true;
             }
         }
-        if !self.roomy.has_warm(self.spare()) {
+        if !self.has_warm_slot() {
             at_hand.give_back(self);
         }
-        if !self.roomy.has_warm(self.spare()) && self.make_room(host) && self.usable[class.index()].first().is_some() {
+        if !self.has_warm_slot() && self.make_room(host) && self.has_usable(class) {
             return true;
         }
-        if host.growth == Growth::Nothing && !self.roomy.has_warm(self.spare()) {
+        if !self.has_warm_slot() && host.growth == Growth::Nothing {
             return false;
         }
-        let carve = |segment: &'static Segment, warmth| segment.carve_slab(class, warmth, counters);
+        let carve = |segment: &'static Segment, warmth| segment.carve_slab(class, warmth, &host.backend.counters);
         let fills_slots = slab::end(class) <= SHORT_END;
-        let Some(slab) = self.use_slots(1, carve).or_else(|| self.use_new_slots(host, fills_slots, 1, carve)) else {
-            return false;
-        };
-        self.usable[class.index()].add(slab);
-        true
+        let slab = self.use_slots(1, carve).or_else(|| self.use_new_slots(host, fills_slots, 1, carve));
+        slab.inspect(|slab| self.usable[class.index()].add(slab)).is_some()
     }
 
     /// What `carve` makes of a segment that has `count` free neighbours, if there is one: as [`Roomy::find`].
@@ -244,6 +242,17 @@ impl Core {
         carve: impl Fn(&'s Segment, Warmth) -> Option<R>,
     ) -> Option<R> {
         let (segment, carved) = self.roomy.find(count, self.spare(), carve)?;
+        self.changed(segment);
+        Some(carved)
+    }
+
+    /// As [`Core::use_slots`], of slots alone that were touched before.
+    pub(super) fn use_warm_slots<'s, R>(
+        &mut self,
+        count: usize,
+        carve: impl Fn(&'s Segment) -> Option<R>,
+    ) -> Option<R> {
+        let (segment, carved) = self.roomy.find_warm(count, self.spare(), carve)?;
         self.changed(segment);
         Some(carved)
     }
@@ -337,7 +346,7 @@ impl Core {
 
     /// A slab's blocks are all free. The only slab of its class stays until the next purge, or until the heap would
     /// have to grow, so that a class that comes and goes finds it as it was.
-    fn emptied(&mut self, backend: &Backend, class: SizeClass, slab: &Slab) {
+    pub(super) fn emptied(&mut self, backend: &Backend, class: SizeClass, slab: &Slab) {
         let usable = &mut self.usable[class.index()];
         if usable.has_none_but(slab) {
             usable.file(slab);
@@ -390,63 +399,6 @@ impl Core {
             self.spare = ptr::null();
         }
         self.roomy.update(segment);
-    }
-
-    /// Takes in what other threads have returned, every now and then.
-    pub(super) fn collect_in_time(&mut self, host: Host<'_>) {
-        match self.patience.checked_sub(1) {
-            Some(patience) => self.patience = patience,
-            None => {
-                self.patience = PATIENCE;
-                self.collect(host);
-            }
-        }
-    }
-
-    /// Takes in what other threads have returned.
-    pub(super) fn collect(&mut self, host: Host<'_>) {
-        if host.pending.is_empty() {
-            return;
-        }
-        let mut next = host.pending.take();
-        while !next.is_null() {
-            // SAFETY: what is pushed on the stack are slabs' heads, which are never unmapped.
-            let slab = unsafe { &*next };
-            next = Pending::below(&slab.remote);
-            let segment = Segment::of(slab);
-            match slab.kind() {
-                SlotKind::Slab(class) => self.collect_slab(host, class, segment, slab),
-                SlotKind::Span => {
-                    segment.collect_remote(slab, |_, _| {});
-                    host.counts[SPANS].collect(1);
-                    self.retire(host.backend, slab);
-                }
-                SlotKind::Free => fatal(format_args!(
-                    "corrupted metadata: blocks were returned to a slab at {:p} that is not in use",
-                    ptr::from_ref(slab)
-                )),
-            }
-        }
-    }
-
-    fn collect_slab(&mut self, host: Host<'_>, class: SizeClass, segment: &Segment, slab: &Slab) {
-        self.check_held_back(class, slab);
-        let before = slab.free();
-        segment.collect_remote(slab, |word, bits| match slab.put_back_word(word, bits) {
-            Ok(_) => {}
-            Err(_) => fatal(format_args!(
-                "double free: a {}-byte block of the slab at {:p} was freed here and on another thread",
-                class.size(),
-                slab.start()
-            )),
-        });
-        Counts::of(host.counts, class).collect(slab.free() - before);
-        self.unclaimed += (slab.free() - before) * class.size();
-        if slab.free() == slab.extent() {
-            self.emptied(host.backend, class, slab);
-        } else if slab.free() > 0 && (!Ring::is_linked(slab) || slab.is_to_be_sparse() != slab.is_sparse()) {
-            self.usable[class.index()].file(slab);
-        }
     }
 
     /// Gives every segment back that is not in use.

@@ -11,6 +11,7 @@ mod borrower;
     allow(dead_code, reason = "without the standard library nobody sets budgets")
 )]
 mod budget;
+mod collect;
 mod core;
 mod counts;
 mod depot;
@@ -384,9 +385,7 @@ impl Heap {
             return;
         }
         let mut core = self.core.lock();
-        core.collect(self.host());
-        core.let_go(self.host());
-        core.empty_depot(self.host());
+        core.take_in_all(self.host());
         core.release_unused(self.backend);
     }
 

@@ -81,9 +81,7 @@ impl Heap {
         }
         self.live_changed(self.outbox.drain(), 0);
         let mut core = self.core.lock();
-        core.collect(self.host());
-        core.let_go(self.host());
-        core.empty_depot(self.host());
+        core.take_in_all(self.host());
         for class in SizeClass::all() {
             // SAFETY: passed on.
             let waiting = unsafe { self.waiting_places(class, tops) };

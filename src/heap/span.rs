@@ -42,9 +42,7 @@ impl Core {
         // What others have returned may be a span, which is worth looking for each time.
         self.collect(host);
         if !self.depot.is_empty() || at_hand.is_anything() {
-            let found = self.roomy.find_warm(slots, self.spare(), |segment| carve(segment, Warmth::Warm));
-            if let Some((segment, span)) = found {
-                self.changed(segment);
+            if let Some(span) = self.use_warm_slots(slots, |segment| carve(segment, Warmth::Warm)) {
                 return Some(span);
             }
             at_hand.give_back(self);
@@ -69,11 +67,7 @@ impl Core {
     fn take_growing_span(&mut self, host: Host<'_>, slots: usize) -> Option<NonNull<u8>> {
         let room = MAX_SPAN / SLOT_SIZE;
         self.collect(host);
-        let (segment, span) = self
-            .roomy
-            .find_warm(room, self.spare(), |segment| segment.carve_growing_span(slots, room, &host.backend.counters))?;
-        self.changed(segment);
-        Some(span)
+        self.use_warm_slots(room, |segment| segment.carve_growing_span(slots, room, &host.backend.counters))
     }
 
     /// Takes back spans of `class` that are this heap's.
