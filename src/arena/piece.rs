@@ -76,7 +76,7 @@ impl<const MIN: usize> Piece<MIN> {
     const WINDOW: usize = u16::MAX as usize * MIN;
 
     /// True where memory that ends at `end` may be a piece's: `state` has so many bits for an address.
-    pub(crate) fn reaches(end: usize) -> bool {
+    pub(super) fn reaches(end: usize) -> bool {
         end as u64 >> (u64::BITS - State::BITS) == 0
     }
 

@@ -11,7 +11,7 @@ use crate::size_class::SLOT_SIZE;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, array_of, constructor};
 
 /// Most ranges that are kept, unless more were asked for.
-pub(crate) const CACHED_RANGES: usize = if cfg!(loom) { 2 } else { 32 };
+pub(super) const CACHED_RANGES: usize = if cfg!(loom) { 2 } else { 32 };
 
 /// Most ranges that are kept where more than the usual bytes are.
 pub(super) const SLOTS: usize = if cfg!(loom) { 2 } else { 64 };

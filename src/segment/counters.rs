@@ -141,7 +141,7 @@ impl Counters {
         self.commit(bytes);
     }
 
-    pub(crate) fn decommit_metadata(&self, bytes: usize) {
+    pub(super) fn decommit_metadata(&self, bytes: usize) {
         self.metadata.fetch_sub(bytes, Ordering::Relaxed);
         self.decommit(bytes);
     }

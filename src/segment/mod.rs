@@ -220,7 +220,7 @@ impl Segment {
     }
 
     /// Slots that may be resident.
-    pub(crate) fn touched_slots(&self) -> u32 {
+    fn touched_slots(&self) -> u32 {
         self.head.touched.load(Ordering::Relaxed)
     }
 

@@ -230,7 +230,7 @@ impl OwnerMap {
 
     /// Makes the entry of the granule at `address` writable. False where the map does not reach so far or the system
     /// refuses. Adds what has become writable to `metadata`.
-    pub(crate) fn admit(&self, os: &dyn Platform, address: usize, metadata: &mut usize) -> bool {
+    pub(super) fn admit(&self, os: &dyn Platform, address: usize, metadata: &mut usize) -> bool {
         let index = address / GRANULE;
         let first = self.first.load(Ordering::Relaxed);
         if index < first || index - first >= self.entries() {
@@ -282,7 +282,7 @@ impl OwnerMap {
     }
 
     /// Takes note that there is a segment at `address`, so that walks come past it.
-    pub(crate) fn note_segment(&self, address: usize) {
+    pub(super) fn note_segment(&self, address: usize) {
         self.lowest.fetch_min(address / GRANULE, Ordering::Relaxed);
         self.highest.fetch_max(address / GRANULE, Ordering::Relaxed);
     }

@@ -10,7 +10,7 @@ use core::ptr::{self, NonNull};
 
 impl Segment {
     /// True where some slot is free and touched and nobody has looked since `before`.
-    pub(crate) fn is_to_be_looked_at(&self, before: u64) -> bool {
+    pub(super) fn is_to_be_looked_at(&self, before: u64) -> bool {
         let is_young =
             self.head.idle.load(Ordering::Relaxed) != 0 && self.head.idle_since.load(Ordering::Relaxed) > before;
         self.has_warm_slot() && !is_young
