@@ -1,7 +1,7 @@
 //! What glibc lets programs ask and set: answered from the statistics, as far as the questions make sense here.
 
 use crate::TENURE;
-use crate::output::Output;
+use crate::output::print;
 use crate::snapshot::{with_own_stats, with_stats};
 use core::ffi::{c_char, c_int};
 use core::fmt::{self, Write};
@@ -85,11 +85,8 @@ pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
 /// Writes the statistics to standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    let mut buffer = [0; 1024];
-    let mut output = Output::new(libc::STDERR_FILENO, &mut buffer);
     // A standard error that is closed is no reason to stop.
-    let _ = with_own_stats(|stats| write!(output, "{stats}"));
-    output.finish();
+    let _ = print(libc::STDERR_FILENO, &mut [0; 1024], |out| with_own_stats(|stats| write!(out, "{stats}")));
 }
 
 /// The parameters that glibc has: from `M_ARENA_MAX` to `M_TRIM_THRESHOLD`, and `M_MXFAST`.

@@ -2,7 +2,7 @@
 
 use crate::TENURE;
 use crate::errno;
-use crate::output::Output;
+use crate::output::print;
 use crate::snapshot::with_own_stats;
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::{self, Write};
@@ -32,14 +32,13 @@ pub extern "C" fn tenure_version() -> *const c_char {
 /// Writes the statistics as a table to a file descriptor; 0, or -1 and `errno` where it cannot be written.
 #[unsafe(no_mangle)]
 pub extern "C" fn tenure_stats_print(descriptor: c_int) -> c_int {
-    let mut buffer = [0; 1024];
-    let mut output = Output::new(descriptor, &mut buffer);
-    // What fails is known to `finish`.
-    let _ = with_own_stats(|stats| {
-        stats.ask_system();
-        write!(output, "{stats}")
+    let is_printed = print(descriptor, &mut [0; 1024], |out| {
+        with_own_stats(|stats| {
+            stats.ask_system();
+            write!(out, "{stats}")
+        })
     });
-    if output.finish() { 0 } else { -1 }
+    if is_printed { 0 } else { -1 }
 }
 
 /// A caller's buffer, in which text that does not fit is cut, and counted all the same.

@@ -10,6 +10,7 @@ use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
+use tenure::profile_dumps::without_signals;
 
 /// How a command has ended.
 pub(crate) enum Ended {
@@ -58,31 +59,19 @@ pub(crate) fn run(command: &CStr, arguments: &[*const c_char], input: c_int) -> 
         Order { command, arguments, input, stack: second.top(), status: Cell::new(None), is_executed: Cell::new(true) };
     let argument = ptr::from_ref(&order).cast_mut().cast();
     // A handler of the program's would run in the companion, too, in the same memory.
-    let before = block_signals();
-    // SAFETY: a stack of its own. This thread stands still until the companion has ended, so what the companion is told
-    // stays.
-    let companion = unsafe { libc::clone(accompany, first.top(), libc::CLONE_VM | libc::CLONE_VFORK, argument) };
-    if companion > 0 {
-        wait(companion, libc::__WCLONE);
-    }
-    // SAFETY: a valid set.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut()) };
+    without_signals(|| {
+        // SAFETY: a stack of its own. This thread stands still until the companion has ended, so what the companion is
+        // told stays.
+        let companion = unsafe { libc::clone(accompany, first.top(), libc::CLONE_VM | libc::CLONE_VFORK, argument) };
+        if companion > 0 {
+            wait(companion, libc::__WCLONE);
+        }
+    });
     match order.status.get() {
         Some(status) if order.is_executed.get() && libc::WIFSIGNALED(status) => Ended::BySignal(libc::WTERMSIG(status)),
         Some(status) if order.is_executed.get() => Ended::WithStatus(libc::WEXITSTATUS(status)),
         _ => Ended::NotStarted,
     }
-}
-
-/// Blocks all signals of the calling thread; which were blocked before.
-fn block_signals() -> libc::sigset_t {
-    let (mut all, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-    // SAFETY: a valid place for a set.
-    unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    // SAFETY: a set that was filled in just now, and a valid place for another.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr()) };
-    // SAFETY: filled in by the call, which cannot fail.
-    unsafe { before.assume_init() }
 }
 
 /// Waits for a child of the calling process; what is said of it, if it is found.

@@ -29,8 +29,13 @@ pub fn on_signal(dump: fn(), stack: usize) {
 
 /// Runs `write` without the process being ended by what it writes to: a pipe that nobody reads, or a file that may not
 /// grow.
-pub fn without_signals<R>(write: impl FnOnce() -> R) -> R {
-    io::without_signals(write)
+pub fn without_write_signals<R>(write: impl FnOnce() -> R) -> R {
+    io::without_write_signals(write)
+}
+
+/// Runs `work` while the calling thread takes no signal at all.
+pub fn without_signals<R>(work: impl FnOnce() -> R) -> R {
+    io::without_signals(work)
 }
 
 /// Writes the profile as text, with where code lies, to the file that is open as `descriptor`.
@@ -52,7 +57,8 @@ pub fn save_text(name: &[u8]) -> Result<(), Failure> {
     reporter::with_room(|room, process| {
         room.name.clear();
         room.name.push(name).ok_or(Failure(None))?;
-        io::without_signals(|| destination::replace(room, process, TEXT)).map_err(|failure| Failure(Some(failure)))
+        io::without_write_signals(|| destination::replace(room, process, TEXT))
+            .map_err(|failure| Failure(Some(failure)))
     })
 }
 

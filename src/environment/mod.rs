@@ -71,7 +71,7 @@ fn read() {
 #[cfg(feature = "profile")]
 #[doc(hidden)]
 pub mod profile_dumps {
-    pub use super::dumps::{Failure, copy_text, on_signal, save_text, without_signals};
+    pub use super::dumps::{Failure, copy_text, on_signal, save_text, without_signals, without_write_signals};
 
     /// As [`from_env`](crate::from_env), for who reads by themselves what asks for profiles.
     pub fn from_env() {
@@ -83,10 +83,14 @@ pub mod profile_dumps {
 /// What the library that is preloaded calls. No part of the interface.
 #[doc(hidden)]
 pub mod preloaded {
+    use super::output::Output;
     pub use super::path::Path;
     use super::reporter;
     #[cfg(feature = "profile")]
     use crate::os::Room;
+    use crate::os::io::{self, File};
+    use core::ffi::c_int;
+    use core::fmt::{self, Write};
 
     /// Whether the build is hardened, as any of the packages that are built together may have asked for.
     pub const IS_HARDENED: bool = cfg!(feature = "hardened");
@@ -99,6 +103,27 @@ pub mod preloaded {
     /// The process ends in an orderly way.
     pub fn end() {
         reporter::report_last();
+    }
+
+    /// Writes what `text` writes to the file that is open as `descriptor`, through a buffer. A pipe that nobody reads, or
+    /// a file that may not grow, is a failure, and no signal that ends the program.
+    ///
+    /// # Errors
+    ///
+    /// The system's number for why not all of it could be written.
+    pub fn write_text(
+        descriptor: c_int,
+        buffer: &mut [u8],
+        text: impl FnOnce(&mut dyn Write) -> fmt::Result,
+    ) -> Result<(), c_int> {
+        let file = File::borrowed(descriptor);
+        let mut output = Output::new(&file, buffer);
+        io::without_write_signals(|| {
+            // What fails is known to `finish`.
+            let _ = text(&mut output);
+            let (_, failure) = output.finish();
+            failure.map_or(Ok(()), |failure| Err(failure.number()))
+        })
     }
 
     /// Runs `work` with room on the stack, of which whoever ends the process may have little, and without signals.

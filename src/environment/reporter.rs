@@ -295,7 +295,7 @@ impl Reporter {
         let Some(pattern) = self.settings.file.get() else {
             if let Some(file) = self.stderr.as_ref().and_then(KeptStderr::get) {
                 // A standard error that nobody reads is no reason to stop, and there is nowhere to say so.
-                let _ = io::without_signals(|| destination::append(&file, &mut room.buffer, report));
+                let _ = io::without_write_signals(|| destination::append(&file, &mut room.buffer, report));
             }
             return;
         };
@@ -303,7 +303,7 @@ impl Reporter {
         if room.name.push_for(process, pattern).is_none() {
             return complain(format_args!("TENURE_STATS_FILE: the name is too long; there is no report"));
         }
-        let result: Result<(), Failure> = io::without_signals(|| match format {
+        let result: Result<(), Failure> = io::without_write_signals(|| match format {
             Format::Prometheus => destination::replace(room, process, report),
             _ => destination::append_to(room, report),
         });

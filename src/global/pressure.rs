@@ -182,7 +182,7 @@ pub(super) fn tell_of_refusal() {
     if IS_TO_BE_TOLD.load(Ordering::Relaxed) && IS_TO_BE_TOLD.swap(false, Ordering::Relaxed) {
         let (committed, Limit { hard, .. }) = (BACKEND.counters.committed(), limit());
         // A standard error that nobody reads ends no program that can do without the memory.
-        io::without_signals(|| {
+        io::without_write_signals(|| {
             report::complain(format_args!(
                 "TENURE_LIMIT: the hard limit of {hard} bytes refuses {refused} bytes more, beside {committed} that \
                  are committed; the allocation fails, and nothing is said of later ones"

@@ -271,7 +271,7 @@ impl Platform for Native {
 /// end the process. Keeps `errno`.
 pub(crate) fn write_stderr(mut bytes: &[u8]) {
     let has_failed = |has_failed: &bool| *has_failed;
-    signals::without_signals_where(has_failed, || {
+    signals::without_write_signals_where(has_failed, || {
         while !bytes.is_empty() {
             // SAFETY: the buffer is valid for its length.
             let written = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };

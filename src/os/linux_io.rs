@@ -1,6 +1,8 @@
 //! What reports need of Linux: the environment, files, a signal. Everything keeps `errno`, and nothing allocates.
 
+#[cfg(feature = "profile")]
 pub(crate) use super::signals::without_signals;
+pub(crate) use super::signals::without_write_signals;
 use super::{KeepErrno, signals};
 use crate::sync::plain::{AtomicU32, Ordering};
 use core::ffi::{CStr, c_char, c_int};
@@ -17,6 +19,11 @@ impl Failure {
     fn last() -> Self {
         // SAFETY: the C library gives every thread an `errno`.
         Self(unsafe { *libc::__errno_location() })
+    }
+
+    /// As `errno` has it.
+    pub(crate) fn number(self) -> c_int {
+        self.0
     }
 }
 

@@ -58,18 +58,25 @@ impl Drop for Blocked {
     }
 }
 
+/// Runs `work` while the calling thread takes no signal at all.
+#[cfg(feature = "profile")]
+pub(crate) fn without_signals<R>(work: impl FnOnce() -> R) -> R {
+    let _blocked = Blocked::just(&all_but([]));
+    work()
+}
+
 /// Signals that end a process for what it writes to.
 const OF_WRITES: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
 /// Runs `write` without the process being ended by what it writes to: a pipe that nobody reads, or a file that may not
 /// grow.
-pub(crate) fn without_signals<R>(write: impl FnOnce() -> R) -> R {
-    without_signals_where(|_| true, write)
+pub(crate) fn without_write_signals<R>(write: impl FnOnce() -> R) -> R {
+    without_write_signals_where(|_| true, write)
 }
 
-/// As [`without_signals`], for a `write` whose result tells whether a signal may have come of it. Where none has, there
-/// are no system calls but two that every sandbox permits: the last line of a program is to come out of it.
-pub(super) fn without_signals_where<R>(may_have_come: impl FnOnce(&R) -> bool, write: impl FnOnce() -> R) -> R {
+/// As [`without_write_signals`], for a `write` whose result tells whether a signal may have come of it. Where none has,
+/// there are no system calls but two that every sandbox permits: the last line of a program is to come out of it.
+pub(super) fn without_write_signals_where<R>(may_have_come: impl FnOnce(&R) -> bool, write: impl FnOnce() -> R) -> R {
     let _errno = KeepErrno::new();
     let mut held = none();
     for number in OF_WRITES {
@@ -137,7 +144,7 @@ mod tests {
     fn of_signals_of_writes_those_alone_are_taken_that_came_meanwhile() {
         let _blocked = Blocked::just(&all_but([]));
         raise(libc::SIGPIPE);
-        without_signals(|| {
+        without_write_signals(|| {
             raise(libc::SIGPIPE);
             raise(libc::SIGXFSZ);
         });

@@ -74,7 +74,7 @@ impl ProfileSettings {
     fn write(&self, file: Option<Path>, when: When) {
         const NO_FILE: &str = "there is no file in memory to be had";
         let Some(text) = Unnamed::new() else { return keep_text(NO_FILE, file) };
-        if let Err(failure) = profile_dumps::without_signals(|| profile_dumps::copy_text(text.0)) {
+        if let Err(failure) = profile_dumps::without_write_signals(|| profile_dumps::copy_text(text.0)) {
             return complain(format_args!("TENURE_PROFILE: {failure}; there is no profile"));
         }
         if !text.rewind() {
