@@ -105,8 +105,8 @@ pub mod preloaded {
         reporter::report_last();
     }
 
-    /// Writes what `text` writes to the file that is open as `descriptor`, through a buffer. A pipe that nobody reads, or
-    /// a file that may not grow, is a failure, and no signal that ends the program.
+    /// Writes what `text` writes to the file that is open as `descriptor`, through a buffer. A pipe that nobody reads,
+    /// or a file that may not grow, is a failure, and no signal that ends the program.
     ///
     /// # Errors
     ///

@@ -17,8 +17,6 @@ mod serialize;
 mod system;
 mod table;
 mod tags;
-
-pub use tags::TagStats;
 mod take;
 mod traffic;
 
@@ -27,6 +25,7 @@ pub use json::Json;
 pub use prometheus::Prometheus;
 pub use rounding::Rounding;
 pub use system::SystemStats;
+pub use tags::TagStats;
 pub use traffic::Traffic;
 
 use crate::arena::ArenaStats;

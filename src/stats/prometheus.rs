@@ -89,8 +89,6 @@ impl Exposition<'_, '_> {
     }
 
     fn gauges(&mut self, stats: &Stats) -> fmt::Result {
-        let system = stats.system.as_ref();
-        let wide = |figure: Option<usize>| figure.map(|figure| figure as u64);
         let known = |figure: usize| Some(figure as u64);
         self.figures(
             "gauge",
@@ -112,6 +110,19 @@ impl Exposition<'_, '_> {
                 ("live_blocks", "Blocks that the program has.", known(stats.live_blocks())),
                 ("spans", "Live blocks of 32 KiB to 1 MiB inside segments.", known(stats.spans)),
                 ("mappings", "Live blocks with a mapping of their own.", known(stats.mappings)),
+            ],
+        )?;
+        self.of_system(stats)?;
+        self.uptime(stats)
+    }
+
+    /// What the system says of the process's memory, if it was asked.
+    fn of_system(&mut self, stats: &Stats) -> fmt::Result {
+        let system = stats.system.as_ref();
+        let wide = |figure: Option<usize>| figure.map(|figure| figure as u64);
+        self.figures(
+            "gauge",
+            &[
                 (
                     "process_resident_bytes",
                     "Main memory that the process has, as the system says.",
@@ -143,8 +154,7 @@ impl Exposition<'_, '_> {
                     wide(system.map(|system| system.untouched)),
                 ),
             ],
-        )?;
-        self.uptime(stats)
+        )
     }
 
     fn uptime(&mut self, stats: &Stats) -> fmt::Result {

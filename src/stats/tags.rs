@@ -3,8 +3,9 @@
 //! A walk of its own, which is made only where there is a tag.
 
 use super::Stats;
+use super::take::each_in_magazines;
+#[cfg(feature = "hardened")]
 use crate::heap::Heap;
-use crate::magazine::Tops;
 use crate::registry::Registry;
 use crate::segment::{self, Backend, Segment};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -66,14 +67,10 @@ impl Tags {
         }
         self.add_segments(backend, registry);
         for heap in registry.heaps() {
-            heap.seat().read(|tops| self.take_off_magazines(heap, tops));
-            self.take_off_magazines(heap, heap.aside());
-            self.take_off_depot(heap);
-            #[cfg(feature = "profile")]
-            if let Some(sampling) = heap.sampling() {
-                for class in SizeClass::all() {
-                    let waiting = sampling.waiting(class) as isize;
-                    self.count(heap.tag(), -waiting, -waiting * class.size() as isize);
+            if heap.tag() != 0 {
+                each_in_magazines(heap, |class, waiting| self.take_off(heap.tag(), class, waiting));
+                for (class, counts) in SizeClass::slabs().zip(heap.counts()) {
+                    self.take_off(heap.tag(), class, counts.read().in_depot as usize);
                 }
             }
             #[cfg(feature = "hardened")]
@@ -82,7 +79,7 @@ impl Tags {
                 let Some(owner) = registry.owner(backend.owners.look_up(block.addr())) else { continue };
                 // SAFETY: an outbox holds blocks of slabs, whose segments' heads can always be read.
                 if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {
-                    self.count(owner.tag(), -1, -(class.size() as isize));
+                    self.take_off(owner.tag(), class, 1);
                 }
             }
         }
@@ -97,6 +94,11 @@ impl Tags {
             counts.blocks += blocks;
             counts.bytes += bytes;
         }
+    }
+
+    /// Takes blocks that wait somewhere off what is in use under a tag.
+    fn take_off(&mut self, tag: u8, class: SizeClass, waiting: usize) {
+        self.count(tag, -(waiting as isize), -((waiting * class.size()) as isize));
     }
 
     fn add_segments(&mut self, backend: &Backend, registry: &Registry) {
@@ -130,25 +132,9 @@ impl Tags {
             // SAFETY: a heap's block, whose segment's head can always be read.
             let slab = unsafe { segment::slab_of(block.addr()) };
             match slab.kind() {
-                SlotKind::Slab(class) => self.count(owner.tag(), -1, -(class.size() as isize)),
+                SlotKind::Slab(class) => self.take_off(owner.tag(), class, 1),
                 SlotKind::Span => self.count(owner.tag(), -1, -((slab.extent() * SLOT_SIZE) as isize)),
                 SlotKind::Free => {}
-            }
-        }
-    }
-
-    fn take_off_depot(&mut self, heap: &Heap) {
-        for (class, counts) in SizeClass::slabs().zip(heap.counts()) {
-            let waiting = counts.read().in_depot as isize;
-            self.count(heap.tag(), -waiting, -waiting * class.size() as isize);
-        }
-    }
-
-    fn take_off_magazines(&mut self, heap: &Heap, tops: &Tops) {
-        if heap.tag() != 0 {
-            for class in SizeClass::all() {
-                let waiting = heap.waiting_in(class, tops) as isize;
-                self.count(heap.tag(), -waiting, -waiting * class.size() as isize);
             }
         }
     }

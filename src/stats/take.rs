@@ -13,6 +13,18 @@ use crate::slab::SlotKind;
 #[cfg(feature = "hardened")]
 use core::ptr::NonNull;
 
+/// Passes to `each` how many blocks of each class wait in a heap's magazines, one after the other: those at the
+/// borrower's hand, those aside, and returns. A snapshot.
+pub(super) fn each_in_magazines(heap: &Heap, mut each: impl FnMut(SizeClass, usize)) {
+    let mut each_of = |tops: &Tops| SizeClass::all().for_each(|class| each(class, heap.waiting_in(class, tops)));
+    heap.seat().read(&mut each_of);
+    each_of(heap.aside());
+    #[cfg(feature = "profile")]
+    if let Some(sampling) = heap.sampling() {
+        SizeClass::all().for_each(|class| each(class, sampling.waiting(class)));
+    }
+}
+
 impl Default for Stats {
     fn default() -> Self {
         Self::new()
@@ -132,12 +144,13 @@ impl Stats {
         for heap in registry.heaps() {
             self.heaps += 1;
             self.parked_heaps += usize::from(registry.is_parked(heap));
-            heap.seat().read(|tops| self.add_magazines(heap, tops));
-            self.add_magazines(heap, heap.aside());
-            #[cfg(feature = "profile")]
-            if let Some(sampling) = heap.sampling() {
-                self.add_waiting(|class| sampling.waiting(class));
-            }
+            each_in_magazines(heap, |class, waiting| {
+                if class.is_span() {
+                    self.keep_spans(class, waiting);
+                } else {
+                    self.classes[class.index()].in_magazines += waiting;
+                }
+            });
             #[cfg(feature = "hardened")]
             self.add_quarantine(backend, heap);
             self.add_traffic(heap);
@@ -152,21 +165,6 @@ impl Stats {
                 if let SlotKind::Slab(class) = unsafe { segment::slab_of(block.addr()) }.kind() {
                     self.classes[class.index()].in_outboxes += 1;
                 }
-            }
-        }
-    }
-
-    fn add_magazines(&mut self, heap: &Heap, tops: &Tops) {
-        self.add_waiting(|class| heap.waiting_in(class, tops));
-    }
-
-    fn add_waiting(&mut self, of_class: impl Fn(SizeClass) -> usize) {
-        for class in SizeClass::all() {
-            let waiting = of_class(class);
-            if class.is_span() {
-                self.keep_spans(class, waiting);
-            } else {
-                self.classes[class.index()].in_magazines += waiting;
             }
         }
     }
