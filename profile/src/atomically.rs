@@ -1,4 +1,5 @@
-//! Files that are there whole or not at all: written beside their place, and moved there.
+//! Files that are there whole or not at all: written beside their place, and moved there. For the command `tenure`, too,
+//! but no part of the interface.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,7 +9,11 @@ use std::process;
 
 /// Has `fill` write a file, or the one to which it leads as a link. Where that fails, nothing is left of it, and what
 /// was there before stays.
-pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+///
+/// # Errors
+///
+/// Those of `fill` and of the system.
+pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // What a link leads to that is no file cannot be replaced.
     let target = fs::metadata(path).is_ok_and(|meta| meta.is_file()).then(|| fs::canonicalize(path)).transpose()?;
     let path = target.as_deref().unwrap_or(path);

@@ -31,7 +31,8 @@
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
-mod atomically;
+#[doc(hidden)]
+pub mod atomically;
 mod environment;
 mod exit;
 mod flamegraph;

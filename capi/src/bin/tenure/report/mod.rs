@@ -16,6 +16,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use tenure_profile::atomically;
+
 use crate::options;
 use crate::series::{self, InputError};
 use flame::{FlameError, FlameGraph};
@@ -96,23 +98,10 @@ fn number(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Makes `contents` the whole of a file, or of the one to which it leads as a link: written beside it and renamed, so
-/// that there is never half a page. What is no regular file is written to.
+/// Makes `contents` the whole of a file, so that there is never half a page. What is no regular file is written to.
 fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let meta = fs::metadata(path).ok();
-    if meta.as_ref().is_some_and(|meta| !meta.is_file()) {
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
         return fs::write(path, contents);
     }
-    let target = meta.map(|_| fs::canonicalize(path)).transpose()?;
-    let path = target.as_deref().unwrap_or(path);
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    // A process of the same id that was ended may have left it. No link of that name is followed.
-    let _ = fs::remove_file(&beside);
-    let written = fs::File::create_new(&beside).and_then(|mut file| file.write_all(contents));
-    let result = written.and_then(|()| fs::rename(&beside, path));
-    if result.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    result
+    atomically::write(path, |file| file.write_all(contents))
 }
