@@ -4,6 +4,7 @@
 use super::into_raw;
 use super::large::{self, may_be_mapping, tag_mapping};
 use super::request::Request;
+use super::routing::Routing;
 use super::slow::{self, check_in_use, note};
 use super::static_memory::resize_static;
 use super::thread::{Busy, own};
@@ -55,6 +56,23 @@ fn check_large_before_resizing(block: NonNull<u8>, layout: Layout, owner: Owner)
     }
 }
 
+/// Ends the process where no block of `layout` is in use at `block`, as far as can be told at once: of static memory,
+/// nothing can.
+fn check_any_before_resizing(block: NonNull<u8>, layout: Layout, owner: Owner) {
+    if owner == Owner::STATIC {
+        return;
+    }
+    // Nothing is without the feature `profile`.
+    if owner == Owner::GUARDED {
+        #[cfg(feature = "profile")]
+        guard::check_before_resizing(block, layout.size());
+    } else if let Some(class) = SizeClass::of(layout) {
+        check_before_resizing(block, class, owner);
+    } else {
+        check_large_before_resizing(block, layout, owner);
+    }
+}
+
 /// A span that grows to this size leaves for a mapping in which it can go on growing, if one is at hand: otherwise it
 /// would leave later, and copy more.
 pub(super) const LEAVE_AT: usize = 256 * 1024;
@@ -69,7 +87,6 @@ pub(super) const LEAVE_AT: usize = 256 * 1024;
 pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, new: Layout) -> Option<NonNull<u8>> {
     let owner = BACKEND.owners.look_up(block.addr().get());
     let routing = tls::routing();
-    let is_static = owner == Owner::STATIC;
     let extent = if routing.is_watched() { watch::extent(block, old.size()) } else { 0 };
     let resized = |to: NonNull<u8>| {
         if routing.is_watched() {
@@ -77,45 +94,21 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
         }
         Some(to)
     };
+    let is_static = owner == Owner::STATIC;
     if is_static && resize_static(block, old, new.size()) {
         return resized(block);
     }
-    // Nothing is without the feature `profile`.
-    let is_guarded = owner == Owner::GUARDED;
-    if is_guarded {
-        #[cfg(feature = "profile")]
-        guard::check_before_resizing(block, old.size());
-    } else if let Some(class) = SizeClass::of(old).filter(|_| !is_static) {
-        check_before_resizing(block, class, owner);
-        if Some(class) == SizeClass::of(new) {
-            return Some(block);
-        }
-    } else if !is_static {
-        check_large_before_resizing(block, old, owner);
-    }
+    check_any_before_resizing(block, old, owner);
     let mut target = None;
-    if !is_static && !is_guarded && SizeClass::of(old).is_none() && SizeClass::of(new).is_none() {
-        let is_mapping = owner.is_mapping();
-        let is_growing = new.size() > old.size();
-        if !is_mapping && is_growing && new.size() >= LEAVE_AT {
-            target = BACKEND.map_growing_block(new).inspect(|&block| tag_mapping(block));
-            #[cfg(feature = "profile")]
-            if let Some(mapping) = target {
-                samples::mapped(mapping, new.size());
-            }
-        }
-        #[cfg(feature = "profile")]
-        if !is_mapping && target.is_none() {
-            target = samples::alloc_instead_of_resizing(new);
-        }
-        target = note(routing, target, new.size());
-        let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
-        // SAFETY: the caller's block.
-        let resize = || unsafe { in_place(block, new, is_mapping) };
-        #[cfg(feature = "profile")]
-        let resize = || samples::resize(block, new, is_mapping, resize);
-        if stays && let Some(block) = resize() {
-            return resized(block);
+    if !is_static && owner != Owner::GUARDED {
+        match (SizeClass::of(old), SizeClass::of(new)) {
+            (Some(before), Some(after)) if before == after => return Some(block),
+            // SAFETY: the caller's block.
+            (None, None) => match unsafe { resize_large(block, old, new, owner, routing) } {
+                Large::Resized(block) => return resized(block),
+                Large::Copied(to) => target = to,
+            },
+            _ => {}
         }
     }
     // What is dynamic stays dynamic; what is static goes where the thread's allocations go.
@@ -131,6 +124,46 @@ pub(super) unsafe fn realloc(tenure: &Tenure, block: NonNull<u8>, old: Layout, n
     // SAFETY: the caller's block.
     unsafe { tenure.dealloc(block.as_ptr(), old) };
     Some(target)
+}
+
+/// What becomes of a large block that is to have another size.
+enum Large {
+    /// It has that, where it stands or where its pages have moved.
+    Resized(NonNull<u8>),
+    /// It is to be copied: to this block, where one was found for it.
+    Copied(Option<NonNull<u8>>),
+}
+
+/// Makes a block that is too large for a slab another such size without copying, if it is to stay.
+///
+/// # Safety
+/// - As for [`realloc`]; `owner` is what the owner map says of the block, which is in use.
+#[inline(always)]
+unsafe fn resize_large(block: NonNull<u8>, old: Layout, new: Layout, owner: Owner, routing: Routing) -> Large {
+    let is_mapping = owner.is_mapping();
+    let is_growing = new.size() > old.size();
+    let mut target = None;
+    if !is_mapping && is_growing && new.size() >= LEAVE_AT {
+        target = BACKEND.map_growing_block(new).inspect(|&block| tag_mapping(block));
+        #[cfg(feature = "profile")]
+        if let Some(mapping) = target {
+            samples::mapped(mapping, new.size());
+        }
+    }
+    #[cfg(feature = "profile")]
+    if !is_mapping && target.is_none() {
+        target = samples::alloc_instead_of_resizing(new);
+    }
+    let target = note(routing, target, new.size());
+    let stays = if is_mapping { is_growing || !heap::is_span(new) } else { target.is_none() };
+    if !stays {
+        return Large::Copied(target);
+    }
+    // SAFETY: passed on.
+    let resize = || unsafe { in_place(block, new, is_mapping) };
+    #[cfg(feature = "profile")]
+    let resize = || samples::resize(block, new, is_mapping, resize);
+    resize().map_or(Large::Copied(target), Large::Resized)
 }
 
 /// As [`realloc`], of a block that changes its class, `from`: as quickly as can be where its class and the other have

@@ -12,7 +12,7 @@ use super::{BACKEND, REGISTRY, Tenure, exact, misuse, routing, tls, watch};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
 use crate::heap::{self, Borrower, Heap, Misuse};
-use crate::magazine::Place;
+use crate::magazine::{Place, Tops};
 use crate::segment::Owner;
 use crate::size_class::SizeClass;
 use core::alloc::Layout;
@@ -249,13 +249,9 @@ pub(super) fn put(block: NonNull<u8>, class: SizeClass, layout: Layout) {
                 if samples::put(heap, thread, class, block) {
                     return;
                 }
-                let tops = routing::tops(heap, thread);
-                // Nobody has tried that yet where they are set aside.
-                // SAFETY: the calling thread's own tops.
-                if !unsafe { tops.push(class, block.as_ptr()) } {
-                    // SAFETY: the calling thread's own heap and tops, and a block of this heap.
-                    unsafe { heap.flush(tops, class, block) };
-                }
+                // Nobody has tried that yet where the tops are set aside.
+                // SAFETY: the calling thread's own heap and tops, and a block of this heap.
+                unsafe { keep_or_flush(heap, routing::tops(heap, thread), class, block) };
             } else {
                 put_elsewhere(thread.home.get().unwrap_or(heap), owner, class, block);
             }
@@ -291,15 +287,24 @@ fn put_elsewhere(home: &Heap, owner: Owner, class: SizeClass, block: NonNull<u8>
         return unsafe { home.put_in_outbox(class, block) };
     }
     // The thread is under a tag, and its own magazines are set aside.
-    let tops = home.aside();
     #[cfg(feature = "profile")]
     if samples::put_aside(home, class, block) {
         return;
     }
-    // SAFETY: the calling thread's own tops.
+    // SAFETY: the calling thread's own heap and tops, and a block of this heap.
+    unsafe { keep_or_flush(home, home.aside(), class, block) };
+}
+
+/// Puts a block into its class's magazine, which is flushed where it is full.
+///
+/// # Safety
+/// - The calling thread has borrowed `heap`, `tops` are its tops, and `block` lies in one of its segments.
+#[inline(always)]
+unsafe fn keep_or_flush(heap: &Heap, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
+    // SAFETY: passed on.
     if !unsafe { tops.push(class, block.as_ptr()) } {
-        // SAFETY: the calling thread's own heap and tops, and a block of this heap.
-        unsafe { home.flush(tops, class, block) };
+        // SAFETY: passed on.
+        unsafe { heap.flush(tops, class, block) };
     }
 }
 

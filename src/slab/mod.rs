@@ -245,9 +245,7 @@ impl Slab {
     }
 
     /// Takes up to `places.len()` free blocks, lowest addresses first, and writes their addresses from the end of
-    /// `places` towards its start; returns how many. Owner-only.
-    ///
-    /// `Reversed`, because a magazine hands out its last entry first.
+    /// `places` towards its start, since a magazine hands out its last entry first; returns how many. Owner-only.
     pub(crate) fn take(&self, blocks: Blocks, places: &mut [*mut u8]) -> usize {
         let wanted = places.len();
         let mut left = wanted;
