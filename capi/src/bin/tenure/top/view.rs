@@ -54,6 +54,7 @@ fn draw_parts(watch: &Watch, area: Rect, buffer: &mut Buffer, classes: Option<u1
         0 => 0,
         count => count.min((area.height / 4).max(3)) + 2,
     };
+    let has_course = classes.is_none() && area.height > 34;
     let class_rows = classes.map_or(Constraint::Min(3), |rows| Constraint::Length(rows + 1));
     let heights = [
         Constraint::Length(1),
@@ -61,8 +62,8 @@ fn draw_parts(watch: &Watch, area: Rect, buffer: &mut Buffer, classes: Option<u1
         Constraint::Length(1),
         Constraint::Length(3),
         Constraint::Length(1),
-        Constraint::Length(if classes.is_none() && area.height > 34 { 3 } else { 0 }),
-        Constraint::Length(if classes.is_none() && area.height > 34 { 1 } else { 0 }),
+        Constraint::Length(if has_course { 3 } else { 0 }),
+        Constraint::Length(if has_course { 1 } else { 0 }),
         Constraint::Length(balance.len() as u16 + 1),
         Constraint::Length(1),
         Constraint::Length(6),
@@ -169,32 +170,40 @@ fn tags(latest: &Snapshot, width: u16) -> Vec<Row<'static>> {
 
 fn traffic_lines(watch: &Watch, latest: &Snapshot) -> Vec<Line<'static>> {
     let interval = watch.before.as_ref().and_then(|before| Some((before, Interval::between(before, latest)?)));
-    let Some((before, interval)) = interval else {
-        let traffic = latest.traffic();
-        return vec![
-            Line::from("since the start; there are rates once there are two snapshots").bold(),
-            Line::from(format!(
-                "  allocations    {} blocks, {} freed",
-                text::exact(latest.allocations),
-                text::exact(latest.frees)
-            )),
-            Line::from(format!(
-                "  to threads     {} blocks in {} refills",
-                text::exact(traffic.refilled),
-                text::exact(traffic.refills)
-            )),
-            Line::from(format!(
-                "  back           {} blocks in {} flushes",
-                text::exact(traffic.flushed),
-                text::exact(traffic.flushes)
-            )),
-            Line::from(format!(
-                "  remote frees   {}, own mappings {}",
-                text::exact(traffic.remote_frees),
-                text::exact(latest.mappings_allocated)
-            )),
-        ];
-    };
+    match interval {
+        Some((before, interval)) => traffic_rates(before, latest, interval),
+        None => traffic_so_far(latest),
+    }
+}
+
+fn traffic_so_far(latest: &Snapshot) -> Vec<Line<'static>> {
+    let traffic = latest.traffic();
+    vec![
+        Line::from("since the start; there are rates once there are two snapshots").bold(),
+        Line::from(format!(
+            "  allocations    {} blocks, {} freed",
+            text::exact(latest.allocations),
+            text::exact(latest.frees)
+        )),
+        Line::from(format!(
+            "  to threads     {} blocks in {} refills",
+            text::exact(traffic.refilled),
+            text::exact(traffic.refills)
+        )),
+        Line::from(format!(
+            "  back           {} blocks in {} flushes",
+            text::exact(traffic.flushed),
+            text::exact(traffic.flushes)
+        )),
+        Line::from(format!(
+            "  remote frees   {}, own mappings {}",
+            text::exact(traffic.remote_frees),
+            text::exact(latest.mappings_allocated)
+        )),
+    ]
+}
+
+fn traffic_rates(before: &Snapshot, latest: &Snapshot, interval: Interval) -> Vec<Line<'static>> {
     let (old, new) = (before.traffic(), latest.traffic());
     let rate = |old: u64, new: u64| text::exact(interval.rate(old, new).round() as u64);
     vec![
