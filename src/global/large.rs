@@ -8,7 +8,7 @@ use super::static_memory::{Route, free_static, route};
 use super::thread::{Busy, Source, own, source};
 use super::upkeep::{count_down, if_short_reclaim};
 use super::{BACKEND, Tenure, exact, routing, tls};
-use crate::heap::{self, Borrower, Misuse};
+use crate::heap::{self, Borrower, Heap, Misuse};
 use crate::magazine::Tops;
 use crate::segment::{self, Owner};
 use crate::size_class::SizeClass;
@@ -116,15 +116,16 @@ fn take_any(
     if layout.size().max(layout.align()) >= segment::ADDRESSES {
         return None;
     }
+    let take_from = |heap: &Heap| if heap::is_span(layout) { heap.take_span(layout) } else { map(layout) };
     if_short_reclaim(|| match source() {
         Source::Own(heap, thread) => {
             let _busy = Busy::new(thread);
             count_down(thread);
-            if heap::is_span(layout) { heap.take_span(layout) } else { map(layout) }
+            take_from(heap)
         }
         Source::Shared(heap) => {
             let _busy = busy();
-            if heap::is_span(layout) { heap.take_span(layout) } else { map(layout) }
+            take_from(heap)
         }
         Source::Nothing => None,
     })
@@ -247,14 +248,11 @@ fn free_mapping(block: NonNull<u8>, layout: Layout, owner: Owner) -> bool {
 
 /// Sends a span home to another heap; false where it is free already.
 fn free_span_elsewhere(block: NonNull<u8>, layout: Layout, owner: Owner) -> bool {
-    if !owner.is_heap() {
+    // SAFETY: the block is some heap's, where it is one.
+    if !owner.is_heap() || !unsafe { heap::is_span_for(layout, block) } {
         refuse(block, layout.size(), owner);
     }
     // SAFETY: the block is some heap's.
-    if !unsafe { heap::is_span_for(layout, block) } {
-        refuse(block, layout.size(), owner);
-    }
-    // SAFETY: as above.
     unsafe { heap::return_span_remotely(block, &BACKEND.counters) }
 }
 

@@ -9,6 +9,7 @@ use super::profile::PROFILE;
 use super::thread::{Busy, own};
 use super::{BACKEND, REGISTRY, guard, large, routing, tls};
 use crate::heap::{self, Borrower, Chosen, Heap, Next, Others, Pace, Sampling, Unit};
+use crate::magazine::Tops;
 use crate::sampling::{MAX_FRAMES, Tables};
 use crate::segment::{self, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass};
@@ -133,13 +134,9 @@ fn choose(class: SizeClass, layout: Layout, chosen: &Chosen, sampling: &Sampling
 #[inline]
 pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNull<u8>) -> bool {
     let Some(sampling) = thread.sampling.get().filter(|_| !class.is_span()) else { return false };
-    let tops = routing::tops(heap, thread);
     // Nobody has tried that yet where the tops are set aside.
-    // SAFETY: the calling thread's own, and a block of its heap.
-    if !unsafe { sampling.take_back(tops, class, block.as_ptr(), heap.owner()) } {
-        // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
-        unsafe { heap.flush_sampled(sampling, tops, class, block) };
-    }
+    // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
+    unsafe { keep_or_flush(heap, sampling, routing::tops(heap, thread), class, block) };
     true
 }
 
@@ -147,13 +144,23 @@ pub(super) fn put(heap: &Heap, thread: &Borrower, class: SizeClass, block: NonNu
 /// allocations are not sampled, and for spans.
 pub(super) fn put_aside(home: &Heap, class: SizeClass, block: NonNull<u8>) -> bool {
     let Some(sampling) = home.sampling().filter(|sampling| sampling.is_on() && !class.is_span()) else { return false };
-    let tops = home.aside();
-    // SAFETY: the calling thread's own, and a block of its heap.
-    if !unsafe { sampling.take_back(tops, class, block.as_ptr(), home.owner()) } {
-        // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
-        unsafe { home.flush_sampled(sampling, tops, class, block) };
-    }
+    // SAFETY: the calling thread's own heap and what belongs to it, and a block of this heap.
+    unsafe { keep_or_flush(home, sampling, home.aside(), class, block) };
     true
+}
+
+/// Takes back a block, into a magazine or the returns if one of them has room.
+///
+/// # Safety
+/// - The calling thread has borrowed `heap`, whose `sampling` this is, `tops` are its tops, and `block` lies in one of
+///   the heap's segments.
+#[inline(always)]
+unsafe fn keep_or_flush(heap: &Heap, sampling: &Sampling, tops: &Tops, class: SizeClass, block: NonNull<u8>) {
+    // SAFETY: passed on.
+    if !unsafe { sampling.take_back(tops, class, block.as_ptr(), heap.owner()) } {
+        // SAFETY: passed on.
+        unsafe { heap.flush_sampled(sampling, tops, class, block) };
+    }
 }
 
 /// Takes note that `block` is free, where it was a sample.
@@ -295,8 +302,8 @@ pub(super) fn alloc_growing(
     taken
 }
 
-/// Runs `resize` on a span or a mapping, which gives a block for `layout` in its place, or `None`. To the profile
-/// one is freed and the other allocated. That of a span has been counted.
+/// Runs `resize` on a span or a mapping, which gives a block for `layout` in its place, or `None`. To the profile one is
+/// freed and the other allocated. That of a span has been counted.
 #[inline]
 pub(super) fn resize(
     block: NonNull<u8>,

@@ -232,6 +232,13 @@ pub(super) fn home() -> Option<&'static Heap> {
     }
 }
 
+/// Gives a thread the owner map that borrowed its heap before there was one.
+pub(super) fn learn_owners(thread: &Borrower) {
+    if thread.heap.get().is_some() {
+        thread.owners.set(BACKEND.owners.view());
+    }
+}
+
 /// One in so many frees of a thread that has not allocated yet lends it a heap.
 const FREES_FOR_A_HEAP: usize = 16;
 

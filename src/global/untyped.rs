@@ -4,10 +4,10 @@
 //! free that is told a layout, of a line that changes only when a slab is carved or retired.
 
 use super::request::Request;
+use super::thread::learn_owners;
 use super::{BACKEND, Tenure, into_raw, large, misuse, resize, slow, tls};
 #[cfg(feature = "profile")]
 use super::{guard, samples};
-use crate::heap::Borrower;
 use crate::segment::{self, GRANULE, Owner};
 use crate::size_class::{SLOT_SIZE, SizeClass, UNTYPED_ALIGN};
 use core::alloc::Layout;
@@ -373,14 +373,6 @@ fn free(block: *mut u8) {
 fn layout_of(len: usize) -> Layout {
     // SAFETY: no block that exists is larger than a layout can be.
     unsafe { Layout::from_size_align_unchecked(len, UNTYPED_ALIGN) }
-}
-
-/// Gives a thread the owner map that borrowed its heap before there was one.
-fn learn_owners(thread: &Borrower) {
-    if thread.heap.get().is_some() {
-        let owners = BACKEND.owners.view();
-        thread.owners.set(owners);
-    }
 }
 
 /// Makes a span or a mapping `size` bytes large.

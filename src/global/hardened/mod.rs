@@ -25,7 +25,8 @@ use super::request::Request;
 #[cfg(feature = "profile")]
 use super::samples;
 use super::static_memory::free_static;
-use super::{BACKEND, Tenure, slow, tls, watch};
+use super::thread::learn_owners;
+use super::{Tenure, slow, tls, watch};
 use crate::heap::{Borrower, Heap};
 use crate::secret;
 use crate::segment::{self, GRANULE, Owner};
@@ -267,13 +268,6 @@ pub(super) unsafe fn resize(
         unsafe { check::set(block, class, size) };
     }
     old
-}
-
-/// Gives a thread the owner map that borrowed its heap before there was one.
-fn learn_owners(thread: &Borrower) {
-    if thread.heap.get().is_some() {
-        thread.owners.set(BACKEND.owners.view());
-    }
 }
 
 /// A block was taken back that its program has freed: wipes it and puts it into the quarantine of `holder`, or gives it
