@@ -2,6 +2,7 @@
 //! or a file that may not grow, is a failure, and no signal that ends the program.
 
 use crate::errno;
+use crate::snapshot::Uncancelled;
 use core::ffi::c_int;
 use core::fmt::{self, Arguments, Write};
 use tenure::preloaded;
@@ -18,6 +19,7 @@ pub(crate) fn print(descriptor: c_int, buffer: &mut [u8], text: impl FnOnce(&mut
 
 /// Writes `tenure: ` and the message as a line to standard error, as far as that is possible. Keeps `errno`.
 pub(crate) fn complain(message: Arguments<'_>) {
+    let _uncancelled = Uncancelled::new();
     let before = errno::get();
     // A standard error that is closed is no reason to stop.
     let _ = print(libc::STDERR_FILENO, &mut [0; LINE], |out| writeln!(out, "tenure: {message}"));

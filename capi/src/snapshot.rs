@@ -93,7 +93,7 @@ impl Drop for OwnStats {
 }
 
 /// While this is there, nobody cancels the thread, which would leave a lock or memory behind.
-struct Uncancelled {
+pub(crate) struct Uncancelled {
     before: c_int,
 }
 
@@ -105,7 +105,7 @@ unsafe extern "C" {
 const DISABLE: c_int = 1;
 
 impl Uncancelled {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut before = 0;
         // SAFETY: a state that there is, and a valid place for the one before.
         unsafe { pthread_setcancelstate(DISABLE, &mut before) };

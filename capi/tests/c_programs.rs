@@ -194,6 +194,15 @@ fn statistics_may_be_asked_for_while_they_are_written_and_who_writes_them_may_be
 }
 
 #[test]
+fn a_thread_is_cancelled_by_no_allocation_and_no_free_and_a_misuse_ends_the_process_all_the_same() {
+    standard("cancellation.c");
+    let program = compile("cancellation.c", &[]);
+    let output = Run::on_tenure(&program).env("TENURE_LIMIT", "64M").arg("limit").output();
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    Run::on_tenure(&program).arg("misuse").assert_stopped("double free");
+}
+
+#[test]
 fn old_mallinfo_never_turns_negative() {
     own("old_mallinfo.c");
 }

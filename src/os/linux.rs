@@ -3,6 +3,8 @@
 //! A hint is given without `MAP_FIXED`: a kernel that cannot honour it chooses another place, and nothing is ever
 //! replaced.
 
+#[path = "linux_cancellation.rs"]
+mod cancellation;
 #[path = "linux_cgroup.rs"]
 mod cgroup;
 

@@ -2,6 +2,7 @@
 //!
 //! The way back is described to unwinders, so that a stack can be walked from there.
 
+use super::cancellation::Uncancelled;
 use super::signals::{Blocked, all_but};
 use crate::sync::UnsafeCell;
 use core::ffi::{c_int, c_void};
@@ -24,11 +25,13 @@ impl Room {
     }
 
     /// Runs `work` with room on the stack, and without handlers of signals: one might begin where an interrupted one
-    /// has its frames. What ends the process without a handler still does.
+    /// has its frames. What ends the process without a handler still does. Nor is the thread cancelled: who ends the
+    /// process is to come to that.
     ///
     /// # Safety
     /// - One thread at a time does this, and not from within `work`.
     pub(crate) unsafe fn run(&self, mut work: &mut dyn FnMut()) {
+        let _uncancelled = Uncancelled::new();
         let _blocked = Blocked::just(&all_but(ENDS.into_iter().filter(|&number| has_no_handler(number))));
         // SAFETY: the stack is this thread's, says the caller, and what it is told to run gets what it expects.
         unsafe { call_on(ptr::from_mut(&mut work).cast(), run, self.0.get().cast::<u8>().add(LEN)) };

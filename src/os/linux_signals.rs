@@ -1,6 +1,7 @@
 //! Linux: sets of signals, and times in which a thread takes none of a set.
 
 use super::KeepErrno;
+use super::cancellation::Uncancelled;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -69,7 +70,7 @@ pub(crate) fn without_signals<R>(work: impl FnOnce() -> R) -> R {
 const OF_WRITES: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
 /// Runs `write` without the process being ended by what it writes to: a pipe that nobody reads, or a file that may not
-/// grow.
+/// grow. Nor is the thread cancelled meanwhile.
 pub(crate) fn without_write_signals<R>(write: impl FnOnce() -> R) -> R {
     without_write_signals_where(|_| true, write)
 }
@@ -77,7 +78,7 @@ pub(crate) fn without_write_signals<R>(write: impl FnOnce() -> R) -> R {
 /// As [`without_write_signals`], for a `write` whose result tells whether a signal may have come of it. Where none has,
 /// there are no system calls but two that every sandbox permits: the last line of a program is to come out of it.
 pub(super) fn without_write_signals_where<R>(may_have_come: impl FnOnce(&R) -> bool, write: impl FnOnce() -> R) -> R {
-    let _errno = KeepErrno::new();
+    let (_errno, _uncancelled) = (KeepErrno::new(), Uncancelled::new());
     let mut held = none();
     for number in OF_WRITES {
         // SAFETY: a valid set, and a signal that there is.

@@ -1,12 +1,14 @@
 //! Linux: what the system tells in small files of text, as in `/proc`, read by system calls alone.
 //!
-//! Nothing here allocates or takes a lock, so all of it may be called in a signal handler. `errno` is the caller's to
-//! keep.
+//! Nothing here allocates or takes a lock, so all of it may be called in a signal handler; and no thread is cancelled
+//! here, since one that allocates may hold a lock. `errno` is the caller's to keep.
 
+use super::cancellation::Uncancelled;
 use core::ffi::{CStr, c_int};
 
 /// The start of a file, as much as has room in `buffer`; `None` where it cannot be read or has nothing in it.
 pub(super) fn read<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let _uncancelled = Uncancelled::new();
     // SAFETY: a path that ends in a null.
     let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
     if file < 0 {
