@@ -71,22 +71,29 @@ impl Counters {
     /// Counts `bytes` more as possibly resident, if the hard limit allows that; true where it does.
     #[must_use]
     pub(crate) fn try_commit(&self, bytes: usize) -> bool {
+        self.fetch(bytes, || Some(())).is_some()
+    }
+
+    /// What `from_system` brings, of which `bytes` may be resident, if the hard limit allows that.
+    ///
+    /// They count once they are there: what a program asks for in vain may be more than any system has. Only where
+    /// there is a hard limit they count meanwhile, too, so that no other thread is promised the same room.
+    pub(super) fn fetch<R>(&self, bytes: usize, from_system: impl FnOnce() -> Option<R>) -> Option<R> {
         let (_, hard) = self.limits.get();
         if hard == usize::MAX || bytes == 0 {
-            self.commit(bytes);
-            return true;
+            return from_system().inspect(|_| self.commit(bytes));
         }
         let grow = |now: usize| now.checked_add(bytes).filter(|&then| then <= hard);
-        match self.committed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow) {
-            Ok(before) => {
-                self.has_grown(bytes, before + bytes);
-                true
-            }
-            Err(_) => {
-                self.limits.has_refused(bytes);
-                false
-            }
+        let Ok(before) = self.committed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow) else {
+            self.limits.has_refused(bytes);
+            return None;
+        };
+        let fetched = from_system();
+        match fetched {
+            Some(_) => self.has_grown(bytes, before + bytes),
+            None => self.uncommit(bytes),
         }
+        fetched
     }
 
     /// As [`Counters::try_commit`], of metadata.

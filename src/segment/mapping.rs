@@ -162,13 +162,8 @@ impl Backend {
         self.make_way(len);
         // The block, and the page of its head.
         let (body, head) = (len - placement.offset, self.os.page_size());
-        if !self.counters.try_commit(body + head) {
-            return None;
-        }
-        let Some(start) = self.or_relieve(bytes, || self.map_placed(len, placement.place)) else {
-            self.counters.uncommit(body + head);
-            return None;
-        };
+        let map = || self.or_relieve(bytes, || self.map_placed(len, placement.place));
+        let start = self.counters.fetch(body + head, map)?;
         let _ = start.as_ptr().expose_provenance();
         // SAFETY: mapped just now; zeros are a valid head.
         let mapping = unsafe { start.cast::<Mapping>().as_ref() };

@@ -137,16 +137,17 @@ impl Backend {
         // SAFETY: the caller holds the mapping, whose head is at its start.
         let mapping = unsafe { Mapping::at(range.start) };
         self.make_way(missing);
-        if !self.counters.try_commit(missing) {
-            return None;
-        }
-        let is_longer = !mapping.is_patched.get() && self.resize_in_place(mapping, range.len + missing)
-            || mapping.is_patched.get()
-                && self.os.map_exactly(range.end(), missing).map(|start| start.as_ptr().expose_provenance()).is_some();
-        if !is_longer {
-            self.counters.uncommit(missing);
-            return None;
-        }
+        let lengthen = || {
+            if !mapping.is_patched.get() && self.resize_in_place(mapping, range.len + missing) {
+                return Some(());
+            }
+            if !mapping.is_patched.get() {
+                return None;
+            }
+            let _ = self.os.map_exactly(range.end(), missing)?.as_ptr().expose_provenance();
+            Some(())
+        };
+        self.counters.fetch(missing, lengthen)?;
         self.resized(mapping, range.len + missing);
         Some(mapping.range())
     }

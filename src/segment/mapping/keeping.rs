@@ -114,14 +114,7 @@ impl Backend {
     /// way when it was to be as long where it stands.
     fn move_kept(&self, mapping: &Mapping, len: usize) -> Option<Range> {
         let growth = len - mapping.len();
-        if !self.counters.try_commit(growth) {
-            return None;
-        }
-        let moved = self.move_pages(mapping, len, Placement::of(1).place).map(Mapping::range);
-        if moved.is_none() {
-            self.counters.uncommit(growth);
-        }
-        moved
+        self.counters.fetch(growth, || self.move_pages(mapping, len, Placement::of(1).place)).map(Mapping::range)
     }
 
     /// Keeps a range that nobody uses. Where more would be kept then than may be, than is already, and than was asked

@@ -54,17 +54,10 @@ impl Backend {
         }
         let growth = len.saturating_sub(mapping.len());
         self.make_way(growth);
-        if !self.counters.try_commit(growth) {
-            return None;
-        }
-        let grown = self.resize_or_move(mapping, block, layout, len);
-        if grown.is_none() {
-            self.counters.uncommit(growth);
-        }
-        grown
+        self.counters.fetch(growth, || self.resize_or_move(mapping, block, layout, len))
     }
 
-    /// Makes a mapping `len` long, of which the growth has been committed.
+    /// Makes a mapping `len` long; whoever asks counts the growth as committed.
     fn resize_or_move(&self, mapping: &Mapping, block: NonNull<u8>, layout: Layout, len: usize) -> Option<NonNull<u8>> {
         let old_len = mapping.len();
         if self.resize_in_place(mapping, len) {

@@ -193,3 +193,25 @@ fn the_head_of_a_mapping_is_not_taken_for_its_block() {
         assert!(source.is_block(block) && source.in_use() == MIB);
     }
 }
+
+#[test]
+fn what_the_system_refuses_is_committed_at_no_moment_and_leaves_no_peak() {
+    let source = Source::new();
+    let backend = source.backend;
+    let (block, freed) = (source.block(3 * MIB), source.block(6 * MIB));
+    assert!(backend.unmap_block(freed));
+    let (committed, peak) = (backend.counters.committed(), backend.counters.peak());
+    for call in [Call::Map, Call::MapExactly, Call::Resize] {
+        source.mock.fail_from(Some(call), 1);
+    }
+    let lengthen = || assert_eq!(source.block_of_kept(9 * MIB), None);
+    let grow = || assert_eq!(source.remap(block, layout(1 << 46, 8)), None);
+    let map = || assert_eq!(backend.map_block(layout(1 << 46, 8)), None);
+    for (first, request) in [(Call::Resize, &lengthen as &dyn Fn()), (Call::Resize, &grow), (Call::Map, &map)] {
+        source.mock.during_next(first, move || assert_eq!(backend.counters.committed(), committed));
+        request();
+        assert_eq!((backend.counters.peak(), backend.counters.peak_since_reset()), (peak, peak));
+    }
+    // What was kept has made way.
+    assert_eq!(backend.counters.committed(), committed - 6 * MIB - backend.os.page_size());
+}
