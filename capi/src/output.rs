@@ -19,10 +19,15 @@ pub(crate) fn print(descriptor: c_int, buffer: &mut [u8], text: impl FnOnce(&mut
 
 /// Writes `tenure: ` and the message as a line to standard error, as far as that is possible. Keeps `errno`.
 pub(crate) fn complain(message: Arguments<'_>) {
+    complain_to(libc::STDERR_FILENO, message);
+}
+
+/// As [`complain`], to where standard error is kept.
+pub(crate) fn complain_to(descriptor: c_int, message: Arguments<'_>) {
     let _uncancelled = Uncancelled::new();
     let before = errno::get();
     // A standard error that is closed is no reason to stop.
-    let _ = print(libc::STDERR_FILENO, &mut [0; LINE], |out| writeln!(out, "tenure: {message}"));
+    let _ = print(descriptor, &mut [0; LINE], |out| writeln!(out, "tenure: {message}"));
     errno::set(before);
 }
 

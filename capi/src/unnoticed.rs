@@ -45,6 +45,7 @@ struct Order<'a> {
     /// Ends in a null.
     arguments: &'a [*const c_char],
     input: c_int,
+    errors: c_int,
     /// Where the command's process begins.
     stack: *mut c_void,
     /// What `wait` has said of the command, once it has ended.
@@ -52,11 +53,13 @@ struct Order<'a> {
     is_executed: Cell<bool>,
 }
 
-/// Runs `command` with `input` as its standard input and nothing in its environment, and waits until it has ended.
-pub(crate) fn run(command: &CStr, arguments: &[*const c_char], input: c_int) -> Ended {
+/// Runs `command` with `input` as its standard input, `errors` as its standard error and nothing in its environment,
+/// and waits until it has ended.
+pub(crate) fn run(command: &CStr, arguments: &[*const c_char], input: c_int, errors: c_int) -> Ended {
     let (mut first, mut second) = (Stack::new(), Stack::new());
-    let order =
-        Order { command, arguments, input, stack: second.top(), status: Cell::new(None), is_executed: Cell::new(true) };
+    let stack = second.top();
+    let (status, is_executed) = (Cell::new(None), Cell::new(true));
+    let order = Order { command, arguments, input, errors, stack, status, is_executed };
     let argument = ptr::from_ref(&order).cast_mut().cast();
     // A handler of the program's would run in the companion, too, in the same memory.
     without_signals(|| {
@@ -117,6 +120,10 @@ extern "C" fn become_the_command(order: *mut c_void) -> c_int {
     } else {
         // SAFETY: no preconditions.
         unsafe { libc::dup2(order.input, libc::STDIN_FILENO) };
+    }
+    if order.errors != libc::STDERR_FILENO {
+        // SAFETY: no preconditions.
+        unsafe { libc::dup2(order.errors, libc::STDERR_FILENO) };
     }
     raise_limit();
     unblock_signals();

@@ -86,6 +86,38 @@ fn a_program_that_ends_at_once_has_its_leaks_told_and_a_forked_child_a_profile_o
 }
 
 #[test]
+fn leaks_are_told_though_the_program_has_closed_its_standard_error_and_what_is_in_its_place_stays_whole() {
+    // As all of coreutils do at their end.
+    let command = Path::new(env!("CARGO_BIN_EXE_tenure"));
+    let settings = [("TENURE_LEAKS", OsStr::new("1")), ("TENURE_COMMAND", command.as_os_str())];
+    let errors = stderr(&preloaded(Path::new("/bin/ls"), &settings));
+    assert!(errors.starts_with("tenure: "), "{errors}");
+    let file = folder("profile-in-place").join("file");
+    let program = program();
+    let run = |command: &str| {
+        let mut run = Command::new(&program);
+        run.arg("closes").arg(&file).env("LD_PRELOAD", library());
+        let output = run.env("TENURE_LEAKS", "1").env("TENURE_COMMAND", command).stdin(Stdio::null()).output();
+        let errors = stderr(&output.expect("the program can be run"));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "a line\n");
+        errors
+    };
+    assert!(run(command.to_str().unwrap()).contains("leaks_much at "));
+    let errors = run("/no/such/command");
+    assert!(errors.lines().count() == 1 && errors.starts_with("tenure: TENURE_LEAKS: "), "{errors}");
+}
+
+#[test]
+fn where_there_was_no_standard_error_leaks_are_told_nowhere() {
+    let file = folder("profile-no-errors").join("file");
+    let command = env!("CARGO_BIN_EXE_tenure");
+    let settings = format!("TENURE_LEAKS=1 TENURE_COMMAND='{command}' LD_PRELOAD='{}'", library().display());
+    let script = format!("{settings} exec '{}' closes '{}' 2>&-", program().display(), file.display());
+    assert!(Command::new("/bin/sh").arg("-c").arg(script).status().unwrap().success());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "a line\n");
+}
+
+#[test]
 fn a_profile_is_written_in_the_form_that_the_name_stands_for() {
     let folder = folder("profile-forms");
     for (name, start) in [("heap.pb.gz", &b"\x1f\x8b"[..]), ("heap.svg", b"<?xml"), ("heap.folded", b"")] {

@@ -67,6 +67,15 @@ fn statistics_are_printed_though_the_program_has_closed_its_standard_error() {
 }
 
 #[test]
+fn statistics_are_printed_though_the_program_has_closed_all_files_but_the_first_three() {
+    // As many that run others do at their start.
+    let program = compile("reports.c", &[]);
+    let output = Run::on_tenure(&program).arg("closes-all-but-the-three").env("TENURE_STATS", "json").output();
+    let text = stderr(&output);
+    assert!(output.status.success() && is_json_object(text.trim_end()), "{text}");
+}
+
+#[test]
 fn statistics_are_appended_to_a_file() {
     let file = folder("appended").join("report");
     for _ in 0..2 {

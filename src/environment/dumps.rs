@@ -21,6 +21,21 @@ impl Display for Failure {
     }
 }
 
+/// Standard error as it was, since many programs close theirs before they end.
+pub struct KeptStderr(io::KeptStderr);
+
+impl KeptStderr {
+    /// Keeps it as it is now; `None` where there is none.
+    pub fn new() -> Option<Self> {
+        io::KeptStderr::new().map(Self)
+    }
+
+    /// Where it is open, unless the program has closed it.
+    pub fn descriptor(&self) -> Option<c_int> {
+        self.0.get().map(|file| file.descriptor())
+    }
+}
+
 /// Has `dump` called after each report that a signal has asked for, on the thread that writes them, which has at least
 /// `stack` bytes for it where this comes before the environment is read. That thread takes no signals.
 pub fn on_signal(dump: fn(), stack: usize) {

@@ -71,7 +71,9 @@ fn read() {
 #[cfg(feature = "profile")]
 #[doc(hidden)]
 pub mod profile_dumps {
-    pub use super::dumps::{Failure, copy_text, on_signal, save_text, without_signals, without_write_signals};
+    pub use super::dumps::{
+        Failure, KeptStderr, copy_text, on_signal, save_text, without_signals, without_write_signals,
+    };
 
     /// As [`from_env`](crate::from_env), for who reads by themselves what asks for profiles.
     pub fn from_env() {

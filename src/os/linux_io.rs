@@ -95,6 +95,12 @@ impl File {
         Self { descriptor, is_own: false }
     }
 
+    /// The number under which it is open.
+    #[cfg(feature = "profile")]
+    pub(crate) fn descriptor(&self) -> c_int {
+        self.descriptor
+    }
+
     /// Opens a file to write behind its end, and makes it where there is none. A pipe that nobody reads is refused, and
     /// not waited for.
     pub(crate) fn append(path: &CStr) -> Result<Self, Failure> {
@@ -238,11 +244,13 @@ impl KeptStderr {
         Some(Self { descriptor, identity: (status.st_dev, status.st_ino) })
     }
 
-    /// The file, unless the program has closed it, and perhaps opened something else in its place.
+    /// The file, unless the program has closed it, and perhaps opened something else in its place. Where it has closed
+    /// what it does not know of alone, standard error itself is there still.
     pub(crate) fn get(&self) -> Option<File> {
         let _errno = KeepErrno::new();
-        let status = status(self.descriptor)?;
-        ((status.st_dev, status.st_ino) == self.identity).then_some(File::borrowed(self.descriptor))
+        let is_it = |status: libc::stat| (status.st_dev, status.st_ino) == self.identity;
+        let mut descriptors = [self.descriptor, libc::STDERR_FILENO].into_iter();
+        descriptors.find(|&descriptor| status(descriptor).is_some_and(is_it)).map(File::borrowed)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Settings: what the environment says of a profile, read while it is there.
 
 use crate::output::complain;
-use core::ffi::{CStr, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
 use tenure::preloaded::Path;
 use tenure::profile::{Options, Unwinder, arm_with, split_setting};
+use tenure::profile_dumps::KeptStderr;
 
 /// What the environment says under this name.
 fn variable(name: &CStr) -> Option<&[u8]> {
@@ -23,7 +24,9 @@ pub(super) struct ProfileSettings {
     pub(super) file: Path,
     /// Bytes from one sample to the next, where a file is to be written.
     rate: usize,
-    pub(super) is_leaks: bool,
+    is_leaks: bool,
+    /// Where leaks are told.
+    stderr: Option<KeptStderr>,
     pub(super) command: Path,
     /// The only process that is to write.
     pid: Option<libc::pid_t>,
@@ -38,8 +41,15 @@ const ENDS: [&[u8]; 3] = [b".pb.gz", b".folded", b".svg"];
 const PLACES: [&[u8]; 2] = [b"tenure", b"../bin/tenure"];
 
 impl ProfileSettings {
-    pub(super) const DEFAULT: Self =
-        Self { file: Path::NONE, rate: 0, is_leaks: false, command: Path::NONE, pid: None, is_started: false };
+    pub(super) const DEFAULT: Self = Self {
+        file: Path::NONE,
+        rate: 0,
+        is_leaks: false,
+        stderr: None,
+        command: Path::NONE,
+        pid: None,
+        is_started: false,
+    };
 
     pub(super) fn concerns_this_process(&self) -> bool {
         // SAFETY: no preconditions.
@@ -90,6 +100,9 @@ impl ProfileSettings {
         if !is_profile && !self.is_leaks {
             return;
         }
+        if self.is_leaks {
+            self.stderr = KeptStderr::new();
+        }
         if self.command.get().is_none() {
             self.find_command();
         }
@@ -102,6 +115,12 @@ impl ProfileSettings {
             Ok(()) => self.is_started = true,
             Err(error) => complain(format_args!("TENURE_PROFILE: {error}; there is no profile")),
         }
+    }
+
+    /// Standard error as it was at the start, where leaks are told, if that was asked for and it is open still: what the
+    /// program has in its place is no place for them.
+    pub(super) fn stderr(&self) -> Option<c_int> {
+        self.stderr.as_ref().and_then(KeptStderr::descriptor)
     }
 
     /// Looks for the command while the folder is known in which the library was found.

@@ -1,10 +1,10 @@
 //! Writing: the command is given what was found, as text. Where it cannot be had, the text is kept.
 
 use super::settings::ProfileSettings;
-use crate::output::complain;
+use crate::output::complain_to;
 use crate::unnoticed::{self, Ended};
 use core::ffi::{CStr, c_char, c_int};
-use core::fmt::{self, Display, Formatter};
+use core::fmt::{self, Arguments, Display, Formatter};
 use core::ptr;
 use tenure::preloaded::Path;
 use tenure::{profile, profile_dumps};
@@ -56,7 +56,10 @@ impl ProfileSettings {
         }
         profile::disarm();
         if self.file.get().is_none() {
-            self.write(None, when);
+            // Leaks alone, for which there has to be a place.
+            if self.stderr().is_some() {
+                self.write(None, when);
+            }
         } else if let Some(name) = self.name(None) {
             self.write(Some(name), when);
         }
@@ -73,26 +76,27 @@ impl ProfileSettings {
     /// that was asked for.
     fn write(&self, file: Option<Path>, when: When) {
         const NO_FILE: &str = "there is no file in memory to be had";
-        let Some(text) = Unnamed::new() else { return keep_text(NO_FILE, file) };
+        let errors = self.stderr().unwrap_or(libc::STDERR_FILENO);
+        let Some(text) = Unnamed::new() else { return keep_text(errors, &NO_FILE, file) };
         if let Err(failure) = profile_dumps::without_write_signals(|| profile_dumps::copy_text(text.0)) {
-            return complain(format_args!("TENURE_PROFILE: {failure}; there is no profile"));
+            return complain_to(errors, format_args!("TENURE_PROFILE: {failure}; there is no profile"));
         }
         if !text.rewind() {
-            return keep_text(NO_FILE, file);
+            return keep_text(errors, &NO_FILE, file);
         }
-        match self.hand_over(text, file.as_ref(), when) {
+        match self.hand_over(text, errors, file.as_ref(), when) {
             Some(Ended::WithStatus(0)) => {}
-            Some(Ended::WithStatus(NOT_LOADED)) => keep_text("the command `tenure` cannot be loaded", file),
-            Some(Ended::WithStatus(_)) => keep_text_if_possible(file),
-            Some(Ended::BySignal(signal)) => keep_text(Ending(signal), file),
-            Some(Ended::NotStarted) => keep_text("the command `tenure` cannot be started", file),
-            None => keep_text("the command `tenure` is neither beside the library nor in ../bin", file),
+            Some(Ended::WithStatus(NOT_LOADED)) => keep_text(errors, &"the command `tenure` cannot be loaded", file),
+            Some(Ended::WithStatus(_)) => keep_text_if_possible(errors, file),
+            Some(Ended::BySignal(signal)) => keep_text(errors, &Ending(signal), file),
+            Some(Ended::NotStarted) => keep_text(errors, &"the command `tenure` cannot be started", file),
+            None => keep_text(errors, &"the command `tenure` is neither beside the library nor in ../bin", file),
         }
     }
 
     /// Has the command write a profile from its text, and waits for it; `None` where there is no command. What the
     /// command cannot do it says itself.
-    fn hand_over(&self, text: Unnamed, file: Option<&Path>, when: When) -> Option<Ended> {
+    fn hand_over(&self, text: Unnamed, errors: c_int, file: Option<&Path>, when: When) -> Option<Ended> {
         self.command.get()?;
         let command = self.command.as_c_str();
         let mut arguments = [ptr::null::<c_char>(); 9];
@@ -111,10 +115,10 @@ impl ProfileSettings {
             // At the end of a process little is in use.
             add(if when == When::Meanwhile { c"live-bytes" } else { c"bytes" });
         }
-        if self.is_leaks && when == When::AtEnd {
+        if when == When::AtEnd && self.stderr().is_some() {
             add(c"--leaks");
         }
-        Some(unnoticed::run(command, &arguments, text.0))
+        Some(unnoticed::run(command, &arguments, text.0, errors))
     }
 }
 
@@ -131,18 +135,19 @@ impl Display for Ending {
 }
 
 /// Keeps the profile's text, if there is a place for it: the command has failed, and has said why.
-fn keep_text_if_possible(file: Option<Path>) {
+fn keep_text_if_possible(errors: c_int, file: Option<Path>) {
     if let Some(mut name) = file
         && name.push(TEXT).is_some()
         && profile_dumps::save_text(name.as_c_str().to_bytes()).is_ok()
     {
         let shown = name.as_c_str().to_str().unwrap_or("the file with `.heap` behind its name");
-        complain(format_args!("TENURE_PROFILE: `tenure profile {shown}` reads what was found"));
+        complain_to(errors, format_args!("TENURE_PROFILE: `tenure profile {shown}` reads what was found"));
     }
 }
 
 /// Keeps the profile's text, as the command cannot be had, in a file beside the one that was asked for.
-fn keep_text(why: impl Display, file: Option<Path>) {
+fn keep_text(errors: c_int, why: &dyn Display, file: Option<Path>) {
+    let complain = |message: Arguments<'_>| complain_to(errors, message);
     let Some(mut name) = file else {
         return complain(format_args!("TENURE_LEAKS: {why}; TENURE_COMMAND may name it"));
     };

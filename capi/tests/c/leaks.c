@@ -1,4 +1,5 @@
 // Leaks of known sizes, each in a function of its own.
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -31,7 +32,7 @@ NOINLINE static void leaks_nothing(void) {
     }
 }
 
-// "exit" ends by `_exit`, and "fork" has a child that does.
+// "exit" ends by `_exit`, "fork" has a child that does, and "closes" has another file in place of standard error.
 int main(int count, char **arguments) {
     leaks_a_little();
     leaks_much();
@@ -44,6 +45,11 @@ int main(int count, char **arguments) {
             _exit(0);
         }
         wait(NULL);
+    }
+    if (count > 2 && strcmp(arguments[1], "closes") == 0) {
+        close(STDERR_FILENO);
+        int file = open(arguments[2], O_WRONLY | O_CREAT, 0666);
+        return file == STDERR_FILENO && write(file, "a line\n", 7) == 7 ? 0 : 1;
     }
     return 0;
 }

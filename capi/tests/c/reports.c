@@ -132,6 +132,10 @@ int main(int count, char **arguments) {
         exhaust();
     } else if (strcmp(what, "storm") == 0) {
         storm();
+    } else if (strcmp(what, "closes-all-but-the-three") == 0) {
+        for (int descriptor = 3; descriptor < 1024; descriptor++) {
+            close(descriptor);
+        }
     } else if (strcmp(what, "count") == 0) {
         printf("%d\n", threads());
     } else {
