@@ -380,6 +380,20 @@ fn a_byte_order_mark_before_statistics_is_passed_over() {
 }
 
 #[test]
+fn a_page_is_not_put_in_the_place_of_what_it_is_made_of() {
+    let folder = folder("of-itself");
+    let file = series(&folder);
+    let before = fs::read(&file).unwrap();
+    let link = folder.join("link.json");
+    symlink("series.json", &link).unwrap();
+    for output in [&file, &link] {
+        let parts = &[output.to_str().unwrap(), "is one of the files that the page is made of"];
+        assert_refused(&[file.as_os_str(), "-o".as_ref(), output.as_os_str()], 1, parts);
+    }
+    assert!(fs::read(&file).unwrap() == before && link.is_symlink());
+}
+
+#[test]
 fn a_reader_of_the_page_that_goes_away_is_no_news() {
     let file = series(&folder("reader"));
     let (reader, writer) = std::io::pipe().unwrap();
@@ -398,6 +412,7 @@ fn files_that_cannot_be_read_or_written_are_named() {
     assert_refused(&[folder.as_os_str()], 1, &["cannot be read"]);
     let nowhere = folder.join("no/such/folder/page.html");
     assert_refused(&[file.as_os_str(), "-o".as_ref(), nowhere.as_os_str()], 1, &["page.html: cannot be written"]);
+    assert_refused(&[file.as_os_str(), "-o".as_ref(), "/dev/full".as_ref()], 1, &["/dev/full: cannot be written"]);
     assert_refused(&[], 2, &["STATS.json", "tenure report --help"]);
     assert_refused(&["--bogus".as_ref()], 2, &["--bogus"]);
 }

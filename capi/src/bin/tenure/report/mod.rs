@@ -28,6 +28,8 @@ pub enum ReportError {
     Input(InputError),
     Flame(FlameError),
     Unwritable(PathBuf, io::Error),
+    /// The page would go where something is that it is made of.
+    OverInput(PathBuf),
 }
 
 impl ReportError {
@@ -43,6 +45,10 @@ impl fmt::Display for ReportError {
             Self::Input(error) => error.fmt(out),
             Self::Flame(error) => error.fmt(out),
             Self::Unwritable(path, error) => write!(out, "{}: cannot be written: {error}", path.display()),
+            Self::OverInput(path) => {
+                let path = path.display();
+                write!(out, "{path}: is one of the files that the page is made of, and stays; -o names the page")
+            }
         }
     }
 }
@@ -50,6 +56,9 @@ impl fmt::Display for ReportError {
 /// Writes the page, and says on standard output what is in it.
 pub fn report(options: &options::Report) -> Result<(), ReportError> {
     let files = without_repetitions(&options.files);
+    if is_one_of(&options.output, &files) {
+        return Err(ReportError::OverInput(options.output.clone()));
+    }
     let (profiles, statistics): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| flame::is_profile(file));
     let mut snapshots = Vec::new();
     for file in &statistics {
@@ -81,16 +90,28 @@ pub fn report(options: &options::Report) -> Result<(), ReportError> {
 /// The files, each once, under whatever names: its snapshots twice would be two processes.
 fn without_repetitions(files: &[PathBuf]) -> Vec<&Path> {
     let mut seen = Vec::new();
-    let is_new = |file: &&PathBuf| match fs::metadata(file).map(|meta| (meta.dev(), meta.ino())) {
-        Ok(identity) if seen.contains(&identity) => false,
-        Ok(identity) => {
+    let is_new = |file: &&PathBuf| match identity(file) {
+        Some(identity) if seen.contains(&identity) => false,
+        Some(identity) => {
             seen.push(identity);
             true
         }
         // Whoever reads it says why it cannot be read.
-        Err(_) => true,
+        None => true,
     };
     files.iter().filter(is_new).map(PathBuf::as_path).collect()
+}
+
+/// What tells one file from another, whatever its name.
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    fs::metadata(file).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// True where the page would replace one of these files.
+fn is_one_of(output: &Path, files: &[&Path]) -> bool {
+    output != Path::new("-")
+        && output.is_file()
+        && identity(output).is_some_and(|page| files.iter().any(|file| identity(file) == Some(page)))
 }
 
 /// A number of things.
