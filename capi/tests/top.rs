@@ -244,6 +244,21 @@ fn what_is_not_there_or_no_statistics_is_named() {
 }
 
 #[test]
+fn text_that_cannot_be_written_is_said_unless_its_reader_has_gone_away() {
+    let (_program, file) = growing("unwritable");
+    let print = |output: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenure"));
+        let output = command.args(["top", "--once"]).arg(&file).stdout(output).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (status, said) = print(fs::File::options().write(true).open("/dev/full").unwrap().into());
+    assert!(status == Some(1) && said.starts_with("tenure: standard output cannot be written: "), "{status:?} {said}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(print(writer.into()), (Some(0), String::new()));
+}
+
+#[test]
 fn a_process_whose_file_has_only_others_is_told_from_them() {
     let (_program, file) = growing("others");
     let copy = file.with_file_name("copy.json");

@@ -28,8 +28,8 @@ pub const TOP: &str = "\
 A program that writes over its environment, as redis-server and nginx do for their titles, is not
 found by its process id: name the file.
 
-Exit status: 0, or 1 where there is no such process, it writes no statistics, or the file cannot be
-read, or 2 where the command line is wrong.
+Exit status: 0, or 1 where there is no such process, it writes no statistics, the file cannot be
+read, or the text not written, or 2 where the command line is wrong.
 
 Examples:
   TENURE_STATS_EVERY=1s TENURE_STATS_FILE=/tmp/stats.%p \\

@@ -11,7 +11,7 @@ mod view;
 mod watch;
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use crate::options;
 use crate::series::{self, InputError};
@@ -26,6 +26,8 @@ pub enum TopError {
     /// The file has snapshots, and none of this process.
     OfOthersAlone(Source),
     Terminal(io::Error),
+    /// The text cannot be written.
+    Unwritable(io::Error),
 }
 
 impl fmt::Display for TopError {
@@ -38,6 +40,7 @@ impl fmt::Display for TopError {
                 write!(out, "{}: there is no snapshot of process {process} in it", source.file.display())
             }
             Self::Terminal(error) => write!(out, "the terminal cannot be used: {error}"),
+            Self::Unwritable(error) => write!(out, "standard output cannot be written: {error}"),
         }
     }
 }
@@ -63,7 +66,10 @@ fn print(source: Source) -> Result<(), TopError> {
     if watch.latest.is_none() {
         return Err(TopError::OfOthersAlone(watch.source));
     }
-    // A reader that has gone away has read what it wanted.
-    let _ = io::stdout().write_all(view::text(&watch).as_bytes());
-    Ok(())
+    let mut stdout = io::stdout();
+    match stdout.write_all(view::text(&watch).as_bytes()).and_then(|()| stdout.flush()) {
+        // A reader that has gone away has read what it wanted.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(TopError::Unwritable(error)),
+        _ => Ok(()),
+    }
 }
