@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use support::{compile, library};
+use support::{compile, hardened_library, library};
 
 /// A folder of the test's own, empty.
 fn folder(name: &str) -> PathBuf {
@@ -105,6 +105,17 @@ fn leaks_are_told_though_the_program_has_closed_its_standard_error_and_what_is_i
     assert!(run(command.to_str().unwrap()).contains("leaks_much at "));
     let errors = run("/no/such/command");
     assert!(errors.lines().count() == 1 && errors.starts_with("tenure: TENURE_LEAKS: "), "{errors}");
+}
+
+#[test]
+fn the_first_blocks_of_each_size_are_among_the_leaks() {
+    for library in [&library(), hardened_library()] {
+        let mut command = Command::new(program());
+        command.arg("each").env("LD_PRELOAD", library).env("TENURE_LEAKS", "1");
+        let output = command.env("TENURE_COMMAND", env!("CARGO_BIN_EXE_tenure")).stdin(Stdio::null()).output();
+        let errors = stderr(&output.expect("the program can be run"));
+        assert!(errors.starts_with("tenure: still in use: 63000 bytes in 125 blocks, by 125 samples\n"), "{errors}");
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@
 //! What a profile does not see: blocks of [static scopes](crate::static_scope), which are there to stay; blocks that
 //! were allocated while it was not armed, or in [`unsampled`]; those of threads that have no heap of their own, which
 //! are a process's 4,095th and later ones and threads that are ending; and those that a signal handler allocates in the
-//! midst of another allocation. A thread that is at work when a profile is armed is seen from when one of its magazines
-//! runs empty or full.
+//! midst of another allocation. The thread that arms a profile is seen at once; another that is at work then, from when
+//! one of its magazines runs empty or full.
 //!
 //! The crate `tenure-profile` writes a profile as pprof, as folded stacks or as a flame graph, and tells what was
 //! leaked. This module has the figures and the addresses; it needs neither the standard library nor memory from the
@@ -38,7 +38,7 @@ mod setting;
 pub use crate::sampling::Unwinder;
 pub use setting::split_setting;
 
-use super::thread::{Source, source};
+use super::thread::{Busy, Source, own, source};
 use super::{BACKEND, samples, tls};
 use crate::os;
 use crate::sampling::Profile;
@@ -138,6 +138,11 @@ pub fn arm_with(options: Options) -> Result<(), CannotArm> {
     BACKEND.counters.commit_metadata(metadata);
     let seed = seed.unwrap_or_else(|| BACKEND.os.now_ms() << 20 ^ core::ptr::from_ref(&metadata).addr() as u64);
     PROFILE.arm(rate as u64, unwinder, seed);
+    // Other threads learn of it at their next slow path.
+    if let Some((heap, thread)) = own() {
+        let _busy = Busy::new(thread);
+        samples::follow(heap, thread);
+    }
     Ok(())
 }
 
@@ -176,7 +181,7 @@ pub fn unsampled<R>(work: impl FnOnce() -> R) -> R {
     impl Unsampled {
         fn set(is_unsampled: bool) -> Option<bool> {
             let Source::Own(heap, thread) = source() else { return None };
-            let _busy = super::thread::Busy::new(thread);
+            let _busy = Busy::new(thread);
             let earlier = thread.is_unsampled.replace(is_unsampled);
             samples::follow(heap, thread);
             Some(earlier)

@@ -1,9 +1,9 @@
 //! Samples: where the slow paths meet the heap profile.
 //!
-//! A thread learns that a profile is armed at its next slow path. From then on its frees arrive in the slow paths,
-//! since no owner matches its own, and its allocations where a magazine that was filled with the next sample in mind is
-//! empty. A sample comes from a heap that nobody has borrowed, so that its free leaves the fast path of every thread at
-//! any time; what is larger than a slab's block never has a fast path.
+//! A thread learns that a profile is armed at its next slow path, or by arming it. From then on its frees arrive in
+//! the slow paths, since no owner matches its own, and its allocations where a magazine that was filled with the next
+//! sample in mind is empty. A sample comes from a heap that nobody has borrowed, so that its free leaves the fast path
+//! of every thread at any time; what is larger than a slab's block never has a fast path.
 
 use super::profile::PROFILE;
 use super::thread::{Busy, own};

@@ -9,6 +9,7 @@ mod sites;
 
 use sites::{SITES, arm, estimates, everything};
 use std::alloc::{Layout, alloc_zeroed, dealloc, realloc};
+use std::array;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::thread;
@@ -134,6 +135,20 @@ fn a_sampled_block_is_served_from_memory_that_is_kept() {
             assert!(block.iter().all(|&byte| byte == 0));
             drop(block);
         }
+    });
+}
+
+#[test]
+fn the_thread_that_arms_a_profile_is_seen_at_once() {
+    alone(60, || {
+        // So many that the size has a magazine, with blocks in it.
+        for _ in 0..2000 {
+            drop(black_box(vec![1_u8; 100]));
+        }
+        arm(1, 7);
+        let blocks: [Vec<u8>; 10] = array::from_fn(|_| black_box(Vec::with_capacity(100)));
+        assert_eq!(profile::totals().samples, 10);
+        drop(blocks);
     });
 }
 

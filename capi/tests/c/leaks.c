@@ -32,8 +32,18 @@ NOINLINE static void leaks_nothing(void) {
     }
 }
 
-// "exit" ends by `_exit`, "fork" has a child that does, and "closes" has another file in place of standard error.
+NOINLINE static void leaks_one_of_each_size(void) {
+    for (int size = 8; size <= 1000; size += 8)
+        keep(malloc(size));
+}
+
+// "each" leaks 125 blocks of as many sizes alone, "exit" ends by `_exit`, "fork" has a child that does, and "closes" has
+// another file in place of standard error.
 int main(int count, char **arguments) {
+    if (count > 1 && strcmp(arguments[1], "each") == 0) {
+        leaks_one_of_each_size();
+        return 0;
+    }
     leaks_a_little();
     leaks_much();
     leaks_nothing();
