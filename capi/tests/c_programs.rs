@@ -260,7 +260,7 @@ fn a_program_can_be_linked_with_the_archive() {
 fn invalid_frees_stop_the_process_with_one_line() {
     let program = compile("misuse.c", &[]);
     let no_memory_of_ours = "no memory of this allocator";
-    let large = "part of a large block";
+    let (inside, use_its_start) = ("bytes inside a block of", "use its start");
     let no_block = "no block starts there";
     for (what, reason) in [
         ("stack", no_memory_of_ours),
@@ -271,10 +271,10 @@ fn invalid_frees_stop_the_process_with_one_line() {
         ("small-number", no_memory_of_ours),
         ("tagged", "invalid free"),
         ("inside-a-block", "invalid free"),
-        ("inside-a-span", "lies inside a block"),
+        ("inside-a-span", inside),
         ("inside-a-span-at-last", "invalid free"),
-        ("later-in-a-span", no_block),
-        ("inside-a-mapping", large),
+        ("later-in-a-span", inside),
+        ("inside-a-mapping", inside),
         ("later-in-a-mapping", "lies inside a block of some MiB"),
         ("segment-head", no_block),
         ("twice", "double free"),
@@ -284,10 +284,10 @@ fn invalid_frees_stop_the_process_with_one_line() {
         ("usable-size-of-a-freed-span", "free already"),
         ("mapping-twice", "freed already"),
         ("on-another-thread-twice", "double free"),
-        ("realloc-inside-a-block", no_block),
+        ("realloc-inside-a-block", use_its_start),
         ("realloc-stack", no_memory_of_ours),
-        ("usable-size-inside-a-block", no_block),
-        ("usable-size-inside-a-mapping", large),
+        ("usable-size-inside-a-block", use_its_start),
+        ("usable-size-inside-a-mapping", use_its_start),
         ("usable-size-in-a-segment-s-head", no_block),
         ("usable-size-far-above", no_memory_of_ours),
     ] {

@@ -24,7 +24,7 @@ use core::ptr::NonNull;
 #[inline(always)]
 pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner: Owner) {
     if !owner.is_heap() {
-        misuse::refuse_use(block, owner);
+        misuse::refuse_use(block, class.size(), owner);
     }
     let thread = tls::current();
     if thread.tops.get(class).is_none() {
@@ -42,17 +42,20 @@ pub(super) fn check_before_resizing(block: NonNull<u8>, class: SizeClass, owner:
 /// told at once.
 fn check_large_before_resizing(block: NonNull<u8>, layout: Layout, owner: Owner) {
     if !owner.is_heap() {
-        if !owner.is_mapping() || !may_be_mapping(block, layout) {
-            misuse::refuse_use(block, owner);
+        if BACKEND.mapped_size(block).is_none() || !may_be_mapping(block, layout) {
+            misuse::refuse_use(block, layout.size(), owner);
         }
         return;
     }
     let waits = SizeClass::of_span(layout).is_some_and(|class| tls::current().tops.holds(class, block));
     // SAFETY: a heap owns the granule, so it is a segment.
-    let is_span = unsafe { heap::is_span_at(block) };
-    // SAFETY: as above.
-    if waits || !is_span || unsafe { heap::is_returned_span(block) } {
+    if waits || unsafe { heap::is_returned_span(block) } {
         heap::refuse(Misuse::UseAfterFree, block.as_ptr(), layout.size());
+    }
+    // As large as it is said to be: all of that is about to be copied.
+    // SAFETY: as above.
+    if !unsafe { heap::is_span_for(layout, block) } {
+        heap::refuse(Misuse::NotABlockToUse, block.as_ptr(), layout.size());
     }
 }
 

@@ -294,7 +294,7 @@ pub(super) enum Extent {
 impl Extent {
     /// Ends the process where no block starts at `block`.
     fn of(block: NonNull<u8>) -> Self {
-        Self::find(block).unwrap_or_else(|| misuse::refuse_use(block, BACKEND.owners.look_up(block.addr().get())))
+        Self::find(block).unwrap_or_else(|| misuse::refuse_use(block, 0, BACKEND.owners.look_up(block.addr().get())))
     }
 
     /// `None` where no block starts at `block`, or one of static memory.

@@ -313,7 +313,7 @@ impl Core {
         while let Some((&block, others)) = rest.split_first() {
             // SAFETY: magazines hold addresses inside segments alone, but for bits that were looked at: a free compares
             // the owner map first.
-            let (slab, index) = unsafe { locate(blocks, block) };
+            let (slab, index) = unsafe { locate(blocks, block, Misuse::NotABlock) };
             rest = others;
             let freed = if blocks.may_be_neighbours(block, others) {
                 // Neighbours come back together more often than not: what is done for one block is done for them all.
@@ -419,16 +419,17 @@ impl Core {
     }
 }
 
-/// The slab of `blocks` that holds `block`, and its index there; ends the process where no such block starts there.
+/// The slab of `blocks` that holds `block`, and its index there; ends the process where no such block starts there, which
+/// is the misuse `otherwise`.
 ///
 /// # Safety
 /// - `block` lies in a segment of the heap whose lock the caller holds.
 #[inline(always)]
-pub(super) unsafe fn locate<'a>(blocks: Blocks, block: Place) -> (&'a Slab, usize) {
+pub(super) unsafe fn locate<'a>(blocks: Blocks, block: Place, otherwise: Misuse) -> (&'a Slab, usize) {
     // SAFETY: passed on.
     let slab = unsafe { segment::slab_of(block.addr()) };
     match blocks.locate(block) {
         Some(index) if slab.is_of(blocks) => (slab, index),
-        _ => refuse(Misuse::NotABlock, block, blocks.size()),
+        _ => refuse(otherwise, block, blocks.size()),
     }
 }

@@ -182,7 +182,7 @@ fn class_of(block: Place) -> SizeClass {
 /// Ends the process where a block of a slab, which is held back, was freed by another thread, too.
 fn check_not_returned(block: Place, class: SizeClass) {
     // SAFETY: what is held back lies in a segment of the heap whose lock the caller holds.
-    let (slab, index) = unsafe { locate(Blocks::of(class), block) };
+    let (slab, index) = unsafe { locate(Blocks::of(class), block, Misuse::NotABlock) };
     if Segment::of(slab).is_returned(slab, index / 64, 1 << (index % 64)) {
         refuse(Misuse::DoubleFree, block, class.size());
     }

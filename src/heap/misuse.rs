@@ -7,7 +7,6 @@ use crate::segment;
 use crate::size_class::{MAX_SIZE, SLOT_SIZE};
 use crate::slab::SlotKind;
 use core::fmt::{self, Display, Formatter};
-use core::ptr::NonNull;
 
 /// Why a returned block was refused.
 #[derive(Clone, Copy)]
@@ -18,15 +17,34 @@ pub(crate) enum Misuse {
     UseAfterFree,
     /// The address is not the start of a block of the class it was returned as.
     NotABlock,
+    /// The address is not the start of a block of the class it was to be resized as, or of none whose size was asked
+    /// for.
+    NotABlockToUse,
 }
 
-/// Ends the process on `block`, in a segment, which cannot be freed as one of `size` bytes.
+impl Misuse {
+    /// The misuse where no block is at all, in place of a free one.
+    pub(super) fn of_no_block(self) -> Self {
+        match self {
+            Self::DoubleFree | Self::NotABlock => Self::NotABlock,
+            Self::UseAfterFree | Self::NotABlockToUse => Self::NotABlockToUse,
+        }
+    }
+}
+
+/// Ends the process on `block`, in a segment, which cannot be freed or used as one of `size` bytes; 0 where that is not
+/// known.
 #[cold]
 #[inline(never)]
 pub(crate) fn refuse(misuse: Misuse, block: Place, size: usize) -> ! {
-    if matches!(misuse, Misuse::NotABlock) {
+    let of_a_free_one = match misuse {
+        Misuse::NotABlock => Some(Misuse::DoubleFree),
+        Misuse::NotABlockToUse => Some(Misuse::UseAfterFree),
+        Misuse::DoubleFree | Misuse::UseAfterFree => None,
+    };
+    if let Some(misuse) = of_a_free_one {
         // SAFETY: the caller has found that a heap owns the granule, so a segment is there.
-        unsafe { refuse_if_held_back(Misuse::DoubleFree, block) };
+        unsafe { refuse_if_held_back(misuse, block) };
     }
     match misuse {
         Misuse::DoubleFree => fatal_about(
@@ -39,22 +57,29 @@ pub(crate) fn refuse(misuse: Misuse, block: Place, size: usize) -> ! {
                 "use of {block:p}, a {size}-byte block that is free already, by realloc or the like: find who has freed it"
             ),
         ),
-        Misuse::NotABlock => fatal_about(
-            block.addr(),
-            format_args!(
-                "invalid free of {block:p}{}: no block starts there that has this size and is in use; {}",
-                As(size),
-                Instead(block)
-            ),
-        ),
+        Misuse::NotABlock => no_block("free", "", block, size),
+        Misuse::NotABlockToUse => no_block("use", " as a block", block, size),
     }
+}
+
+/// Ends the process on `block`, where none of `size` bytes starts; of no known size it is said to be `otherwise`.
+fn no_block(deed: &str, otherwise: &str, block: Place, size: usize) -> ! {
+    let has_size = if size == 0 { "" } else { "has this size and " };
+    fatal_about(
+        block.addr(),
+        format_args!(
+            "invalid {deed} of {block:p}{}: no block starts there that {has_size}is in use; {}",
+            As(size, otherwise),
+            Instead { block, deed }
+        ),
+    )
 }
 
 /// Ends the process on `block` where a span was there until lately, whose place is held back.
 ///
 /// # Safety
 /// - `block` lies in a segment, but for address bits that no program can have.
-pub(crate) unsafe fn refuse_if_held_back(misuse: Misuse, block: Place) {
+unsafe fn refuse_if_held_back(misuse: Misuse, block: Place) {
     // SAFETY: passed on.
     if let Some(size) = unsafe { span::held_back_at(block) } {
         refuse(misuse, block, size);
@@ -83,46 +108,42 @@ pub(super) fn written_while_free(block: Place, size: usize, at: usize) -> ! {
     )
 }
 
-/// As what a block was freed, where that is known: 0 stands for no size.
-struct As(usize);
+/// As what a block was freed or used, where that is known: of no size it is what is said otherwise.
+struct As<'a>(usize, &'a str);
 
-impl Display for As {
+impl Display for As<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 { Ok(()) } else { write!(f, " as a {}-byte block", self.0) }
+        if self.0 == 0 { f.write_str(self.1) } else { write!(f, " as a {}-byte block", self.0) }
     }
 }
 
-/// What is in a segment where a block was expected.
-struct Instead(Place);
+/// What is in a segment where a block was expected, and what is to be done with that.
+struct Instead<'a> {
+    block: Place,
+    deed: &'a str,
+}
 
-impl Display for Instead {
+impl Display for Instead<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let address = self.0.addr();
+        let address = self.block.addr();
         if address >= segment::ADDRESSES {
             return f.write_str("it is no address");
         }
         // SAFETY: the caller has found that a heap owns the granule, so a segment is there, whose head can always be
         // read.
-        let slab = unsafe { segment::slab_of(address) };
-        match slab.kind() {
-            SlotKind::Slab(class) => {
-                let offset = address % SLOT_SIZE % class.size();
-                if offset == 0 {
-                    write!(f, "it is a block of {} bytes: free it with the layout it was allocated with", class.size())
-                } else {
-                    write!(f, "it lies {offset} bytes inside a block of {} bytes: free its start", class.size())
-                }
-            }
-            SlotKind::Span => {
-                let size = slab.extent() * SLOT_SIZE;
-                // SAFETY: as above.
-                if NonNull::new(self.0).is_some_and(|block| unsafe { span::is_at(block) }) {
-                    write!(f, "it is a block of {size} bytes: free it with the layout it was allocated with")
-                } else {
-                    write!(f, "it lies inside a block of {size} bytes: free its start")
-                }
-            }
-            SlotKind::Free => f.write_str("everything there is free, or the allocator's own; was it freed before?"),
+        let (offset, size) = match unsafe { segment::slab_of(address) }.kind() {
+            SlotKind::Slab(class) => (address % SLOT_SIZE % class.size(), class.size()),
+            // SAFETY: as above.
+            SlotKind::Span | SlotKind::Free => match unsafe { span::around(address) } {
+                Some(span) => span,
+                None => return f.write_str("everything there is free, or the allocator's own; was it freed before?"),
+            },
+        };
+        let deed = self.deed;
+        if offset == 0 {
+            write!(f, "it is a block of {size} bytes: {deed} it with the layout it was allocated with")
+        } else {
+            write!(f, "it lies {offset} bytes inside a block of {size} bytes: {deed} its start")
         }
     }
 }

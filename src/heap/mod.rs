@@ -49,7 +49,7 @@ pub(crate) use hand_over::end_of_sum;
 pub(crate) use ledger::{Account, Ledger, MAX_OPEN, Totals};
 #[cfg(all(test, not(loom)))]
 pub(crate) use live::UNTOLD;
-pub(crate) use misuse::{Misuse, refuse, refuse_if_held_back};
+pub(crate) use misuse::{Misuse, refuse};
 pub(crate) use outbox::return_remotely;
 pub(crate) use rounding::{MAPPINGS, Roundings};
 #[cfg(feature = "profile")]
@@ -57,8 +57,7 @@ pub(crate) use sampling::{Chosen, Next, Pace, Sampling, Unit};
 #[cfg(feature = "hardened")]
 pub(crate) use span::asked as span_asked;
 pub(crate) use span::{
-    is_at as is_span_at, is_in_use as is_span_in_use, is_returned_span, is_span, is_span_for, is_span_of,
-    return_span_remotely,
+    is_in_use as is_span_in_use, is_returned_span, is_span, is_span_for, is_span_of, return_span_remotely,
 };
 #[cfg(test)]
 pub(crate) use stealing::NONE;

@@ -10,7 +10,6 @@
 
 use super::Heap;
 use super::core::{Core, Misuse, locate, refuse};
-use super::misuse::refuse_if_held_back;
 use super::span::span_of;
 use crate::magazine::Tops;
 use crate::segment::{ADDRESSES, Segment};
@@ -72,27 +71,24 @@ impl Probation {
 /// Where a block is, if it is one: its slab, and its index there.
 type Place<'a> = (&'a Slab, usize);
 
-/// The slab or span of `class` in which `block` is the block with this index; ends the process where there is none,
-/// which is the misuse `otherwise` where a span was there until lately.
+/// The slab or span of `class` in which `block` is the block with this index; ends the process where there is none. The
+/// misuse would be `otherwise`, were the block a free one.
 ///
 /// # Safety
 /// - `block` lies, but for address bits that no program can have, in a segment of the heap whose lock the caller holds.
 unsafe fn place_of<'a>(class: SizeClass, block: NonNull<u8>, otherwise: Misuse) -> Place<'a> {
+    let otherwise = otherwise.of_no_block();
     if block.addr().get() >= ADDRESSES {
-        refuse(Misuse::NotABlock, block.as_ptr(), class.size());
+        refuse(otherwise, block.as_ptr(), class.size());
     }
     if !class.is_span() {
         // SAFETY: passed on.
-        return unsafe { locate(Blocks::of(class), block.as_ptr()) };
+        return unsafe { locate(Blocks::of(class), block.as_ptr(), otherwise) };
     }
     // SAFETY: passed on.
     match unsafe { span_of(class, block) } {
         Some(slab) => (slab, 0),
-        None => {
-            // SAFETY: passed on.
-            unsafe { refuse_if_held_back(otherwise, block.as_ptr()) };
-            refuse(Misuse::NotABlock, block.as_ptr(), class.size())
-        }
+        None => refuse(otherwise, block.as_ptr(), class.size()),
     }
 }
 

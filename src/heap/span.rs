@@ -198,13 +198,23 @@ pub(crate) unsafe fn is_returned_span(block: NonNull<u8>) -> bool {
     unsafe { span_at(block) }.is_some_and(|slab| Segment::of(slab).is_returned(slab, 0, 1))
 }
 
-/// True where a span starts at `block`.
+/// How far `address` lies behind the start of the span that it is in, and the span's bytes; a snapshot.
 ///
 /// # Safety
-/// - `block` lies in a segment.
-pub(crate) unsafe fn is_at(block: NonNull<u8>) -> bool {
-    // SAFETY: passed on.
-    unsafe { span_at(block) }.is_some()
+/// - `address` lies in a segment.
+pub(super) unsafe fn around(address: usize) -> Option<(usize, usize)> {
+    // The first slot never is a span. A span's slots but for its first look as if they were free.
+    for slot in 0..address % SEGMENT_SIZE / SLOT_SIZE {
+        let start = address / SLOT_SIZE * SLOT_SIZE - slot * SLOT_SIZE;
+        // SAFETY: in the same segment.
+        let slab = unsafe { segment::slab_of(start) };
+        match slab.kind() {
+            SlotKind::Free => {}
+            SlotKind::Span if slot < slab.extent() => return Some((address - start, slab.extent() * SLOT_SIZE)),
+            SlotKind::Slab(_) | SlotKind::Span => return None,
+        }
+    }
+    None
 }
 
 /// True where a span of `class` starts at `block` that nobody has returned; a snapshot.

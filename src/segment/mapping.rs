@@ -293,6 +293,20 @@ impl Backend {
         (mapping.block() == block.as_ptr()).then(|| mapping.body())
     }
 
+    /// The mapping's block that starts in the granule of `address`: where, and how many bytes it has. `None` where none
+    /// does. What the answer is worth is told of at [`Backend::mapped_size`].
+    pub(crate) fn mapped_around(&self, address: usize) -> Option<(usize, usize)> {
+        let granule = align::down(address, GRANULE);
+        let head = match self.owners.look_up(address) {
+            Owner::MAPPING => granule,
+            Owner::ALIGNED_MAPPING => granule - GRANULE,
+            _ => return None,
+        };
+        // SAFETY: the entry says that a block is there, whose head is in the same granule or the one before.
+        let mapping = unsafe { Mapping::at(head) };
+        Some((mapping.block().addr(), mapping.body()))
+    }
+
     /// Of the mapping whose block starts at `block`, what was asked for, as its head says, and where the head's
     /// addresses end; `None` where no mapping's block starts there.
     #[cfg(feature = "hardened")]

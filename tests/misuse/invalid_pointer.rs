@@ -1,9 +1,10 @@
 //! Pointers that are not the start of a block.
 
 use super::case::{Case, HARMED_BY_DEFAULT, STOPPED};
-use super::program::{allocate, elsewhere, free, go_on, layout, misuse, misuse_elsewhere, use_much};
-use super::{MUCH_USED, SIZES};
+use super::program::{allocate, announce, elsewhere, free, go_on, layout, misuse, misuse_elsewhere, use_much};
+use super::{GLOBAL, MUCH_USED, SIZES};
 use crate::support::memory::{KIB, MIB};
+use std::alloc::GlobalAlloc;
 use std::ptr;
 
 /// Where no block is.
@@ -38,6 +39,32 @@ fn inside(kind: &'static str, size: usize, pointer: Inside) -> Case {
         go_on(&[size], &[(block, layout(size))]);
     });
     Case { kind, size, says: "invalid free of", expected: STOPPED, run }
+}
+
+/// What is said of the middle of a block of `size` bytes.
+fn of_the_middle(size: usize) -> &'static str {
+    // Of mappings it is known what lies in their first 2 MiB.
+    if size <= MIB { "bytes inside a block of" } else { "inside a block of" }
+}
+
+fn middle(size: usize) -> Case {
+    Case {
+        says: of_the_middle(size),
+        ..inside("invalid free: the middle", size, |block, size| block.wrapping_add(size / 2))
+    }
+}
+
+/// As [`inside`], of a pointer that is resized and not freed.
+fn inside_resized(kind: &'static str, says: &'static str, size: usize, pointer: Inside) -> Case {
+    let run = Box::new(move || {
+        let block = allocate(layout(size));
+        let pointer = pointer(block, size);
+        announce(pointer);
+        // SAFETY: none. No block starts there, which is what this program is about.
+        let moved = unsafe { GLOBAL.realloc(pointer, layout(size), 3 * size) };
+        go_on(&[size], &[(block, layout(size)), (moved, layout(3 * size))]);
+    });
+    Case { kind, size, says, expected: STOPPED, run }
 }
 
 fn inside_elsewhere(size: usize) -> Case {
@@ -106,9 +133,8 @@ fn on_the_stack_elsewhere(size: usize) -> Case {
 }
 
 pub fn cases() -> Vec<Case> {
-    let pointers: [(&str, Inside); 4] = [
+    let pointers: [(&str, Inside); 3] = [
         ("invalid free: 1 byte inside", |block, _| block.wrapping_add(1)),
-        ("invalid free: the middle", |block, size| block.wrapping_add(size / 2)),
         ("invalid free: 8 bytes before the end", |block, size| block.wrapping_add(size.saturating_sub(8).max(4))),
         ("invalid free: 4 bytes before the start", |block, _| block.wrapping_sub(4)),
     ];
@@ -125,6 +151,15 @@ pub fn cases() -> Vec<Case> {
     for (kind, pointer) in pointers {
         cases.extend(SIZES.map(|size| inside(kind, size, pointer)));
     }
+    cases.extend(SIZES.map(middle));
+    cases.extend(SIZES.map(|size| {
+        let says = "4 bytes inside a block of";
+        inside_resized("realloc of no block: 4 bytes inside", says, size, |block, _| block.wrapping_add(4))
+    }));
+    cases.extend(SIZES.map(|size| {
+        let says = of_the_middle(size);
+        inside_resized("realloc of no block: the middle", says, size, |block, size| block.wrapping_add(size / 2))
+    }));
     for (kind, place) in places {
         cases.extend([8, 64, 100 * KIB, 3 * MIB].map(|size| no_block(kind, size, place)));
     }

@@ -197,7 +197,7 @@ impl Place {
             misuse::is_free(self.block, told.unwrap_or(self.len), deed);
         }
         if let Some(told) = told.filter(|&told| told != size) {
-            misuse::has_other_size(self.block, size, told);
+            misuse::has_other_size(self.block, size, told, deed);
         }
         if !self.is_whole(size) {
             misuse::written_beyond(self.block, Self::end(size), Some(size));

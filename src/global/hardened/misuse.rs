@@ -18,6 +18,15 @@ pub(in super::super) enum Deed {
     Use,
 }
 
+impl Deed {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Use => "use",
+        }
+    }
+}
+
 /// Ends the process on `block`, of which it is said that it has `told` bytes, if anything is said, and which `owner`
 /// has.
 #[cold]
@@ -31,7 +40,7 @@ pub(in super::super) fn refuse(block: NonNull<u8>, told: Option<usize>, owner: O
         refuse_block(block, blocks.class(), told, deed);
     }
     match (deed, told) {
-        (Deed::Use, _) => misuse::refuse_use(block, owner),
+        (Deed::Use, _) => misuse::refuse_use(block, told.unwrap_or(0), owner),
         (Deed::Free, _) if owner.is_heap() => heap::refuse(Misuse::NotABlock, block.as_ptr(), told.unwrap_or(0)),
         (Deed::Free, Some(size)) => misuse::refuse(block, format_args!(" ({size} bytes)"), owner),
         (Deed::Free, None) => misuse::refuse(block, format_args!(""), owner),
@@ -45,10 +54,10 @@ fn refuse_block(block: NonNull<u8>, class: SizeClass, told: Option<usize>, deed:
     let word = unsafe { check::place(block, class) }.load(Ordering::Relaxed);
     match check::size_of(key, word) {
         _ if word == 0 || check::is_in_quarantine(key, word) => is_free(block, class.size(), deed),
-        Some(size) if told.is_some_and(|told| told != size) => has_other_size(block, size, told.unwrap_or(0)),
+        Some(size) if told.is_some_and(|told| told != size) => has_other_size(block, size, told.unwrap_or(0), deed),
         // SAFETY: a block in use, with room for the size that its check word tells.
         Some(size) if size <= room(class) && unsafe { check::is_filled(block, class, size, key) } => {
-            has_other_alignment(block, size)
+            has_other_alignment(block, size, deed)
         }
         _ => written_beyond(block, class.size(), told),
     }
@@ -63,22 +72,24 @@ pub(super) fn is_free(block: NonNull<u8>, size: usize, deed: Deed) -> ! {
 
 /// Ends the process on a block of `size` bytes that is said to have `told`.
 #[cold]
-pub(super) fn has_other_size(block: NonNull<u8>, size: usize, told: usize) -> ! {
+pub(super) fn has_other_size(block: NonNull<u8>, size: usize, told: usize, deed: Deed) -> ! {
+    let deed = deed.name();
     fatal_about(
         block.addr().get(),
         format_args!(
-            "invalid free of {block:p} as a {told}-byte block: it has {size} bytes: free it with the layout it was allocated with"
+            "invalid {deed} of {block:p} as a {told}-byte block: it has {size} bytes: {deed} it with the layout it was allocated with"
         ),
     )
 }
 
 /// Ends the process on a block of `size` bytes that is said to have so many, at an alignment that has another class.
 #[cold]
-fn has_other_alignment(block: NonNull<u8>, size: usize) -> ! {
+fn has_other_alignment(block: NonNull<u8>, size: usize, deed: Deed) -> ! {
+    let deed = deed.name();
     fatal_about(
         block.addr().get(),
         format_args!(
-            "invalid free of {block:p} as a {size}-byte block of another alignment: free it with the layout it was allocated with"
+            "invalid {deed} of {block:p} as a {size}-byte block of another alignment: {deed} it with the layout it was allocated with"
         ),
     )
 }

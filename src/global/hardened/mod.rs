@@ -332,7 +332,7 @@ unsafe fn free_in_slab(block: NonNull<u8>, class: SizeClass, told: Option<usize>
     // SAFETY: passed on.
     let size = unsafe { size_in_use(block, class, None, owner, Deed::Free) };
     if let Some(told) = told.filter(|&told| is_another(told, size)) {
-        misuse::has_other_size(block, size, told);
+        misuse::has_other_size(block, size, told, Deed::Free);
     }
     // SAFETY: passed on.
     if !unsafe { take_back(block, class, size, holder.map(Heap::owner)) } {
@@ -361,7 +361,7 @@ fn free_told_slowly(block: NonNull<u8>, told: Option<usize>) {
     if let (Some(told), Some(size)) = (told, large::size_in_use(block, owner))
         && is_another(told, size)
     {
-        misuse::has_other_size(block, size, told);
+        misuse::has_other_size(block, size, told, Deed::Free);
     }
     large::free(block, None)
 }
