@@ -302,8 +302,8 @@ pub(super) fn alloc_growing(
     taken
 }
 
-/// Runs `resize` on a span or a mapping, which gives a block for `layout` in its place, or `None`. To the profile one is
-/// freed and the other allocated. That of a span has been counted.
+/// Runs `resize` on a span or a mapping, which gives a block for `layout` in its place, or `None`. To the profile
+/// one is freed and the other allocated. That of a span has been counted.
 #[inline]
 pub(super) fn resize(
     block: NonNull<u8>,

@@ -259,8 +259,8 @@ impl Backend {
     }
 
     /// Purges pooled segments and unmaps cached mappings that have been unused since `before`, in milliseconds of the
-    /// platform's clock, which is at `now`. Where the process may have few addresses, segments that have nothing left to
-    /// purge give theirs back as well.
+    /// platform's clock, which is at `now`. Where the process may have few addresses, segments that have nothing left
+    /// to purge give theirs back as well.
     pub(crate) fn purge_unused(&self, before: u64, now: u64) {
         self.drop_unused(before, now);
         if self.counters.pooled.load(Ordering::Relaxed) == 0 {
