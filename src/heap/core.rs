@@ -419,8 +419,8 @@ impl Core {
     }
 }
 
-/// The slab of `blocks` that holds `block`, and its index there; ends the process where no such block starts there, which
-/// is the misuse `otherwise`.
+/// The slab of `blocks` that holds `block`, and its index there; ends the process where no such block starts there,
+/// which is the misuse `otherwise`.
 ///
 /// # Safety
 /// - `block` lies in a segment of the heap whose lock the caller holds.
