@@ -1,3 +1,5 @@
+//! Tests of heaps on a mock of the system, and what they have in common.
+
 use super::*;
 use crate::magazine;
 use crate::os::mock::Mock;

@@ -1,3 +1,5 @@
+//! The depot: batches that come and go, and what it gives way to.
+
 use super::*;
 use std::collections::BTreeSet;
 use std::vec::Vec;

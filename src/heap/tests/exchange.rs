@@ -1,3 +1,5 @@
+//! Refill and flush: how much each takes and gives.
+
 use super::*;
 use std::vec::Vec;
 

@@ -1,3 +1,5 @@
+//! Growth: which heaps have huge pages, and for which classes.
+
 use super::super::core::GROWING_FROM;
 use super::*;
 use crate::segment::SEGMENT_SIZE;
