@@ -1,5 +1,5 @@
-//! Files that are there whole or not at all: written beside their place, and moved there. For the command `tenure`, too,
-//! but no part of the interface.
+//! Files that are there whole or not at all: written beside their place, and moved there. For the command `tenure`,
+//! too, but no part of the interface.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

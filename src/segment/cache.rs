@@ -329,8 +329,8 @@ impl RangeCache {
         self.take_first(|_, range| range.end() == start && range.has_head())
     }
 
-    /// Takes a range out that was found here at `before` or earlier, or any where that is `u64::MAX`.
-    /// Takes note that those it comes past have been found at `now`.
+    /// Takes a range out that was found here at `before` or earlier, or any where that is `u64::MAX`. Takes note that
+    /// those it comes past have been found at `now`.
     pub(super) fn take_unused(&self, before: u64, now: u64) -> Option<Range> {
         let is_unused = |slot: &Slot, _| {
             let found = slot.found.load(Ordering::Relaxed);

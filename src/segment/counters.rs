@@ -148,6 +148,7 @@ impl Counters {
         self.commit(bytes);
     }
 
+    /// Counts `bytes` of metadata as given back.
     pub(super) fn decommit_metadata(&self, bytes: usize) {
         self.metadata.fetch_sub(bytes, Ordering::Relaxed);
         self.decommit(bytes);

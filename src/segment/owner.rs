@@ -49,6 +49,9 @@ impl Owner {
     pub(crate) const POOLED: Owner = Owner(u16::MAX - 1);
     /// A segment that was given back to the system but for its first slot.
     pub(crate) const RELEASED: Owner = Owner(u16::MAX - 2);
+    /// What a thread without a heap compares with. In the map only for a moment, while a segment changes hands and
+    /// nobody may take it.
+    pub(crate) const UNMATCHED: Owner = Owner(u16::MAX - 3);
     /// A block with a mapping of its own starts here, at the granule's start; the mapping's head is in the granule
     /// before.
     pub(crate) const ALIGNED_MAPPING: Owner = Owner(u16::MAX - 4);
@@ -56,9 +59,6 @@ impl Owner {
     pub(crate) const STATIC: Owner = Owner(u16::MAX - 5);
     /// Blocks that stand alone, each between two pages that nobody may touch.
     pub(crate) const GUARDED: Owner = Owner(u16::MAX - 6);
-    /// What a thread without a heap compares with. In the map only for a moment, while a segment changes hands and
-    /// nobody may take it.
-    pub(crate) const UNMATCHED: Owner = Owner(u16::MAX - 3);
 
     /// True for the id of a heap.
     pub(crate) fn is_heap(self) -> bool {
@@ -176,8 +176,8 @@ impl OwnerMap {
         }
     }
 
-    /// Makes the map, where there is none yet; false where the system refuses.
-    /// Adds the bytes that have become writable to `metadata`.
+    /// Makes the map, where there is none yet; false where the system refuses. Adds the bytes that have become writable
+    /// to `metadata`.
     pub(crate) fn prepare(&self, os: &dyn Platform, metadata: &mut usize) -> bool {
         // Acquire: pairs with the Release in `publish`, for `first`.
         if !self.base.load(Ordering::Acquire).is_null() {
