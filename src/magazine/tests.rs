@@ -1,3 +1,5 @@
+//! Magazines, stacks and tops without a heap.
+
 use super::*;
 use crate::size_class::SLOT_SIZE;
 use core::mem::MaybeUninit;

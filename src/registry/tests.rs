@@ -1,3 +1,5 @@
+//! Heaps that are lent, parked and shared, and what a fork leaves of them.
+
 use super::*;
 use crate::heap::{Borrower, NONE, return_remotely};
 use crate::os::mock::random::Random;

@@ -1,3 +1,5 @@
+//! Tests of segments and mappings on a mock of the system, and what they have in common.
+
 use super::*;
 use crate::os::mock::Mock;
 use core::alloc::Layout;

@@ -1,3 +1,5 @@
+//! A slab without a segment: its blocks, and the pages that may go back.
+
 use super::pages::Pages;
 use super::*;
 use crate::os::mock::random::Random;

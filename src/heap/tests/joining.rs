@@ -1,3 +1,5 @@
+//! Joining: small pages of segments that were filled become huge ones.
+
 use super::*;
 #[cfg(not(feature = "std"))]
 use crate::heap::core::GROWING_FROM;

@@ -1,3 +1,5 @@
+//! The outbox: blocks of other heaps wait, and are sent home.
+
 use super::*;
 use crate::segment;
 use std::vec::Vec;

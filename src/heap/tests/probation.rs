@@ -1,3 +1,5 @@
+//! Probation: when it ends, and what is noticed until then.
+
 use super::*;
 use crate::size_class;
 use std::vec::Vec;

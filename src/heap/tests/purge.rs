@@ -1,3 +1,5 @@
+//! Purging: which slots and pages of a heap go back to the system, and when.
+
 use super::*;
 use crate::os::mock::Call;
 use std::vec::Vec;

@@ -1,3 +1,5 @@
+//! Magazines of classes that are at rest or scattered, which give up what they hold.
+
 use super::*;
 use std::collections::BTreeSet;
 use std::vec::Vec;

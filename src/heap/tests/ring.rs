@@ -1,3 +1,5 @@
+//! A ring, compared with a list.
+
 use super::super::list::{Linked, Ring};
 use crate::os::mock::random::Random;
 use crate::sync::Cell;

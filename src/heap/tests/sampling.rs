@@ -1,3 +1,5 @@
+//! Samples and guarded blocks, where there are none to be had.
+
 use super::*;
 
 fn sampling(sample: &Sample, pace: Pace) -> &'static Sampling {

@@ -1,3 +1,5 @@
+//! Spans: in which segment one stands, and what it costs.
+
 use super::*;
 use crate::os::mock::Call;
 use crate::segment::END;

@@ -1,3 +1,5 @@
+//! Stealing: what is free in one heap serves another.
+
 use super::*;
 use std::collections::BTreeSet;
 use std::vec::Vec;

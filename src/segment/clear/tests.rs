@@ -1,3 +1,5 @@
+//! Clearing: what is given back to the system, and what is overwritten.
+
 use super::*;
 use crate::os::mock::{Call, Mock};
 use crate::segment::{Owner, Segment, Warmth};

@@ -1,3 +1,5 @@
+//! Conversion: segments that are made of kept mappings.
+
 use super::super::tests::pool::ATTEMPTS;
 use super::super::tests::{MIB, Source, assert_marked, is_in_place_of, mark};
 use super::*;

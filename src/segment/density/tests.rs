@@ -1,3 +1,5 @@
+//! Density: which mappings are expected to be filled.
+
 use crate::segment::tests::{MIB, Source, is_in_place_of, mark};
 
 /// A mapping of 2 MiB that was never used before, of which every `step`th page was written to; freed.

@@ -1,3 +1,5 @@
+//! Keeping: which freed mappings wait, and what they serve.
+
 use super::super::*;
 use super::{MIB, Source, assert_marked, assert_zero, is_in_place_of, layout, mark};
 use crate::os::Platform;

@@ -1,3 +1,5 @@
+//! Blocks with a mapping of their own: where they stand, and what is refused.
+
 use super::super::*;
 use super::{KIB, MIB, Source, assert_marked, assert_zero, is_in_place_of, layout, mark};
 use crate::os::mock::{Call, Mock};

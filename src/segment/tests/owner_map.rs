@@ -1,3 +1,5 @@
+//! The owner map, the full one and the small one.
+
 use super::super::owner::{ADDRESSES, GRANULE, OWNER_MAP, Owner, OwnerMap};
 use crate::os::Platform;
 use crate::os::mock::{Call, Mock};

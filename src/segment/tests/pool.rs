@@ -1,3 +1,5 @@
+//! The pool: unused segments, how they are purged and how they are released.
+
 use super::super::Warmth;
 use super::super::*;
 use super::Source;

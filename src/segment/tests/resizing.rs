@@ -1,3 +1,5 @@
+//! Resizing: blocks of mappings that grow and shrink.
+
 use super::super::*;
 use super::{KIB, MIB, Source, assert_marked, assert_zero, is_in_place_of, layout, mark};
 use crate::os::mock::{Call, Mock};

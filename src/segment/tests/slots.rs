@@ -1,3 +1,5 @@
+//! Slots of a segment: runs, slabs and spans.
+
 use super::super::Warmth;
 use super::super::*;
 use super::Source;

@@ -1,3 +1,5 @@
+//! The balance: every byte is accounted for, whatever threads have done.
+
 use super::world::{Live, Thread, World};
 use crate::os::mock::Mock;
 use crate::os::mock::random::Random;

@@ -1,3 +1,5 @@
+//! Single figures: traffic, spans, mappings, peaks, and what the system says.
+
 use super::world::{Live, World};
 use crate::os::SystemMemory;
 use crate::size_class::SizeClass;

@@ -1,3 +1,5 @@
+//! Tests of statistics, in worlds of their own.
+
 mod balance;
 mod faults;
 mod figures;

@@ -1,3 +1,5 @@
+//! Cutting: kept mappings that serve several blocks, and are joined again.
+
 use super::*;
 use crate::os::mock::{Call, Mock};
 use crate::segment::SEGMENT_SIZE;
