@@ -86,6 +86,8 @@ fn mappings(world: &World, live: &mut Live, mine: &Thread, other: &Thread) {
 fn workload(world: &World) -> Live {
     let mut live = Live::default();
     let (mine, other) = (thread(world), thread(world));
+    // As every heap that is new; the other one has its magazines from the start.
+    mine.heap.begin_probation();
     blocks(world, &mut live, &mine, &other);
     spans(world, &mut live, &mine, &other);
     mappings(world, &mut live, &mine, &other);
