@@ -11,6 +11,7 @@ mod aligned;
 mod basic;
 mod cxx;
 mod cxx_failure;
+mod deep_binding;
 mod errno;
 mod glibc_names;
 mod introspection;

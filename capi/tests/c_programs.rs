@@ -168,6 +168,27 @@ fn a_library_that_allocates_can_be_loaded_and_closed() {
 }
 
 #[test]
+fn a_library_opened_with_deepbind_and_the_program_free_each_others_memory() {
+    let plugin = compile("deep_plugin.c", &["-shared".as_ref(), "-fPIC".as_ref()]);
+    let program = compile("dlopen_with_deepbind.c", &[]);
+    Run::on_system(&program).arg(&plugin).succeeds();
+    Run::on_tenure(&program).arg(&plugin).succeeds();
+    Run::on_hardened(&program).arg(&plugin).succeeds();
+}
+
+#[test]
+fn a_library_finds_others_where_its_own_runpath_says() {
+    let neighbour = compile("plugin.c", &["-shared".as_ref(), "-fPIC".as_ref()]);
+    let opener =
+        compile("opens_its_neighbour.c", &["-shared".as_ref(), "-fPIC".as_ref(), "-Wl,-rpath,$ORIGIN".as_ref()]);
+    let program = compile("dlopen_from_a_library_with_a_runpath.c", &[]);
+    let name = neighbour.file_name().expect("it is a file");
+    Run::on_system(&program).arg(&opener).arg(name).succeeds();
+    Run::on_tenure(&program).arg(&opener).arg(name).succeeds();
+    Run::on_hardened(&program).arg(&opener).arg(name).succeeds();
+}
+
+#[test]
 fn memory_can_be_had_before_main_and_after_it() {
     standard("before_and_after_main.c");
 }
