@@ -199,6 +199,17 @@ fn a_signal_handler_that_only_frees_does_not_deadlock() {
 }
 
 #[test]
+fn what_the_program_has_blocked_stays_so_where_a_filter_refuses_to_block_more() {
+    let program = compile("signals_may_not_be_blocked.c", &[]);
+    for run in [Run::on_tenure(&program), Run::on_hardened(&program)] {
+        let output = run.env("TENURE_LIMIT", "64M").output();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {stderr}", output.status);
+        assert!(stderr.starts_with("tenure: TENURE_LIMIT: the hard limit"), "{stderr}");
+    }
+}
+
+#[test]
 fn glibc_figures_and_parameters_are_answered() {
     let program = compile("introspection.c", &[]);
     let output = Run::on_tenure(&program).output();

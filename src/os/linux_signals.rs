@@ -29,8 +29,9 @@ pub(super) fn all_but(numbers: impl IntoIterator<Item = c_int>) -> libc::sigset_
 
 /// Keeps signals from the calling thread until it is dropped there.
 pub(super) struct Blocked {
-    /// What was blocked before.
-    before: libc::sigset_t,
+    /// What was blocked before; nothing where a filter of system calls has refused to block more, which leaves all as it
+    /// was.
+    before: Option<libc::sigset_t>,
 }
 
 impl Blocked {
@@ -47,15 +48,22 @@ impl Blocked {
     fn by(how: c_int, set: &libc::sigset_t) -> Self {
         let mut before = none();
         // SAFETY: valid sets.
-        unsafe { libc::pthread_sigmask(how, set, &mut before) };
-        Self { before }
+        let is_blocked = unsafe { libc::pthread_sigmask(how, set, &mut before) } == 0;
+        Self { before: is_blocked.then_some(before) }
+    }
+
+    /// True if the signal was blocked before, as far as is known.
+    fn was_blocked(&self, number: c_int) -> bool {
+        // SAFETY: a set that the system has filled in, and a signal that there is.
+        self.before.is_some_and(|before| unsafe { libc::sigismember(&before, number) } == 1)
     }
 }
 
 impl Drop for Blocked {
     fn drop(&mut self) {
+        let Some(before) = &self.before else { return };
         // SAFETY: a set that the system has filled in.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, ptr::null_mut()) };
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, ptr::null_mut()) };
     }
 }
 
@@ -87,8 +95,7 @@ pub(super) fn without_write_signals_where<R>(may_have_come: impl FnOnce(&R) -> b
     let blocked = Blocked::also(&held);
     let mut pending = none();
     // One that the thread would have taken is not pending.
-    // SAFETY: a valid set, and a signal that there is.
-    if OF_WRITES.into_iter().any(|number| unsafe { libc::sigismember(&blocked.before, number) } == 1) {
+    if OF_WRITES.into_iter().any(|number| blocked.was_blocked(number)) {
         // SAFETY: a valid set.
         unsafe { libc::sigpending(&mut pending) };
     }
@@ -113,9 +120,7 @@ mod tests {
     use super::*;
 
     fn is_blocked(number: c_int) -> bool {
-        let now = Blocked::also(&none());
-        // SAFETY: a valid set.
-        unsafe { libc::sigismember(&now.before, number) == 1 }
+        Blocked::also(&none()).was_blocked(number)
     }
 
     fn is_pending(number: c_int) -> bool {
