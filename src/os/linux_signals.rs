@@ -29,8 +29,8 @@ pub(super) fn all_but(numbers: impl IntoIterator<Item = c_int>) -> libc::sigset_
 
 /// Keeps signals from the calling thread until it is dropped there.
 pub(super) struct Blocked {
-    /// What was blocked before; nothing where a filter of system calls has refused to block more, which leaves all as it
-    /// was.
+    /// What was blocked before; nothing where a filter of system calls has refused to block more, which leaves all as
+    /// it was.
     before: Option<libc::sigset_t>,
 }
 
