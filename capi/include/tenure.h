@@ -100,9 +100,10 @@ int tenure_start_purger(void);
 /*
  * Limits what is committed, in bytes. What is committed already stays.
  *
- * From the soft limit on, unused memory is given back at once, and the program is called (see tenure_on_pressure) if
- * that does not suffice; requests are met all the same. A request that would exceed the hard limit is met as if the
- * system had no memory: what is unused goes back, the program is called, and then the request fails with ENOMEM.
+ * When the soft limit is passed, unused memory is given back at once, and the program is called (see
+ * tenure_on_pressure) if that does not suffice: once, and not again before less than that was committed. Requests are
+ * met all the same. A request that would exceed the hard limit is met as if the system had no memory: what is unused
+ * goes back, the program is called, and then the request fails with ENOMEM.
  *
  * Returns 0; or -1 with errno set to EINVAL where the soft limit is above the hard one, and then nothing has changed.
  */

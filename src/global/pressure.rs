@@ -38,8 +38,8 @@ impl Limit {
         Limit { hard: bytes, ..Limit::NONE }
     }
 
-    /// A limit from which on unused memory is given back at once, and the program is called if that does not suffice.
-    /// Requests are met all the same.
+    /// A limit which, when it is passed, has unused memory given back at once, and the program called if that does not
+    /// suffice: once, and not again before less than that was committed. Requests are met all the same.
     pub const fn soft(bytes: usize) -> Self {
         Limit { soft: bytes, ..Limit::NONE }
     }
