@@ -16,7 +16,8 @@ impl ArenaStats {
         if !self.is_wasteful() {
             return Ok(());
         }
-        writeln!(f, "{} dead bytes:{} of what is used holds nothing", self.dead, Share::of(self.dead, self.used))
+        let share = Share::of(self.dead, self.used).0;
+        writeln!(f, "{} dead bytes: {}.{} % of what is used holds nothing", self.dead, share / 10, share % 10)
     }
 }
 
