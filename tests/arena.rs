@@ -8,6 +8,7 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::collections::HashMap;
+use std::panic::catch_unwind;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::mpsc;
@@ -403,4 +404,22 @@ fn a_phase_may_build_a_graph_of_values_that_refer_to_each_other() {
     });
     assert_eq!(most, ["cat", "bird", "dog", "cat"]);
     assert_eq!(arena.stats().blocks, 0);
+}
+
+#[test]
+fn a_request_that_is_larger_than_any_layout_is_counted_as_refused() {
+    let mut arena = Arena::new();
+    assert!(arena.try_alloc_slice_fill_with(usize::MAX / 2, |_| 0_u64).is_err());
+    assert_eq!(arena.stats().fallbacks, 1);
+    arena.scoped(|scope| {
+        assert!(scope.try_alloc_slice_fill_with(usize::MAX, |_| 0_u8).is_err());
+        assert_eq!(scope.stats().fallbacks, 2);
+    });
+}
+
+#[test]
+fn an_arena_may_be_moved_into_what_panics() {
+    let arena = Arena::new();
+    let end = catch_unwind(move || arena.alloc_with(|| -> u64 { panic!("nothing comes to be") }).wrapping_add(1));
+    assert!(end.is_err());
 }

@@ -426,3 +426,18 @@ fn values_placed_by_many_threads_stay_as_they_are() {
     assert_eq!(ARENA.blocks(), placed.iter().filter(|(slice, _)| !slice.is_empty()).count());
     assert_eq!(ARENA.stats().live(), placed.iter().map(|(slice, _)| size_of_val(&**slice)).sum());
 }
+
+#[test]
+fn a_request_that_is_larger_than_any_layout_is_counted_as_not_served() {
+    static ARENA: StaticArena<64> = StaticArena::new();
+    let full = ARENA.try_alloc_slice_fill_with(usize::MAX / 2, |_| 0_u64).unwrap_err();
+    assert_eq!((full.size(), full.left(), ARENA.fallbacks()), (usize::MAX, 64, 1));
+}
+
+#[test]
+fn where_all_that_is_used_is_dead_the_first_line_of_the_table_reads_as_any_other() {
+    static ARENA: StaticArena<64> = StaticArena::new();
+    assert!(catch_unwind(|| ARENA.alloc_with(|| -> u64 { panic!("nothing comes to be") })).is_err());
+    let table = ARENA.stats().to_string();
+    assert_eq!(table.lines().next(), Some("8 dead bytes: 100.0 % of what is used holds nothing"));
+}

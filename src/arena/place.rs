@@ -28,6 +28,9 @@ pub(crate) unsafe trait Place: Copy {
     /// Bytes that are left, for an error to name.
     fn left(self) -> usize;
 
+    /// Counts a request that is larger than any layout, for which `try_place` is not asked.
+    fn refuse(self);
+
     /// The error of a request for `len` values of `T` for which there is no room.
     #[cold]
     fn full<T>(self, len: usize) -> ArenaFull {
@@ -69,7 +72,10 @@ pub(crate) unsafe trait Place: Copy {
     /// Places `len` values, each of them what `make` returns for its index.
     #[inline(always)]
     fn place_slice_with<T>(self, len: usize, mut make: impl FnMut(usize) -> T) -> Option<NonNull<[T]>> {
-        let layout = Layout::array::<T>(len).ok()?;
+        let Ok(layout) = Layout::array::<T>(len) else {
+            self.refuse();
+            return None;
+        };
         let block = self.try_place(layout)?;
         let unfinished = Unfinished { place: self, block, size: layout.size() };
         let values = block.cast::<T>();
@@ -135,6 +141,8 @@ mod tests {
         fn left(self) -> usize {
             32
         }
+
+        fn refuse(self) {}
     }
 
     fn one() -> One {

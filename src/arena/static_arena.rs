@@ -217,6 +217,13 @@ impl<const N: usize> StaticArena<N> {
         placed
     }
 
+    /// Counts a request that is larger than any layout.
+    #[cold]
+    pub(super) fn refuse_what_has_no_layout(&'static self) {
+        self.join();
+        self.node.count_fallback();
+    }
+
     #[cold]
     #[inline(never)]
     fn full(&self, layout: Layout) -> ArenaFull {

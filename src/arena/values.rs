@@ -24,6 +24,11 @@ unsafe impl<const N: usize> Place for &'static StaticArena<N> {
     fn left(self) -> usize {
         self.remaining()
     }
+
+    #[cold]
+    fn refuse(self) {
+        self.refuse_what_has_no_layout();
+    }
 }
 
 /// Each of these has a form that panics and a form that returns [`ArenaFull`]. All may be called on any thread, and

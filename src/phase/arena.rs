@@ -10,7 +10,7 @@ use crate::arena::{ArenaFull, Piece, Place, dangling, or_panic};
 use crate::sync::Cell;
 use core::alloc::Layout;
 use core::fmt;
-use core::panic::RefUnwindSafe;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::{self, NonNull};
 
 /// Memory for the values of one phase, such as a request, a frame or a pass of a compiler, which all go at once when it
@@ -108,6 +108,9 @@ unsafe impl Send for Arena {}
 
 /// A panic in the midst of an allocation leaves dead bytes, and nothing half done.
 impl RefUnwindSafe for Arena {}
+
+/// As by reference: one that was moved into what panics is dropped there, or whole.
+impl UnwindSafe for Arena {}
 
 impl Arena {
     /// An arena without memory. It takes its first chunk with the first value.
@@ -282,7 +285,7 @@ impl Arena {
     fn place_in_next_chunk(&self, layout: Layout) -> Option<NonNull<u8>> {
         let block = if self.advance(layout) { self.piece.take(layout) } else { None };
         if block.is_none() {
-            self.refused.set(self.refused.get() + 1);
+            self.refuse();
         }
         block
     }
@@ -386,6 +389,11 @@ unsafe impl Place for &Arena {
     #[inline]
     fn left(self) -> usize {
         self.piece.figures().left
+    }
+
+    #[cold]
+    fn refuse(self) {
+        self.refused.set(self.refused.get() + 1);
     }
 }
 

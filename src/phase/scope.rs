@@ -213,6 +213,10 @@ unsafe impl Place for &Scope<'_, '_> {
     fn left(self) -> usize {
         self.arena.left()
     }
+
+    fn refuse(self) {
+        self.arena.refuse();
+    }
 }
 
 impl fmt::Debug for Scope<'_, '_> {
