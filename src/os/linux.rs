@@ -63,7 +63,7 @@ pub(crate) use thread::{end_process, name_thread, start_thread, thread_token, th
 pub(crate) use yielding::yield_now;
 
 use super::{EndOfWait, Platform, Process, Resized, SystemMemory};
-use crate::sync::plain::{AtomicUsize, Ordering};
+use crate::sync::plain::{AtomicBool, AtomicUsize, Ordering};
 use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
 
@@ -95,6 +95,10 @@ fn mmap(address: usize, len: usize, protection: c_int, more_flags: c_int) -> Opt
     let start = unsafe { libc::mmap(ptr::without_provenance_mut(address), len, protection, flags, -1, 0) };
     if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
 }
+
+/// Whether the process has a limit on its addresses, as [`Native::reserve`] has found: a filter of system calls may let
+/// nobody ask later.
+static HAS_FEW_ADDRESSES: AtomicBool = AtomicBool::new(false);
 
 const WRITABLE: c_int = libc::PROT_READ | libc::PROT_WRITE;
 
@@ -128,11 +132,13 @@ impl Platform for Native {
     }
 
     fn has_few_addresses(&self) -> bool {
-        process::most_addresses() < libc::RLIM_INFINITY
+        HAS_FEW_ADDRESSES.load(Ordering::Relaxed)
     }
 
     fn reserve(&self, len: usize) -> Option<NonNull<u8>> {
-        let fits = len as u64 <= process::most_addresses() / 4;
+        let most = process::most_addresses();
+        HAS_FEW_ADDRESSES.store(most < libc::RLIM_INFINITY, Ordering::Relaxed);
+        let fits = len as u64 <= most / 4;
         fits.then(|| mmap(0, len, libc::PROT_READ, libc::MAP_NORESERVE)).flatten()
     }
 

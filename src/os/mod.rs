@@ -147,7 +147,8 @@ pub(crate) trait Platform: Sync {
     /// Maps `len` bytes, readable, writable and zero, at `address` or not at all. Never replaces what is there.
     fn map_exactly(&self, address: usize, len: usize) -> Option<NonNull<u8>>;
 
-    /// True where the process may not have as many addresses as it likes, so that unused ones are to be given back.
+    /// True where the process may not have as many addresses as it likes, so that unused ones are to be given back; as
+    /// far as was known at the first [`Platform::reserve`].
     fn has_few_addresses(&self) -> bool {
         false
     }

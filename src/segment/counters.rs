@@ -91,7 +91,13 @@ impl Counters {
         let fetched = from_system();
         match fetched {
             Some(_) => self.has_grown(bytes, before + bytes),
-            None => self.uncommit(bytes),
+            None => {
+                let now = self.committed.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+                // Others have passed the soft limit unseen, where these bytes alone stood above it.
+                if now > before {
+                    self.limits.has_grown(now - before, now);
+                }
+            }
         }
         fetched
     }

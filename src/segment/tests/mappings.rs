@@ -197,6 +197,18 @@ fn the_head_of_a_mapping_is_not_taken_for_its_block() {
 }
 
 #[test]
+fn a_soft_limit_that_is_passed_beside_a_request_that_the_system_refuses_is_told_of() {
+    let source = Source::new();
+    let backend = source.backend;
+    let counters = &backend.counters;
+    counters.limits.set(counters.committed() + 3 * MIB, counters.committed() + 100 * MIB, counters.committed());
+    source.mock.fail_from(Some(Call::Map), 1);
+    source.mock.during_next(Call::Map, || backend.counters.commit(4 * MIB));
+    assert_eq!(backend.map_block(layout(4 * MIB, 8)), None);
+    assert!(counters.limits.take_passed());
+}
+
+#[test]
 fn what_the_system_refuses_is_committed_at_no_moment_and_leaves_no_peak() {
     let source = Source::new();
     let backend = source.backend;
