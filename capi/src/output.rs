@@ -2,7 +2,6 @@
 //! or a file that may not grow, is a failure, and no signal that ends the program.
 
 use crate::errno;
-use crate::snapshot::Uncancelled;
 use core::ffi::c_int;
 use core::fmt::{self, Arguments, Write};
 use tenure::preloaded;
@@ -24,7 +23,6 @@ pub(crate) fn complain(message: Arguments<'_>) {
 
 /// As [`complain`], to where standard error is kept.
 pub(crate) fn complain_to(descriptor: c_int, message: Arguments<'_>) {
-    let _uncancelled = Uncancelled::new();
     let before = errno::get();
     // A standard error that is closed is no reason to stop.
     let _ = print(descriptor, &mut [0; LINE], |out| writeln!(out, "tenure: {message}"));

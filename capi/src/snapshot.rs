@@ -7,10 +7,10 @@
 
 use crate::{TENURE, errno};
 use core::cell::UnsafeCell;
-use core::ffi::c_int;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicI32, Ordering};
 use tenure::Stats;
+use tenure::preloaded::without_cancellation;
 
 struct Snapshot(UnsafeCell<Stats>);
 
@@ -26,7 +26,11 @@ static HOLDER: AtomicI32 = AtomicI32::new(0);
 /// Passes the statistics to `read`, which calls nothing that may wait or ask for statistics. Waits for another thread
 /// that is reading.
 pub(crate) fn with_stats<R>(read: impl FnOnce(&mut Stats) -> R) -> R {
-    let _uncancelled = Uncancelled::new();
+    without_cancellation(|| with_the_snapshot(read))
+}
+
+/// As [`with_stats`], for who is not cancelled.
+fn with_the_snapshot<R>(read: impl FnOnce(&mut Stats) -> R) -> R {
     // SAFETY: no preconditions.
     let process = unsafe { libc::getpid() };
     loop {
@@ -51,11 +55,12 @@ pub(crate) fn with_stats<R>(read: impl FnOnce(&mut Stats) -> R) -> R {
 /// is the one under the lock: then other threads that ask for statistics wait for `write`, and where it asks for some
 /// itself, for ever.
 pub(crate) fn with_own_stats<R>(write: impl FnOnce(&mut Stats) -> R) -> R {
-    let _uncancelled = Uncancelled::new();
-    let Some(mut own) = OwnStats::map() else { return with_stats(write) };
-    let stats = own.get();
-    TENURE.stats_into(stats);
-    write(stats)
+    without_cancellation(|| {
+        let Some(mut own) = OwnStats::map() else { return with_stats(write) };
+        let stats = own.get();
+        TENURE.stats_into(stats);
+        write(stats)
+    })
 }
 
 /// A snapshot in memory that the system has given for it alone.
@@ -89,33 +94,5 @@ impl Drop for OwnStats {
         // SAFETY: mapped for this one, with this length. The snapshot has nothing to drop.
         unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Stats>()) };
         errno::set(before);
-    }
-}
-
-/// While this is there, nobody cancels the thread, which would leave a lock or memory behind.
-pub(crate) struct Uncancelled {
-    before: c_int,
-}
-
-unsafe extern "C" {
-    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
-}
-
-/// `PTHREAD_CANCEL_DISABLE`.
-const DISABLE: c_int = 1;
-
-impl Uncancelled {
-    pub(crate) fn new() -> Self {
-        let mut before = 0;
-        // SAFETY: a state that there is, and a valid place for the one before.
-        unsafe { pthread_setcancelstate(DISABLE, &mut before) };
-        Self { before }
-    }
-}
-
-impl Drop for Uncancelled {
-    fn drop(&mut self) {
-        // SAFETY: the state from before.
-        unsafe { pthread_setcancelstate(self.before, ptr::null_mut()) };
     }
 }

@@ -107,6 +107,11 @@ pub mod preloaded {
         reporter::report_last();
     }
 
+    /// Runs `work` without the calling thread being cancelled, which would leave a lock or memory behind.
+    pub fn without_cancellation<R>(work: impl FnOnce() -> R) -> R {
+        io::without_cancellation(work)
+    }
+
     /// Writes what `text` writes to the file that is open as `descriptor`, through a buffer. A pipe that nobody reads,
     /// or a file that may not grow, is a failure, and no signal that ends the program.
     ///

@@ -34,3 +34,9 @@ impl Drop for Uncancelled {
         unsafe { pthread_setcancelstate(self.before, ptr::null_mut()) };
     }
 }
+
+/// Runs `work` without the calling thread being cancelled meanwhile.
+pub(crate) fn without_cancellation<R>(work: impl FnOnce() -> R) -> R {
+    let _uncancelled = Uncancelled::new();
+    work()
+}

@@ -1,5 +1,6 @@
 //! What reports need of Linux: the environment, files, a signal. Everything keeps `errno`, and nothing allocates.
 
+pub(crate) use super::cancellation::without_cancellation;
 #[cfg(feature = "profile")]
 pub(crate) use super::signals::without_signals;
 pub(crate) use super::signals::without_write_signals;

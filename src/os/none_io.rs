@@ -100,6 +100,10 @@ pub(crate) fn without_signals<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
+pub(crate) fn without_cancellation<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
 pub(crate) fn without_write_signals<R>(write: impl FnOnce() -> R) -> R {
     write()
 }
