@@ -141,6 +141,7 @@ impl Backend {
             if !mapping.is_patched.get() && self.resize_in_place(mapping, range.len + missing) {
                 return Some(());
             }
+            // The attempt may have told that it is several mappings.
             if !mapping.is_patched.get() {
                 return None;
             }
