@@ -284,13 +284,7 @@ impl Backend {
     /// gone.
     pub(crate) fn mapped_size(&self, block: NonNull<u8>) -> Option<usize> {
         let address = block.addr().get();
-        let owner = self.owners.look_up(address);
-        if !owner.is_mapping() || align::is_aligned(address, GRANULE) != (owner == Owner::ALIGNED_MAPPING) {
-            return None;
-        }
-        // SAFETY: the entry says so.
-        let mapping = unsafe { Mapping::of(block) };
-        (mapping.block() == block.as_ptr()).then(|| mapping.body())
+        self.mapped_around(address).filter(|&(start, _)| start == address).map(|(_, size)| size)
     }
 
     /// The mapping's block that starts in the granule of `address`: where, and how many bytes it has. `None` where none
